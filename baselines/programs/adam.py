@@ -1,0 +1,27 @@
+"""Adam: an average of gradients over the root of an average of squared gradients, both corrected for their start.
+
+Convention: Algorithm 1 of the paper, eps outside the root and after the correction (optax, torch).
+Source: Kingma and Ba 2015, arXiv:1412.6980; equals optax.adam.
+"""
+learning_rate = tunable(0.003, low=3e-05, high=0.3, scale="log")
+beta1 = tunable(0.9, low=0.5, high=0.99, scale="log1m")
+beta2 = tunable(0.999, low=0.8, high=0.9999, scale="log1m")
+eps = 1e-08
+m = zeros_like(w)
+v = zeros_like(w)
+
+def step(g, lr, t):
+    m = interp(g, m, beta1)
+    g2 = square(g)
+    v = interp(g2, v, beta2)
+    p1 = beta1 ** t
+    c1 = 1.0 - p1
+    m_hat = m / c1
+    p2 = beta2 ** t
+    c2 = 1.0 - p2
+    v_hat = v / c2
+    root = sqrt(v_hat)
+    denominator = root + eps
+    direction = m_hat / denominator
+    update = direction * lr
+    return update

@@ -1,0 +1,298 @@
+"""Configuration: strict YAML, a typed schema, presets, and errors that name the key.
+
+YAML's own rules read 1e-3 as a string, `no` as false and keep the last of two
+equal keys; the loader below reads numbers as JSON does and refuses the rest.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+MAX_BYTES = 64 * 1024
+RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+DEVICE_NAMES = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))}
+
+
+class ConfigError(ValueError):
+    """A configuration that cannot be used: what, where, what to do. Ready to be shown."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
+
+
+Positive = Annotated[int, Field(ge=1)]
+
+
+class TaskSettings(_Strict):
+    """One task of a suite: its kind, and those of its fields that differ from their defaults."""
+
+    kind: str
+    fields: dict[str, int | float] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, given: Any) -> Any:
+        """`{kind: digits_dense, width: 16}` is how people write it."""
+        if isinstance(given, dict) and "kind" in given and "fields" not in given:
+            return {"kind": given["kind"], "fields": {k: v for k, v in given.items() if k != "kind"}}
+        return given
+
+
+class SearchSettings(_Strict):
+    """How programs are bred."""
+
+    kind: Literal["evolution", "random", "constants"] = "evolution"
+    initial: list[str] = Field(default=["adamw"], min_length=1)
+    families: list[str] = Field(default=["lion"], min_length=1)
+    population: Positive = 100
+    tournament: Positive = 4
+    lag: Positive = 32
+    max_statements: Annotated[int, Field(ge=2, le=128)] = 24
+    phase: Positive = 4000
+    repeats: Positive = 2
+    insert: Annotated[float, Field(ge=0)] = 1.0
+    delete: Annotated[float, Field(ge=0)] = 1.0
+    modify: Annotated[float, Field(ge=0)] = 1.0
+
+    @field_validator("families")
+    @classmethod
+    def _known_families(cls, families: list[str]) -> list[str]:
+        from primitives import PRIMITIVES
+
+        known = sorted({p.family for p in PRIMITIVES.values()})
+        for family in families:
+            if family not in known:
+                raise ValueError(f"no family of primitives is called {family!r}; there are: {', '.join(known)}")
+        return families
+
+    @model_validator(mode="after")
+    def _some_mutation(self) -> SearchSettings:
+        if self.insert + self.delete + self.modify <= 0:
+            raise ValueError("insert, delete and modify are all 0; give at least one of them a weight")
+        return self
+
+
+class Budget(_Strict):
+    """Where the sequence of candidates stops: at the first that is reached. Totals, also over a resume."""
+
+    candidates: Positive | None = None
+    seconds: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="after")
+    def _some_end(self) -> Budget:
+        if self.candidates is None and self.seconds is None:
+            raise ValueError("give candidates, seconds, or both")
+        return self
+
+
+class ScoringSettings(_Strict):
+    """How many seeds are spent on whom."""
+
+    seeds: Positive = 2
+    select_seeds: Positive = 6
+    hall_of_fame: Positive = 10
+    hurdle_percentile: Annotated[float, Field(ge=0, lt=100)] = 20.0
+
+
+class ConfirmSettings(_Strict):
+    """The last word: finalists against tuned baselines on fresh seeds and the test part."""
+
+    seeds: Annotated[int, Field(ge=2)] = 10
+    finalists: Positive = 3
+    baselines: list[str] = Field(default=["adamw", "lion"])
+
+
+class WorkerSettings(_Strict):
+    """Who scores. Has no influence on the result."""
+
+    kind: Literal["inline", "local"] = "local"
+    count: Positive | Literal["auto"] = "auto"
+    deadline: Annotated[float, Field(gt=0)] = 300.0
+
+
+class Config(_Strict):
+    """A run."""
+
+    name: str = "run"
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    suite: str | list[TaskSettings]
+    search: SearchSettings = Field(default_factory=SearchSettings)
+    budget: Budget
+    scoring: ScoringSettings = Field(default_factory=ScoringSettings)
+    confirm: ConfirmSettings = Field(default_factory=ConfirmSettings)
+    workers: WorkerSettings = Field(default_factory=WorkerSettings)
+
+    @field_validator("name")
+    @classmethod
+    def _plain_name(cls, name: str) -> str:
+        if not RUN_NAME.fullmatch(name) or name.split(".")[0].lower() in DEVICE_NAMES:
+            raise ValueError(f"{name!r} is no name for a run; use letters, digits, '.', '_' and '-', 64 at most")
+        return name
+
+    def decisive(self) -> dict[str, Any]:
+        """The part that decides the sequence of candidates and outcomes; budget and workers do not."""
+        return self.model_dump(mode="json", exclude={"name", "budget", "workers", "confirm"})
+
+
+# --- reading ---------------------------------------------------------------------------------------
+
+
+class _Loader(yaml.SafeLoader):
+    """Plain data: no anchors, no tags, no repeated keys, numbers as JSON writes them."""
+
+    yaml_implicit_resolvers: dict = {}
+    depth = 0
+
+    def compose_node(self, parent, index):
+        event = self.peek_event()
+        if getattr(event, "anchor", None) or getattr(event, "tag", None):
+            raise yaml.MarkedYAMLError(problem="anchors, aliases and tags are not allowed", problem_mark=event.start_mark)
+        self.depth += 1
+        if self.depth > 16:
+            raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=event.start_mark)
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+    def construct_mapping(self, node, deep=False):
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.MarkedYAMLError(problem="a key must be plain text", problem_mark=key.start_mark)
+            if key.value in seen:
+                raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} is given twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+_WHOLE = r"-?(0|[1-9][0-9]{0,18})"
+for _kind, _pattern, _first in [
+    ("null", "null|~|", ["n", "~", ""]),
+    ("bool", "true|false", ["t", "f"]),
+    ("int", _WHOLE, list("-0123456789")),
+    ("float", _WHOLE + r"(\.[0-9]+)?([eE][-+]?[0-9]+)?", list("-0123456789")),
+]:
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(rf"(?:{_pattern})\Z"), _first)
+
+
+def read_yaml(text: str | bytes, where: str) -> Any:
+    """Plain data from YAML. Raises `ConfigError`."""
+    if len(text) > MAX_BYTES:
+        raise ConfigError(f"{where}: larger than {MAX_BYTES} bytes; a configuration fits into a page")
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506  (_Loader is a SafeLoader, made stricter)
+    except yaml.MarkedYAMLError as fault:
+        mark = fault.problem_mark
+        place = f"{where}:{mark.line + 1}" if mark else where
+        raise ConfigError(f"{place}: {fault.problem}") from None
+    except (yaml.YAMLError, ValueError, RecursionError) as fault:
+        raise ConfigError(f"{where}: not valid YAML: {str(fault).splitlines()[0]}") from None
+
+
+def presets_folder() -> Path:
+    """`configs/` beside the packages in a checkout; inside the package where it was installed."""
+    inside = Path(__file__).parent / "configs"
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "configs"
+
+
+def preset_names(kind: str = "") -> list[str]:
+    """Names of the presets (or of those in a sub-folder such as "suites")."""
+    return sorted(path.stem for path in (presets_folder() / kind).glob("*.yaml"))
+
+
+def _text_of(name_or_file: str, kind: str, noun: str) -> tuple[str, bytes]:
+    """(where it came from, its text) of a preset or a file."""
+    path = presets_folder() / kind / f"{name_or_file}.yaml"
+    if "/" in name_or_file or name_or_file.endswith((".yaml", ".yml")):
+        path = Path(name_or_file)
+    elif name_or_file not in preset_names(kind):
+        known = preset_names(kind)
+        near = difflib.get_close_matches(name_or_file, known, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}; a file ends in .yaml."
+        raise ConfigError(f"no {noun} is called {name_or_file!r}. {hint}")
+    try:
+        with path.open("rb") as file:
+            return str(path), file.read(MAX_BYTES + 1)
+    except OSError as fault:
+        raise ConfigError(f"{path}: cannot be read: {fault.strerror}. Check the path.") from None
+
+
+def load_suite(name_or_file: str) -> tuple[str, list[TaskSettings]]:
+    """Name and tasks of a suite."""
+    where, text = _text_of(name_or_file, "suites", "suite")
+    given = read_yaml(text, where)
+    if not isinstance(given, dict) or set(given) != {"tasks"}:
+        raise ConfigError(f"{where}: a suite has one key, `tasks`, with a list of tasks")
+    return Path(where).stem, _validated(_Suite, given, where).tasks
+
+
+class _Suite(_Strict):
+    tasks: list[TaskSettings]
+
+
+def load_config(name_or_file: str, overrides: tuple[str, ...] = ()) -> Config:
+    """A preset or a file, changed by `a.b=c` overrides. Raises `ConfigError`."""
+    where, text = _text_of(name_or_file, "", "preset")
+    given = read_yaml(text, where)
+    if not isinstance(given, dict):
+        raise ConfigError(f"{where}: a configuration is a mapping of keys to values")
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"--set {override}: write --set search.population=200")
+        _put(given, key.strip().split("."), read_yaml(value, f"--set {key}"), override)
+    return validated(given, where)
+
+
+def validated(given: Any, where: str) -> Config:
+    """The typed configuration. Raises `ConfigError` naming the key, what is allowed and the nearest name."""
+    return _validated(Config, given, where)
+
+
+def _put(given: dict, path: list[str], value: Any, override: str) -> None:
+    at = given
+    for part in path[:-1]:
+        at = at.setdefault(part, {})
+        if not isinstance(at, dict):
+            raise ConfigError(f"--set {override}: {part!r} has no keys of its own")
+    at[path[-1]] = value
+
+
+def _validated(model: type[_Strict], given: Any, where: str) -> Any:
+    try:
+        return model.model_validate(given)
+    except ValidationError as fault:
+        raise ConfigError(f"{where}: " + "; ".join(dict.fromkeys(_explain(model, e) for e in fault.errors()))) from None
+
+
+def _explain(model: type[BaseModel], error: Any) -> str:
+    path = [p for p in error["loc"] if not (isinstance(p, str) and (p.startswith("list[") or p == "str"))]
+    key = ".".join(str(p + 1) if isinstance(p, int) else str(p) for p in path)
+    if error["type"] == "extra_forbidden":
+        known = _keys_at(model, path[:-1])
+        near = difflib.get_close_matches(str(path[-1]), known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
+        return f"no key is called {key!r}; {hint}"
+    if error["type"] == "missing":
+        return f"the key {key!r} is missing"
+    message = error["msg"].removeprefix("Value error, ")
+    shown = repr(error["input"])
+    if len(shown) > 40 or error["type"] == "value_error":
+        return f"{key}: {message}" if key else message
+    return f"{key}: {message}, not {shown}"
+
+
+def _keys_at(model: type[BaseModel], path: list[Any]) -> list[str]:
+    for part in path:
+        field = model.model_fields.get(part)
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            return []
+        model = field.annotation
+    return list(model.model_fields)

@@ -1,0 +1,49 @@
+"""What must be set before jax is imported, so that a score has the same bits in every process.
+
+On a CPU the number of threads and the instruction set change float32 results in
+the last bits, and training amplifies them. One XLA thread a process also is the
+fastest way to use several cores for many small trainings.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import Any
+
+MAX_ISA = "--xla_cpu_max_isa=AVX2"
+
+
+def pinned() -> dict[str, str]:
+    """Environment variables of every process that scores programs."""
+    flags = os.environ.get("XLA_FLAGS", "")
+    if platform.machine() in ("x86_64", "AMD64") and "--xla_cpu_max_isa" not in flags:
+        flags = f"{flags} {MAX_ISA}".strip()
+    wanted = {"NPROC": "1", "PJRT_NPROC": "1", "OMP_NUM_THREADS": "1", "XLA_FLAGS": flags}
+    if "JAX_PLATFORMS" in os.environ:
+        wanted["JAX_PLATFORMS"] = os.environ["JAX_PLATFORMS"]
+    return wanted
+
+
+def pin() -> None:
+    """Set them in this process. Has no effect on a jax that has started already."""
+    os.environ.update(pinned())
+
+
+def fingerprint() -> dict[str, Any]:
+    """What the bits of a score depend on, beside the program and the task."""
+    import jax
+    import jaxlib
+    import numpy
+
+    device = jax.devices()[0]
+    return {
+        "jax": jax.__version__,
+        "jaxlib": jaxlib.__version__,
+        "numpy": numpy.__version__,
+        "platform": device.platform,
+        "device": device.device_kind,
+        "machine": platform.machine(),
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "threads": os.environ.get("NPROC", ""),
+    }

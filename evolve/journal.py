@@ -1,0 +1,210 @@
+"""The journal of a run: one row per candidate, in order, each with the next link of a hash chain.
+
+The journal is the truth: population, caches and hall of fame are recomputed from
+it. SQLite in WAL mode with synchronous=FULL and one writer; what was committed
+survives a kill at any instant. Two runs are the same when their chains end in
+the same hash.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from evolve.scoring import Outcome
+from evolve.wire import canonical, decode_outcome
+
+FORMAT = 1
+ROWS = 256  # rows and ...
+SECONDS = 0.2  # ... seconds that are committed together
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS candidate (
+    number INTEGER PRIMARY KEY,
+    phase INTEGER NOT NULL,
+    parent INTEGER,
+    mutation TEXT NOT NULL,
+    program TEXT NOT NULL,
+    key TEXT NOT NULL,
+    status TEXT NOT NULL,
+    reason TEXT NOT NULL,
+    same_as INTEGER,
+    outcome TEXT,
+    score REAL,
+    seconds REAL NOT NULL,
+    detail TEXT NOT NULL,
+    chain BLOB NOT NULL
+);
+CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+"""
+_COLUMNS = "number phase parent mutation program key status reason same_as outcome score seconds detail chain".split()
+
+
+class JournalError(RuntimeError):
+    """The record cannot be read or written: what, where, what to do."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A candidate as it is recorded. `outcome` is the JSON of `wire.encode_outcome`, for those that were scored."""
+
+    number: int
+    phase: int
+    parent: int | None
+    mutation: str
+    program: str
+    key: str
+    status: str
+    reason: str
+    same_as: int | None
+    outcome: str | None
+    score: float  # for queries only; the bits are in `outcome`
+    seconds: float
+    detail: str
+    chain: bytes
+
+    def decided(self) -> str:
+        """What the chain is about: everything but the seconds and words for people."""
+        return canonical(
+            [
+                self.number, self.phase, self.parent, self.mutation, self.program, self.key,
+                self.status, self.reason, self.same_as, self.outcome,
+            ]
+        )  # fmt: skip
+
+    def linked(self, previous: bytes) -> bytes:
+        return hashlib.sha256(previous + self.decided().encode()).digest()
+
+    def restored(self) -> Outcome | None:
+        """The outcome, where a worker was asked for it."""
+        return None if self.outcome is None else decode_outcome(json.loads(self.outcome), self.seconds, self.detail)
+
+
+class Journal:
+    """An open journal. Not for use by two processes at once; `Lock` sees to that."""
+
+    def __init__(self, path: Path, *, read_only: bool = False):
+        self.path = path
+        self.waiting: list[Row] = []
+        try:
+            if read_only:
+                self.db = sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True, isolation_level=None)
+            else:
+                self.db = sqlite3.connect(path, isolation_level=None)
+                self._prepare()
+            self.db.execute("SELECT COUNT(*) FROM meta").fetchone()
+        except sqlite3.Error as fault:
+            raise JournalError(f"{path}: cannot be opened as a journal: {fault}") from None
+
+    def _prepare(self) -> None:
+        for pragma, want in (("journal_mode=WAL", "wal"), ("synchronous=FULL", 2)):
+            self.db.execute(f"PRAGMA {pragma}")
+            (got,) = self.db.execute(f"PRAGMA {pragma.split('=')[0]}").fetchone()
+            if got != want:
+                raise JournalError(f"{self.path}: this file system does not give {pragma} (got {got}); use a local disk")
+        (sound,) = self.db.execute("PRAGMA quick_check(1)").fetchone()
+        if sound != "ok":
+            raise JournalError(f"{self.path}: damaged: {sound}")
+        self.db.executescript(_SCHEMA)
+
+    def rows(self, since: int = 0) -> Iterator[Row]:
+        """All rows in order, the chain checked link by link."""
+        previous = self.link_before(since)
+        query = f"SELECT {', '.join(_COLUMNS)} FROM candidate WHERE number >= ? ORDER BY number"
+        for expected, values in enumerate(self.db.execute(query, (since,)), since):
+            row = Row(*values)
+            if row.number != expected or row.linked(previous) != row.chain:
+                raise JournalError(f"{self.path}: row {expected} is damaged: its hash does not follow from the one before")
+            previous = row.chain
+            yield row
+
+    def link_before(self, number: int) -> bytes:
+        found = self.db.execute("SELECT chain FROM candidate WHERE number = ?", (number - 1,)).fetchone()
+        return found[0] if found else bytes(32)
+
+    def count(self) -> int:
+        (count,) = self.db.execute("SELECT COUNT(*) FROM candidate").fetchone()
+        return count
+
+    def get(self, name: str, default: Any = None) -> Any:
+        found = self.db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        return json.loads(found[0]) if found else default
+
+    def put(self, rows: list[Row], **meta: Any) -> None:
+        """Commit rows and facts together. On return they survive a kill. Raises `JournalError`, rows then unwritten."""
+        marks = ", ".join("?" * len(_COLUMNS))
+        try:
+            self.db.execute("BEGIN IMMEDIATE")
+            self.db.executemany(
+                f"INSERT INTO candidate ({', '.join(_COLUMNS)}) VALUES ({marks})",
+                [tuple(getattr(row, name) for name in _COLUMNS) for row in rows],
+            )
+            self.db.executemany(
+                "INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?)",
+                [(name, canonical(value)) for name, value in meta.items()],
+            )
+            self.db.execute("COMMIT")
+        except sqlite3.Error as fault:
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")
+            full = "full" in str(fault)
+            remedy = "free some space, then resume" if full else "see to the disk, then resume"
+            raise JournalError(
+                f"{self.path}: cannot be written: {fault}. What was recorded before is intact; {remedy}."
+            ) from None
+
+    def close(self) -> None:
+        self.db.close()
+
+
+def _quoted(path: Path) -> str:
+    return str(path.resolve()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
+
+
+class RunIsLive(RuntimeError):
+    """Another driver holds the run."""
+
+
+class Lock:
+    """Keeps a second driver out. The kernel frees it the instant its holder dies."""
+
+    def __init__(self, path: Path):
+        self.file: TextIO = path.open("a+")
+        try:
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as fault:
+            self.file.seek(0)
+            holder = self.file.read(200).strip()
+            self.file.close()
+            if fault.errno in (errno.EAGAIN, errno.EACCES):
+                raise RunIsLive(f"{path.parent} is being run by another driver ({holder}); wait for it, or stop it") from None
+            raise
+        self.file.truncate(0)
+        self.file.write(f"pid {os.getpid()} on {os.uname().nodename}")
+        self.file.flush()
+
+    def release(self) -> None:
+        self.file.close()
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file so that a reader or a kill never sees half of it."""
+    new = path.with_name(path.name + ".new")
+    with new.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the rename itself must reach the disk
+    finally:
+        os.close(folder)

@@ -1,0 +1,122 @@
+"""Scores: log(reference loss / loss) at the end of the full schedule, in the same seeds.
+
+The reference is AdamW tuned on the task, so 0 is tuned AdamW and 0.1 is 10 % less
+loss. A program's score is the mean over tasks and seeds; a program that diverges
+has the worst score, -inf. Seeds are spent where they matter: a program far below
+the population stops after one seed (`hurdle`), and one good enough for the hall
+of fame is scored again on seeds that nothing was selected on.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass, field
+
+from evolve.suite import Suite, reference, tuned
+from evolve.trial import Trials
+from primitives import Program, parse
+
+FLOOR = 1e-30  # losses below it count as it: a score stays finite
+WORST = -math.inf
+
+OK, HURDLE, DIVERGED = "ok", "hurdle", "diverged"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a worker is asked: score this program. It decides nothing that is not in here."""
+
+    program: str
+    seeds: tuple[str, ...]
+    hurdle: float = WORST  # stop after one seed below this score
+    select: tuple[str, ...] = ()  # seeds for the hall of fame ...
+    bar: float = math.inf  # ... spent on a score above this
+    part: str = "validation"
+    known: str = ""  # name of a known optimizer: score it with the values tuned on each task
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came out. `scores` and `selected` are [seed][task], in the order of the job."""
+
+    status: str
+    scores: tuple[tuple[float, ...], ...] = ()
+    selected: tuple[tuple[float, ...], ...] = ()
+    seconds: float = field(default=0.0, compare=False)
+    detail: str = field(default="", compare=False)
+
+    @property
+    def search_score(self) -> float:
+        return mean(self.scores) if self.status in (OK, HURDLE) else WORST
+
+    @property
+    def fitness(self) -> float:
+        """Mean over all seeds that were spent: the more seeds, the less luck."""
+        return mean(self.scores + self.selected) if self.status in (OK, HURDLE) else WORST
+
+    @property
+    def select_score(self) -> float | None:
+        """Mean over the seeds that played no part in finding the program."""
+        return mean(self.selected) if self.selected else None
+
+
+def mean(scores: tuple[tuple[float, ...], ...]) -> float:
+    """Mean over seeds and tasks, as an exactly rounded sum: the order of addition does not matter."""
+    flat = [s for row in scores for s in row]
+    if any(math.isinf(s) for s in flat):
+        return WORST
+    return math.fsum(flat) / len(flat) if flat else WORST
+
+
+class Scorer:
+    """Scores programs on a suite. Holds the compiled loops; a worker has one."""
+
+    def __init__(self, suite: Suite):
+        self.suite = suite
+        self.trials = [Trials(task) for task in suite.tasks]
+        self.reference_loss = functools.cache(self._reference_loss)
+
+    def score(self, job: Job) -> Outcome:
+        """The outcome of a job; a program that diverges is an outcome, not an error."""
+        programs = self.programs(job)
+        scores = []
+        for number, seed in enumerate(job.seeds):
+            row = self.row(programs, seed, job.part)
+            if row is None:
+                return Outcome(DIVERGED, tuple(scores))
+            scores.append(row)
+            if number == 0 and mean((row,)) < job.hurdle:
+                return Outcome(HURDLE, tuple(scores))
+        selected = []
+        if job.select and mean(tuple(scores)) > job.bar:
+            for seed in job.select:
+                row = self.row(programs, seed, job.part)
+                if row is None:  # diverges on some seeds: not a program to keep
+                    return Outcome(DIVERGED, tuple(scores), tuple(selected))
+                selected.append(row)
+        return Outcome(OK, tuple(scores), tuple(selected))
+
+    def programs(self, job: Job) -> list[Program]:
+        """The program for each task: one for all, unless it is a known one with tuned values."""
+        plain = parse(job.program)
+        if not job.known:
+            return [plain] * len(self.suite.tasks)
+        return [tuned(job.known, task) or plain for task in self.suite.tasks]
+
+    def row(self, programs: list[Program], seed: str, part: str) -> tuple[float, ...] | None:
+        """Scores on all tasks in one seed; None where one of them diverges."""
+        row = []
+        for number, (trials, program) in enumerate(zip(self.trials, programs, strict=True)):
+            loss = trials.loss(program, seed, part)
+            if math.isnan(loss):
+                return None
+            row.append(math.log(self.reference_loss(number, seed, part) / max(loss, FLOOR)))
+        return tuple(row)
+
+    def _reference_loss(self, number: int, seed: str, part: str) -> float:
+        loss = self.trials[number].loss(reference(self.suite.tasks[number]), seed, part)
+        if math.isnan(loss):
+            kind = self.suite.tasks[number].kind
+            raise RuntimeError(f"the reference diverges on {kind} in seed {seed!r}; tune it again: evolve reference")
+        return max(loss, FLOOR)

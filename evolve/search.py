@@ -1,0 +1,252 @@
+"""Regularized evolution, as a function of config and seed alone.
+
+    population = copies of the initial program
+    for i = 0, 1, 2, ...:
+        commit the outcome of candidate i - lag        # in order, whoever scored it, whenever it arrived
+        parent = best of a random tournament
+        child  = mutate(parent)                        # drawn with a generator keyed by (seed, i)
+        score it, unless an equal program has been scored or a cheap test rejects it
+        add the child to the population, remove the oldest
+
+Candidate i depends on the outcomes of candidates up to i - lag and on nothing
+else, so any number of workers in any order give the same run, and resuming is
+replaying. The sequence is cut into phases: the first ones start again from the
+initial programs (other local optima), the later ones from the best so far.
+Source: Real et al. 2019, arXiv:1802.01548; Chen et al. 2023, arXiv:2302.06675, section 2.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, deque
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from evolve.config import Config
+from evolve.mutation import Child, Space, mutate, random_program, tweak
+from evolve.scoring import OK, WORST, Job, Outcome
+from primitives import Program, identity
+from primitives.graph import graph
+from primitives.liveness import prune
+
+CACHED, REJECTED = "cached", "rejected"
+NO_GRADIENT, ASCENT = "no_gradient", "ascent"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A program that has been bred, and what is known of it before it is scored."""
+
+    number: int
+    phase: int
+    parent: int | None
+    mutation: str
+    program: Program
+    key: str
+    reason: str = ""  # why a cheap test rejects it
+    same_as: int | None = None  # the candidate whose outcome it shares
+    job: Job | None = None  # what a worker is asked; None where the outcome is known without one
+
+
+@dataclass(frozen=True)
+class Committed:
+    """A candidate with its outcome, as it enters the record."""
+
+    candidate: Candidate
+    status: str
+    outcome: Outcome
+    fitness: float
+    best: bool  # whether it became the best of the hall of fame
+
+
+@dataclass(frozen=True)
+class Member:
+    """One of the population."""
+
+    number: int
+    program: Program
+    fitness: float
+    first: float  # score in the first seed, for the hurdle
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One of the hall of fame: ranked by seeds on which nothing was selected before."""
+
+    number: int
+    program: Program
+    score: float
+    outcome: Outcome
+
+
+@dataclass
+class Tally:
+    """What has happened so far, by kind."""
+
+    candidates: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    mutations: Counter[str] = field(default_factory=Counter)
+    statements: int = 0
+    dead: int = 0
+
+    @property
+    def evaluated(self) -> int:
+        return self.candidates - self.statuses[CACHED] - self.statuses[REJECTED]
+
+
+def generator(seed: int, number: int) -> np.random.Generator:
+    """The random numbers of one candidate: a stream of its own, whatever came before."""
+    digest = hashlib.sha256(f"{seed}:{number}".encode()).digest()[:16]
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
+
+
+class Search:
+    """The state of a search: a function of the config and of the outcomes committed so far."""
+
+    def __init__(self, config: Config, initial: list[Program]):
+        settings = config.search
+        self.config, self.settings = config, settings
+        self.initial = [] if settings.kind == "random" else initial
+        self.like = initial[0]
+        self.space = Space(
+            tuple(settings.families), settings.max_statements, settings.insert, settings.delete, settings.modify
+        )
+        self.seeds = tuple(f"{config.seed}:search:{k}" for k in range(config.scoring.seeds))
+        self.select_seeds = tuple(f"{config.seed}:select:{k}" for k in range(config.scoring.select_seeds))
+        self.population: deque[Member] = deque(maxlen=settings.population)
+        self.phase = -1
+        self.drawn: dict[str, int] = {}  # identity -> first candidate that had it
+        self.committed: list[float] = []  # fitness by number
+        self.outcomes: dict[int, Outcome] = {}  # of the candidates that were scored
+        self.hall_of_fame: list[Entry] = []
+        self.tally = Tally()
+
+    def needed(self, number: int) -> int:
+        """How many outcomes must be committed before this candidate can be drawn."""
+        if number == len(self.initial):
+            return number
+        return max(0, number - self.settings.lag)
+
+    def draw(self, number: int) -> Candidate:
+        """Breed candidate `number` from what is committed."""
+        phase = 0 if number < len(self.initial) else number // self.settings.phase
+        parent, child = None, None
+        if number < len(self.initial):
+            child = Child(self.initial[number], "initial")
+        else:
+            if phase != self.phase:
+                self.begin(phase)
+            rng = generator(self.config.seed, number)
+            if self.settings.kind == "random":
+                child = random_program(self.like, self.space, rng)
+            else:
+                parent = self.tournament(rng)
+                evolving = self.settings.kind == "evolution"
+                child = mutate(parent.program, self.space, rng) if evolving else tweak(parent.program, rng)
+        return self.judge(number, phase, parent.number if parent else None, child)
+
+    def begin(self, phase: int) -> None:
+        """Fill the population with the program that the phase starts from."""
+        self.phase = phase
+        self.population.clear()
+        if self.settings.kind == "random":
+            return
+        if phase >= self.settings.repeats and self.hall_of_fame:
+            starts = [(self.hall_of_fame[0].number, self.hall_of_fame[0].program)]
+        else:
+            starts = list(enumerate(self.initial))
+        for k in range(self.settings.population):
+            number, program = starts[k % len(starts)]
+            self.population.append(self.member(number, program))
+
+    def tournament(self, rng: np.random.Generator) -> Member:
+        """The fittest of a few members drawn at random; the first drawn among equals."""
+        picks = rng.integers(len(self.population), size=self.settings.tournament)
+        return max((self.population[p] for p in picks), key=lambda m: m.fitness)
+
+    def judge(self, number: int, phase: int, parent: int | None, child: Child) -> Candidate:
+        """Name the program, look it up, and try to reject it cheaply."""
+        values = graph(child.program)
+        key = identity.key(values)
+
+        def candidate(**known) -> Candidate:
+            return Candidate(number, phase, parent, child.mutation, child.program, key, **known)
+
+        if key in self.drawn:
+            return candidate(same_as=self.drawn[key])
+        if not values.uses("g"):
+            return candidate(reason=NO_GRADIENT)
+        probe = identity.probe(values)
+        if not probe.descends:
+            return candidate(reason=ASCENT)
+        same = self.drawn.get(f"probe {probe.key}") if probe.key else None
+        self.drawn[key] = number if same is None else same
+        if same is not None:
+            return candidate(same_as=same)
+        if probe.key:
+            self.drawn[f"probe {probe.key}"] = number
+        job = Job(
+            str(prune(child.program)), self.seeds, hurdle=self.hurdle(), select=self.select_seeds, bar=self.bar()
+        )
+        return candidate(job=job)
+
+    def hurdle(self) -> float:
+        """The score in the first seed below which no further seed is spent."""
+        scores = sorted(m.first for m in self.population)
+        if not scores:
+            return WORST
+        return scores[int(len(scores) * self.config.scoring.hurdle_percentile / 100.0)]
+
+    def bar(self) -> float:
+        """The score above which the seeds of the hall of fame are spent."""
+        if len(self.hall_of_fame) >= self.config.scoring.hall_of_fame:
+            return self.hall_of_fame[-1].score
+        return max((self.committed[n] for n in range(len(self.initial)) if n < len(self.committed)), default=WORST)
+
+    def commit(self, candidate: Candidate, outcome: Outcome | None) -> Committed:
+        """Take the next outcome in order. `outcome` is None where no worker was asked."""
+        assert candidate.number == len(self.committed), "outcomes are committed in order"
+        if candidate.reason:
+            status, outcome = REJECTED, Outcome(REJECTED)
+        elif candidate.same_as is not None:
+            status, outcome = CACHED, self.outcomes[candidate.same_as]
+        else:
+            assert outcome is not None
+            status = outcome.status
+            self.outcomes[candidate.number] = outcome
+        fitness = outcome.fitness
+        self.committed.append(fitness)
+        if candidate.phase == self.phase and status != REJECTED:
+            self.population.append(self.member(candidate.number, candidate.program, outcome))
+        best = status == OK and self.admit(candidate, outcome)
+        self.count(candidate, status)
+        return Committed(candidate, status, outcome, fitness, best)
+
+    def member(self, number: int, program: Program, outcome: Outcome | None = None) -> Member:
+        outcome = outcome or self.outcomes[number]
+        first = outcome.scores[0] if outcome.scores else ()
+        return Member(number, program, outcome.fitness, float(np.mean(first)) if first else WORST)
+
+    def admit(self, candidate: Candidate, outcome: Outcome) -> bool:
+        """Enter the hall of fame if good enough; True for a new best."""
+        score = outcome.select_score
+        if score is None:
+            return False
+        entry = Entry(candidate.number, candidate.program, score, outcome)
+        self.hall_of_fame.append(entry)
+        self.hall_of_fame.sort(key=lambda e: (-e.score, e.number))
+        del self.hall_of_fame[self.config.scoring.hall_of_fame :]
+        return self.hall_of_fame[0] is entry
+
+    def found(self) -> list[Entry]:
+        """The hall of fame without the programs that the search was given."""
+        return [e for e in self.hall_of_fame if e.number >= len(self.initial)]
+
+    def count(self, candidate: Candidate, status: str) -> None:
+        self.tally.candidates += 1
+        self.tally.statuses[status] += 1
+        self.tally.mutations[candidate.mutation] += 1
+        if candidate.reason:
+            self.tally.reasons[candidate.reason] += 1

@@ -1,0 +1,79 @@
+"""A worker: reads jobs as lines of JSON, answers in order. Started by `workers.Local`, never by people."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import time
+from typing import Any, BinaryIO
+
+
+def main(driver: int) -> None:
+    """Serve until the input ends, which it does when the driver is gone."""
+    _die_with(driver)
+    answers = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)  # what libraries print must not mix with the answers
+    setup = json.loads(sys.stdin.buffer.readline() or b"{}")
+    if not setup:
+        return
+    scorer, started = _start(setup)
+    _say(answers, started)
+    if scorer is None:
+        return
+    from evolve.scoring import Outcome
+    from evolve.wire import decode_job, encode_outcome
+
+    for line in sys.stdin.buffer:
+        asked = json.loads(line)
+        begun = time.monotonic()
+        detail = ""
+        try:
+            outcome = scorer.score(decode_job(asked["job"]))
+        except Exception as fault:  # a worker must outlive whatever a candidate does
+            outcome, detail = Outcome("error"), f"{type(fault).__name__}: {fault}"[:500]
+        _say(
+            answers,
+            {
+                "number": asked["number"],
+                "outcome": encode_outcome(outcome),
+                "seconds": time.monotonic() - begun,
+                "detail": detail,
+            },
+        )
+
+
+def _start(setup: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The scorer, after it has scored a program that is known to be good: the reference."""
+    from evolve.config import ConfigError, TaskSettings
+    from evolve.environment import fingerprint
+    from evolve.scoring import OK, Job, Scorer
+    from evolve.suite import make_suite, reference
+
+    try:
+        suite = make_suite("run", [TaskSettings(**task) for task in setup["tasks"]])
+        scorer = Scorer(suite)
+        canary = scorer.score(Job(str(reference(suite.tasks[0])), ("canary",), known="adamw"))
+        if canary.status != OK:
+            return None, {"failure": f"the reference comes out as {canary.status} on this machine"}
+    except (ConfigError, RuntimeError) as fault:
+        return None, {"failure": str(fault)}
+    return scorer, {"fingerprint": fingerprint()}
+
+
+def _say(answers: BinaryIO, said: dict[str, Any]) -> None:
+    answers.write(json.dumps(said).encode() + b"\n")
+
+
+def _die_with(driver: int) -> None:
+    """Ask the kernel to kill this process when the driver dies, also in the middle of a long computation."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1 is PR_SET_PDEATHSIG
+        if os.getppid() != driver:  # it died before the line above
+            os._exit(1)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,76 @@
+"""Suites: named lists of tasks, as data; and the references that their scores are relative to."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import baselines
+from evolve.config import ConfigError, TaskSettings, load_suite
+from primitives import Program
+from proxy_tasks import Task, make_task
+
+REFERENCE = "adamw"  # scores are relative to it, tuned on the task
+REFERENCES = Path(__file__).parent / "references"
+LOCAL_REFERENCES = Path("references")  # of the folder in which a command is run
+
+
+@dataclass(frozen=True)
+class Suite:
+    """Tasks and their names in tables."""
+
+    name: str
+    tasks: tuple[Task, ...]
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        return tuple(task.fingerprint for task in self.tasks)
+
+
+def make_suite(name: str, settings: list[TaskSettings]) -> Suite:
+    """Build the tasks. Raises `ConfigError` with the words of the task for an impossible one."""
+    tasks = []
+    for number, entry in enumerate(settings):
+        try:
+            tasks.append(make_task(entry.kind, **entry.fields))
+        except ValueError as fault:
+            raise ConfigError(f"suite {name}, task {number + 1}: {fault}") from None
+    if not tasks:
+        raise ConfigError(f"suite {name} has no task: give at least one, such as - kind: digits_dense")
+    return Suite(name, tuple(tasks))
+
+
+def suite(name_or_file: str) -> Suite:
+    """A suite by the name of a preset, or from a YAML file."""
+    name, settings = load_suite(name_or_file)
+    return make_suite(name, settings)
+
+
+@cache
+def tuned_values(fingerprint: str) -> dict[str, dict[str, float]]:
+    """Tuned hyperparameters by optimizer for the task with this fingerprint; empty where nobody tuned it."""
+    for folder in (LOCAL_REFERENCES, REFERENCES):
+        path = folder / f"{fingerprint}.json"
+        if path.is_file():
+            stored = json.loads(path.read_text())
+            return {name: entry["values"] for name, entry in stored["optimizers"].items()}
+    return {}
+
+
+def tuned(name: str, task: Task) -> Program | None:
+    """A known optimizer with the hyperparameters tuned on this task; None where nobody tuned it."""
+    values = tuned_values(task.fingerprint).get(name)
+    return None if values is None else baselines.get(name).with_values(values)
+
+
+def reference(task: Task) -> Program:
+    """What the scores of a task are relative to. Raises `ConfigError` where it has not been tuned."""
+    program = tuned(REFERENCE, task)
+    if program is None:
+        raise ConfigError(
+            f"nobody has tuned {REFERENCE} on {task.kind} with these fields and data (fingerprint "
+            f"{task.fingerprint}), so it has no score. Run `evolve reference SUITE` with this suite first."
+        )
+    return program

@@ -1,0 +1,27 @@
+"""The language: what an optimizer program can say, and every way of reading one."""
+
+from primitives import lion as _lion
+from primitives import logic as _logic
+from primitives.errors import ProgramError
+from primitives.kinds import SCALAR, TENSOR, Kind
+from primitives.program import Hyperparameter, Instruction, Program, State
+from primitives.registry import PRIMITIVES, Primitive, primitive
+from primitives.text import load, parse
+
+del _lion, _logic
+
+__all__ = [
+    "PRIMITIVES",
+    "SCALAR",
+    "TENSOR",
+    "Hyperparameter",
+    "Instruction",
+    "Kind",
+    "Primitive",
+    "Program",
+    "ProgramError",
+    "State",
+    "load",
+    "parse",
+    "primitive",
+]

@@ -1,0 +1,411 @@
+"""The machine: a program as data, executed inside one compiled training loop.
+
+A program is loaded as tables of instructions over two banks of registers, one
+of vectors (a number per parameter) and one of numbers that hold for the whole
+model. The loop over the instructions is compiled once per task; a new program
+costs no compilation.
+
+Two things make it fast (measured, see DECISIONS.md): a branch reads its
+registers itself and returns only its result, which is written outside; and
+numbers of the whole model (constants, lr, 1 - beta^t) never become vectors.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from primitives.graph import CONSTANT, STATE, Graph
+from primitives.kinds import SCALAR
+from primitives.layout import Layout
+from primitives.registry import ELEMENTWISE, MODEL, PRIMITIVES, Primitive
+
+VECTORS = 32  # registers of [size]; 0 is w, 1 is g
+NUMBERS = 96  # registers of []; 0 is lr, 1 is t
+INSTRUCTIONS = 128  # of each of the two kinds
+SEGMENTS = 16  # alternations between number and vector instructions
+OPERANDS = 3
+
+_W, _G = 0, 1
+_LR, _T = 0, 1
+
+
+class DoesNotFit(Exception):
+    """A program that is too large for the machine's banks; the compiled path takes it."""
+
+
+class Code(NamedTuple):
+    """A loaded program: arrays of fixed shape, whatever the program."""
+
+    vectors: np.ndarray  # int32[INSTRUCTIONS, 5]: opcode, three operands, result
+    numbers: np.ndarray  # int32[INSTRUCTIONS, 5]
+    segments: np.ndarray  # int32[SEGMENTS, 4]: number instructions from, to; vector instructions from, to
+    segment_count: np.ndarray  # int32[]
+    fill: np.ndarray  # dtype[VECTORS]: initial value of each vector register
+    copies_w: np.ndarray  # bool[VECTORS]: registers that start as a copy of w
+    constants: np.ndarray  # dtype[NUMBERS]
+    learning_rate: np.ndarray  # dtype[]
+    update: np.ndarray  # int32[]: vector register that is subtracted from w
+
+
+class Bank(NamedTuple):
+    """The parameters and the registers while a program runs.
+
+    The parameters have a buffer of their own: were they read from register 0, XLA would copy the
+    whole bank in every step, because the gradient still reads it while it is being overwritten.
+    """
+
+    w: jax.Array  # dtype[size]
+    vectors: jax.Array  # dtype[VECTORS, size]
+    numbers: jax.Array  # dtype[NUMBERS]
+
+
+# --- opcodes ---------------------------------------------------------------------------------------
+# The form of a call says where each operand lives: "vn" is a vector and a number.
+
+
+def _forms(primitive: Primitive) -> list[str]:
+    """The forms in which the machine knows a primitive; other mixtures spread numbers into vectors first."""
+    if primitive.arity == 0:
+        return []
+    if primitive.scope == ELEMENTWISE:
+        if primitive.arity == 1:
+            return ["v", "n"]
+        if primitive.arity == 2:
+            return ["vv", "vn", "nn"] if primitive.commutative else ["vv", "vn", "nv", "nn"]
+        fixed = "".join("n" if slot is SCALAR else "v" for slot in primitive.slots)
+        return sorted({fixed, "v" * primitive.arity, "n" * primitive.arity})
+    fixed = "".join("n" if slot is SCALAR else "v" for slot in primitive.slots)
+    return sorted({fixed, "v" * primitive.arity})
+
+
+def _result_is_number(primitive: Primitive, form: str) -> bool:
+    return "v" not in form or (primitive.scope == MODEL and primitive.result is SCALAR)
+
+
+def _tables() -> tuple[dict, dict]:
+    vectors: dict[tuple[str, str], int] = {("spread", "n"): 0}
+    numbers: dict[tuple[str, str], int] = {}
+    for primitive in PRIMITIVES.values():
+        if primitive.mirror:  # the graph writes its mirror instead
+            continue
+        for form in _forms(primitive):
+            table = numbers if _result_is_number(primitive, form) else vectors
+            table[primitive.name, form] = len(table)
+    return vectors, numbers
+
+
+VECTOR_OPCODES, NUMBER_OPCODES = _tables()
+
+
+# --- loading ---------------------------------------------------------------------------------------
+
+
+def load(graph: Graph, dtype: Any = np.float32) -> Code:
+    """Translate a graph into instructions. Raises `DoesNotFit`."""
+    return _Loader(graph, dtype).code()
+
+
+class _Loader:
+    def __init__(self, graph: Graph, dtype: Any):
+        self.graph, self.dtype = graph, np.dtype(dtype)
+        self.is_number = _numbers(graph)
+
+    def code(self) -> Code:
+        graph = self.graph
+        order, segments = self.schedule()
+        place, fill, copies_w, constants = self.leaves()
+        position = {node: n for n, node in enumerate(order)}
+        end = len(order)
+        last_use: dict[int, int] = {}
+        for node in order:
+            for argument in graph.nodes[node].args:
+                last_use[argument] = max(last_use.get(argument, -1), position[node])
+        last_use[graph.update] = end
+        for state in graph.states:
+            last_use[state.next] = end
+
+        # A state can be overwritten by the instruction that computes it, once its old value is read no more.
+        state_node = {int(n.value): i for i, n in enumerate(graph.nodes) if n.op == STATE}
+        direct: dict[int, int] = {}  # node -> the state it is written into
+        for number, state in enumerate(graph.states):
+            old = state_node[number]
+            if state.next in position and state.next not in direct and last_use[old] <= position[state.next]:
+                direct[state.next] = number
+
+        rows: dict[str, list] = {"v": [], "n": []}
+        free = {"v": list(range(VECTORS - 1, -1, -1)), "n": list(range(NUMBERS - 1, -1, -1))}
+        for bank, register in {*place.values(), ("v", _W), ("v", _G), ("n", _LR), ("n", _T)}:
+            free[bank].remove(register)
+        dying: dict[int, list[int]] = {}
+        for node, at in last_use.items():
+            dying.setdefault(at, []).append(node)
+        home = {node: reg for node, reg in place.items()}
+
+        def allocate(bank: str) -> int:
+            if not free[bank]:
+                raise DoesNotFit("too many values are alive at once")
+            return free[bank].pop()
+
+        bounds = []
+        at = 0
+        for numbers, vectors in segments:
+            first = (len(rows["n"]), len(rows["v"]))
+            for node in (*numbers, *vectors):
+                said = graph.nodes[node]
+                bank = "n" if self.is_number[node] else "v"
+                table = NUMBER_OPCODES if bank == "n" else VECTOR_OPCODES
+                form, arguments = _fit(said.op, [(home[a][0], home[a][1]) for a in said.args], table)
+                operands, temporary = [], []
+                for wanted, (where, register) in zip(form, arguments, strict=True):
+                    if wanted != where:
+                        wide = allocate("v")
+                        rows["v"].append(_row(VECTOR_OPCODES["spread", "n"], [register], wide))
+                        temporary.append(wide)
+                        register = wide
+                    operands.append(register)
+                for dead in dying.get(at, ()):  # free before the result is placed: branches read first
+                    if dead != node and dead not in place and dead not in direct:
+                        free[home[dead][0]].append(home[dead][1])
+                if node in direct:
+                    register = place[state_node[direct[node]]][1]
+                else:
+                    register = allocate(bank)
+                free["v"].extend(temporary)
+                home[node] = (bank, register)
+                rows[bank].append(_row(table[said.op, form], operands, register))
+                at += 1
+            bounds.append((first[0], len(rows["n"]), first[1], len(rows["v"])))
+
+        update = self.finish(rows, bounds, home, place, state_node, direct, allocate)
+        return self.tables(rows, bounds, fill, copies_w, constants, update)
+
+    def schedule(self) -> tuple[list[int], list[tuple[list[int], list[int]]]]:
+        """Alternate: all numbers that can be computed, then all vectors that can be computed."""
+        graph = self.graph
+        done = {i for i, n in enumerate(graph.nodes) if n.op not in PRIMITIVES}
+        left = [i for i in range(len(graph.nodes)) if i not in done]
+        segments = []
+        while left:
+            turns = []
+            for wanted in (True, False):
+                taken = []
+                for node in left:
+                    if self.is_number[node] is wanted and all(a in done for a in graph.nodes[node].args):
+                        taken.append(node)
+                        done.add(node)
+                left = [node for node in left if node not in done]
+                turns.append(taken)
+            segments.append((turns[0], turns[1]))
+        return [node for pair in segments for turn in pair for node in turn], segments
+
+    def leaves(self):
+        """Registers of inputs, constants and states, and what they hold at the start."""
+        place: dict[int, tuple[str, int]] = {}
+        fill = np.zeros(VECTORS, self.dtype)
+        copies_w = np.zeros(VECTORS, bool)
+        constants = np.zeros(NUMBERS, self.dtype)
+        vector, number = itertools.count(2), itertools.count(2)
+        inputs = {"w": ("v", _W), "g": ("v", _G), "lr": ("n", _LR), "t": ("n", _T)}
+        for i, node in enumerate(self.graph.nodes):
+            if node.op in inputs:
+                place[i] = inputs[node.op]
+            elif node.op == CONSTANT:
+                register = next(number)
+                if register >= NUMBERS:
+                    raise DoesNotFit("too many constants")
+                place[i] = ("n", register)
+                constants[register] = node.value
+            elif node.op == STATE:
+                start = self.graph.states[int(node.value)].start
+                if self.is_number[i]:
+                    register = next(number)
+                    if register >= NUMBERS:
+                        raise DoesNotFit("too many constants")
+                    place[i] = ("n", register)
+                    constants[register] = start
+                else:
+                    register = next(vector)
+                    if register >= VECTORS:
+                        raise DoesNotFit("too many states")
+                    place[i] = ("v", register)
+                    if start == "w":
+                        copies_w[register] = True
+                    else:
+                        fill[register] = start
+        return place, fill, copies_w, constants
+
+    def finish(self, rows, bounds, home, place, state_node, direct, allocate) -> int:
+        """Copies at the end of the step, for states that could not be overwritten in place."""
+        moves = []  # (bank, from, to)
+        for number, state in enumerate(self.graph.states):
+            if state.next not in direct or direct[state.next] != number:
+                bank, to = place[state_node[number]]
+                source_bank, source = home[state.next]
+                if (source_bank, source) != (bank, to):
+                    moves.append((source_bank, source, bank, to))
+        overwritten = {(bank, to) for _, _, bank, to in moves}
+        first = (len(rows["n"]), len(rows["v"]))
+
+        def copy(source_bank, source, bank, to):
+            if bank == "n":
+                rows["n"].append(_row(NUMBER_OPCODES["copy", "n"], [source], to))
+            elif source_bank == "n":
+                rows["v"].append(_row(VECTOR_OPCODES["spread", "n"], [source], to))
+            else:
+                rows["v"].append(_row(VECTOR_OPCODES["copy", "v"], [source], to))
+
+        saved: dict[tuple[str, int], int] = {}
+
+        def save(bank, register) -> int:
+            if (bank, register) in overwritten:
+                if (bank, register) not in saved:
+                    saved[bank, register] = allocate(bank)
+                    copy(bank, register, bank, saved[bank, register])
+                return saved[bank, register]
+            return register
+
+        update_bank, update = home[self.graph.update]
+        assert update_bank == "v"
+        update = save("v", update)
+        moves = [(sb, save(sb, s), b, to) for sb, s, b, to in moves]
+        for move in moves:
+            copy(*move)
+        if moves or saved:
+            bounds.append((first[0], len(rows["n"]), first[1], len(rows["v"])))
+        return update
+
+    def tables(self, rows, bounds, fill, copies_w, constants, update) -> Code:
+        if max(map(len, rows.values())) > INSTRUCTIONS or len(bounds) > SEGMENTS:
+            raise DoesNotFit("too many instructions")
+
+        def table(entries, length, width):
+            out = np.zeros((length, width), np.int32)
+            if entries:
+                out[: len(entries)] = entries
+            return out
+
+        learning_rate = next((n.value for n in self.graph.nodes if n.op == "lr"), 0.0)
+        return Code(
+            table(rows["v"], INSTRUCTIONS, OPERANDS + 2),
+            table(rows["n"], INSTRUCTIONS, OPERANDS + 2),
+            table(bounds, SEGMENTS, 4),
+            np.int32(len(bounds)),
+            fill,
+            copies_w,
+            constants,
+            self.dtype.type(learning_rate),
+            np.int32(update),
+        )
+
+
+def _fit(op: str, arguments: list[tuple[str, int]], table: dict) -> tuple[str, list[tuple[str, int]]]:
+    """The form of a call that spreads the fewest numbers into vectors, and its arguments in that order."""
+    orders = [arguments]
+    if PRIMITIVES[op].commutative and len(arguments) == 2:
+        orders.append(arguments[::-1])
+    best = None
+    for order in orders:
+        natural = "".join(bank for bank, _ in order)
+        for form in _forms(PRIMITIVES[op]):
+            possible = all(want == "v" or have == "n" for want, have in zip(form, natural, strict=True))
+            if possible and (op, form) in table:
+                spreads = sum(want != have for want, have in zip(form, natural, strict=True))
+                if best is None or spreads < best[0]:
+                    best = (spreads, form, order)
+    assert best is not None, (op, arguments)  # the form of vectors only exists for every primitive
+    return best[1], best[2]
+
+
+def _row(opcode: int, operands: list[int], result: int) -> list[int]:
+    return [opcode, *operands, *([0] * (OPERANDS - len(operands))), result]
+
+
+def _numbers(graph: Graph) -> list[bool]:
+    """For each node, whether it is one number for the whole model. Greatest fixed point over the states."""
+    states = [s.kind is SCALAR for s in graph.states]
+    while True:
+        flags: list[bool] = []
+        for node in graph.nodes:
+            if node.op == STATE:
+                flags.append(states[int(node.value)])
+            elif node.op not in PRIMITIVES:
+                flags.append(node.kind is SCALAR)
+            elif PRIMITIVES[node.op].scope == MODEL:
+                flags.append(node.kind is SCALAR)
+            else:
+                flags.append(PRIMITIVES[node.op].scope == ELEMENTWISE and all(flags[a] for a in node.args))
+        after = [held and flags[s.next] for held, s in zip(states, graph.states, strict=True)]
+        if after == states:
+            return flags
+        states = after
+
+
+# --- running ---------------------------------------------------------------------------------------
+
+
+def start(code: Code, w: jax.Array) -> Bank:
+    """The registers before the first step. w: dtype[size]."""
+    vectors = jnp.where(code.copies_w[:, None], w[None, :], code.fill[:, None])
+    return Bank(w, vectors, jnp.asarray(code.constants))
+
+
+def step(code: Code, layout: Layout, bank: Bank, gradient: jax.Array, shape: jax.Array, t: jax.Array) -> Bank:
+    """One step of whatever program is loaded: w becomes w - update.
+
+    gradient: dtype[size]; shape: dtype[], the schedule at this step, peak 1; t: dtype[], from 1.
+    """
+    code = jax.tree.map(jnp.asarray, code)
+    # One update of two rows: two updates of one row each are fused into a copy of the whole bank.
+    vectors = jax.lax.dynamic_update_slice(bank.vectors, jnp.stack([bank.w, gradient]), (_W, 0))
+    numbers = bank.numbers.at[_LR].set(shape * code.learning_rate).at[_T].set(t)
+    vector_branches, number_branches = _branches(layout)
+
+    def segment(k, banks):
+        bounds = code.segments[k]
+
+        def number_instruction(i, numbers, vectors=banks[0]):
+            row = code.numbers[i]
+            result = jax.lax.switch(row[0], number_branches, vectors, numbers, row)
+            return numbers.at[row[-1]].set(result)
+
+        numbers = jax.lax.fori_loop(bounds[0], bounds[1], number_instruction, banks[1])
+
+        def vector_instruction(i, vectors):
+            row = code.vectors[i]
+            result = jax.lax.switch(row[0], vector_branches, vectors, numbers, row)
+            return jax.lax.dynamic_update_index_in_dim(vectors, result, row[-1], 0)
+
+        vectors = jax.lax.fori_loop(bounds[2], bounds[3], vector_instruction, banks[0])
+        return vectors, numbers
+
+    vectors, numbers = jax.lax.fori_loop(0, code.segment_count, segment, (vectors, numbers))
+    update = jax.lax.dynamic_index_in_dim(vectors, code.update, 0, keepdims=False)
+    return Bank(bank.w - update, vectors, numbers)
+
+
+def _branches(layout: Layout) -> tuple[list[Callable], list[Callable]]:
+    """One branch per opcode. Each reads its own operands and returns only its result."""
+
+    def read(form: str, vectors, numbers, row):
+        for slot, bank in enumerate(form):
+            source = vectors if bank == "v" else numbers
+            yield jax.lax.dynamic_index_in_dim(source, row[1 + slot], 0, keepdims=False)
+
+    def branch(name: str, form: str, wide: bool) -> Callable:
+        def call(vectors, numbers, row):
+            args = tuple(read(form, vectors, numbers, row))
+            result = args[0] if name == "spread" else layout.apply(PRIMITIVES[name], jnp, *args)
+            return jnp.broadcast_to(result, (layout.size,) if wide else ()).astype(vectors.dtype)
+
+        return call
+
+    return (
+        [branch(name, form, True) for name, form in VECTOR_OPCODES],
+        [branch(name, form, False) for name, form in NUMBER_OPCODES],
+    )

@@ -1,0 +1,125 @@
+"""The registry: one definition per primitive, from which everything else is read.
+
+A definition is a function of `xp`, a namespace of array functions (`jax.numpy`
+for the meaning, the machine and the compiler; `numpy` for probes on the host,
+where a call costs a microsecond instead of fifty), and of the arguments. Its
+annotations are its signature. The decorator states the algebra and the cost.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, get_type_hints
+
+from primitives.kinds import ANY, SCALAR, Kind, join
+
+ELEMENTWISE = "elementwise"  # called on any array; element i of the result needs only elements i
+LEAF = "leaf"  # called on one leaf at a time; may reduce over it
+MODEL = "model"  # called on the tuple of all leaves; may reduce over the model
+SCOPES = (ELEMENTWISE, LEAF, MODEL)
+
+
+@dataclass(frozen=True, eq=False)
+class Primitive:
+    """One operation of the language: its name, signature, meaning, algebra and cost."""
+
+    name: str
+    apply: Callable[..., Any]  # apply(xp, *arguments)
+    slots: tuple[Kind | None, ...]  # kind of each argument; None takes any
+    result: Kind | None  # None: the join of the arguments in the slots that take any kind
+    scope: str
+    family: str
+    flops: float  # arithmetic per element of the result, in units of one addition
+    infix: str
+    commutative: bool
+    idempotent: bool  # f(f(x)) = f(x); for two arguments f(x, x) = x
+    involution: bool  # f(f(x)) = x
+    identity: float | None  # f(x, identity) = x
+    mirror: str  # the primitive that computes the same with its two arguments exchanged
+    source: str
+
+    @property
+    def arity(self) -> int:
+        return len(self.slots)
+
+    @property
+    def doc(self) -> str:
+        return inspect.cleandoc(self.apply.__doc__ or "")
+
+    @property
+    def summary(self) -> str:
+        return self.doc.splitlines()[0]
+
+    @property
+    def signature(self) -> str:
+        """For people: `interp(x, y, a: scalar)`."""
+        names = list(inspect.signature(self.apply).parameters)[1:]
+        shown = [n if k is ANY else f"{n}: {k}" for n, k in zip(names, self.slots, strict=True)]
+        return f"{self.name}({', '.join(shown)})"
+
+    @cached_property
+    def code(self) -> int:
+        """A number for hashing that does not depend on the process or on the other primitives."""
+        return zlib.crc32(self.name.encode())
+
+    def kind(self, *arguments: Kind) -> Kind | None:
+        """Kind of the result, or None where these arguments do not fit the signature."""
+        free = []
+        for slot, given in zip(self.slots, arguments, strict=True):
+            if slot is ANY:
+                free.append(given)
+            elif slot is not given:
+                return None
+        if self.result is not ANY:
+            return self.result
+        return join(*free)
+
+
+PRIMITIVES: dict[str, Primitive] = {}
+
+
+def primitive(
+    *,
+    family: str,
+    scope: str = ELEMENTWISE,
+    flops: float = 1.0,
+    infix: str = "",
+    commutative: bool = False,
+    idempotent: bool = False,
+    involution: bool = False,
+    identity: float | None = None,
+    mirror: str = "",
+    source: str = "",
+) -> Callable[[Callable[..., Any]], Primitive]:
+    """Enter a definition into the registry. The annotations of the function are its signature."""
+
+    def enter(function: Callable[..., Any]) -> Primitive:
+        hints = get_type_hints(function, include_extras=True)
+        kinds = [h.__metadata__[0] for h in hints.values()]  # arguments in order, then the result
+        name = function.__name__.rstrip("_")
+        if name in PRIMITIVES:
+            raise ValueError(f"a primitive called {name!r} exists already")
+        if scope not in SCOPES:
+            raise ValueError(f"{name}: no scope is called {scope!r}")
+        entry = Primitive(
+            name, function, tuple(kinds[:-1]), kinds[-1], scope, family, flops, infix,
+            commutative, idempotent, involution, identity, mirror, source,
+        )  # fmt: skip
+        PRIMITIVES[name] = entry
+        return entry
+
+    return enter
+
+
+def nearest(word: str, words: Any) -> str:
+    """The closest of `words`, or an empty string: for "did you mean"."""
+    found = difflib.get_close_matches(word, list(words), n=1)
+    return found[0] if found else ""
+
+
+__all__ = ["ELEMENTWISE", "LEAF", "MODEL", "PRIMITIVES", "SCALAR", "Primitive", "nearest", "primitive"]

@@ -1,0 +1,389 @@
+"""Text and back: a program is a file in a small subset of Python, read with `ast` and never executed.
+
+Nested and infix expressions are accepted and flattened to one call a statement.
+Printing and parsing are inverses. The bounds below come before `ast.parse`,
+whose documentation warns that large input can crash the interpreter.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from pathlib import Path
+
+from primitives.errors import ProgramError
+from primitives.kinds import SCALAR, TENSOR
+from primitives.program import INPUTS, MAX_CONSTANT, Hyperparameter, Illegal, Instruction, Program, State
+from primitives.registry import PRIMITIVES, nearest
+
+MAX_BYTES = 64 * 1024
+MAX_LINE = 1000
+MAX_NESTING = 32
+
+_INFIX = {p.infix: p.name for p in PRIMITIVES.values() if p.infix}
+_BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
+_COMPARE = {ast.Gt: ">", ast.GtE: ">=", ast.Lt: "<", ast.LtE: "<=", ast.Eq: "==", ast.NotEq: "!="}
+
+ALLOWED = (
+    "A program has hyperparameters (`beta = 0.9`), state (`m = zeros_like(w)`) and one "
+    "`def step(w, g, lr): ...` of assignments that ends with `return update`."
+)
+
+
+def load(path: str | Path) -> Program:
+    """The program in a file. Raises `ProgramError`, also for a file that cannot be read."""
+    path = Path(path)
+    try:
+        if not path.is_file():
+            raise ProgramError("there is no such file", file=str(path), hint="Check the path.")
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+    except OSError as fault:
+        raise ProgramError(f"cannot be read: {fault.strerror}", file=str(path), hint="Check the permissions.") from None
+    return parse(raw, file=str(path), name=path.stem)
+
+
+def parse(source: str | bytes, *, file: str = "", name: str = "program") -> Program:
+    """The program that a text says. Raises `ProgramError` with file, line, text and remedy."""
+    text = _decode(source, file)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "invalid escape sequence" in a docstring and the like
+            module = ast.parse(text)
+    except SyntaxError as fault:
+        line = fault.lineno or 0
+        raise ProgramError(f"not valid syntax: {fault.msg}", file=file, line=line, text=_line(text, line)) from None
+    except (ValueError, RecursionError, MemoryError):
+        raise ProgramError("the text cannot be parsed", file=file, hint="Write shorter expressions.") from None
+    return _Reader(text, file, name).module(module)
+
+
+def _decode(source: str | bytes, file: str) -> str:
+    if len(source) > MAX_BYTES:
+        raise ProgramError(f"larger than {MAX_BYTES} bytes", file=file, hint="An optimizer fits into a page.")
+    if isinstance(source, bytes):
+        try:
+            source = source.decode("utf-8")
+        except UnicodeDecodeError as fault:
+            raise ProgramError(f"not UTF-8 at byte {fault.start}", file=file, hint="Save it as UTF-8.") from None
+    if "\0" in source:
+        raise ProgramError("contains a NUL byte", file=file, hint="Save it as plain text.")
+    source = source.removeprefix("\ufeff")
+    depth = 0
+    for number, line in enumerate(_lines(source), 1):
+        depth += sum(line.count(c) for c in "([{")
+        if len(line) > MAX_LINE or depth > 4 * MAX_NESTING or line.count("(") > MAX_NESTING:
+            raise ProgramError(
+                "line too long or nested too deeply", file=file, line=number, text=line, hint="Use more statements."
+            )
+        depth = max(0, depth - sum(line.count(c) for c in ")]}"))
+    return source
+
+
+def _lines(text: str) -> list[str]:
+    """The lines that Python counts; `str.splitlines` also ends one at a form feed and the like."""
+    return re.split(r"\r\n|\r|\n", text)
+
+
+def _line(text: str, number: int) -> str:
+    lines = _lines(text)
+    return lines[number - 1].strip() if 0 < number <= len(lines) else ""
+
+
+class _Reader:
+    """Turns the syntax tree into a Program, remembering where each part came from."""
+
+    def __init__(self, text: str, file: str, name: str):
+        self.text, self.file, self.name = text, file, name
+        self.places: dict[tuple[str, int], int] = {}  # part of the program -> line
+        self.taken: set[str] = set()  # names of the text, which temporaries avoid
+        self.body: list[Instruction] = []
+        self.fresh = 0
+
+    def fail(self, node: ast.AST | None, what: str, hint: str = "") -> ProgramError:
+        line = getattr(node, "lineno", 0)
+        return ProgramError(what, hint=hint, file=self.file, line=line, text=_line(self.text, line))
+
+    def module(self, module: ast.Module) -> Program:
+        self.taken = {n.id for n in ast.walk(module) if isinstance(n, ast.Name)}
+        doc, step = "", None
+        hyperparameters: list[Hyperparameter] = []
+        states: list[State] = []
+        for number, node in enumerate(module.body):
+            if number == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+                if not isinstance(node.value.value, str):
+                    raise self.fail(node, "this statement does nothing", ALLOWED)
+                doc = node.value.value
+            elif isinstance(node, ast.FunctionDef) and node.name == "step":
+                if step is not None:
+                    raise self.fail(node, "step is defined twice", "Keep one of them.")
+                step = node
+            elif isinstance(node, ast.Assign) and step is None:
+                self.declaration(node, hyperparameters, states)
+            else:
+                raise self.fail(node, f"{_called(node)} is not allowed here", ALLOWED)
+        if step is None:
+            raise self.fail(None, "there is no `def step(w, g, lr)`", ALLOWED)
+        inputs, output = self.step(step)
+        try:
+            return Program(
+                inputs, tuple(self.body), output, tuple(states), tuple(hyperparameters), doc=doc, name=self.name
+            )
+        except Illegal as fault:
+            line = self.places.get(fault.part, step.lineno)
+            raise fault.at(self.file, line, _line(self.text, line)) from None
+        except ProgramError as fault:
+            raise fault.at(self.file, step.lineno, "") from None
+
+    def declaration(self, node: ast.Assign, hyperparameters: list, states: list) -> None:
+        name = self.target(node)
+        value = node.value
+        number = self.number(value)
+        if number is not None:
+            self.places["hyperparameters", len(hyperparameters)] = node.lineno
+            hyperparameters.append(Hyperparameter(name, number))
+            return
+        if not isinstance(value, ast.Call) or not isinstance(value.func, ast.Name):
+            raise self.fail(node, f"{_called(value)} is not allowed here", ALLOWED)
+        maker = value.func.id
+        if maker == "tunable":
+            self.places["hyperparameters", len(hyperparameters)] = node.lineno
+            hyperparameters.append(self.tunable(name, value))
+            return
+        self.places["states", len(states)] = node.lineno
+        arguments = [a.id if isinstance(a, ast.Name) else self.number(a) for a in value.args]
+        match maker, arguments, value.keywords:
+            case "zeros_like", ["w"], []:
+                states.append(State(name, TENSOR, 0.0))
+            case "full_like", ["w", float(start)], []:
+                states.append(State(name, TENSOR, start))
+            case "copy", ["w" | "g" as start], []:
+                states.append(State(name, TENSOR, start))
+            case "scalar", [float(start)], []:
+                states.append(State(name, SCALAR, start))
+            case _:
+                makers = ("zeros_like", "full_like", "copy", "scalar", "tunable")
+                near = "" if maker in makers else nearest(maker, makers)
+                hint = f"Did you mean {near!r}? " if near else ""
+                raise self.fail(
+                    node,
+                    f"{self.source(value)[:60]!r} is no initial value",
+                    hint + "Write zeros_like(w), full_like(w, 0.1), copy(w), copy(g), scalar(0.0), "
+                    "or a number for a hyperparameter.",
+                )
+
+    def source(self, node: ast.expr) -> str:
+        """The text of a node on one line; `ast.unparse` would exhaust the stack on a deep one."""
+        return " ".join((ast.get_source_segment(self.text, node) or "").split())
+
+    def tunable(self, name: str, call: ast.Call) -> Hyperparameter:
+        usage = 'Write tunable(0.9, low=0.5, high=0.999, scale="log1m").'
+        if len(call.args) != 1 or (value := self.number(call.args[0])) is None:
+            raise self.fail(call, f"tunable needs the value of {name!r} first", usage)
+        given: dict = {}
+        for pair in call.keywords:
+            if pair.arg not in ("low", "high", "scale") or pair.arg in given:
+                raise self.fail(call, f"tunable takes low, high and scale, not {pair.arg!r}", usage)
+            if pair.arg == "scale":
+                fine = isinstance(pair.value, ast.Constant) and isinstance(pair.value.value, str)
+                given["scale"] = pair.value.value if fine else None
+            else:
+                given[pair.arg] = self.number(pair.value)
+            if given[pair.arg] is None:
+                raise self.fail(call, f"tunable: {pair.arg} is no literal", usage)
+        return Hyperparameter(name, value, **given)
+
+    def step(self, node: ast.FunctionDef) -> tuple[tuple[str, ...], str]:
+        a = node.args
+        plain = not (a.posonlyargs or a.kwonlyargs or a.vararg or a.kwarg or a.defaults or node.decorator_list)
+        if not plain or node.returns or any(x.annotation for x in a.args):
+            raise self.fail(node, "step takes plain arguments only", f"Write def step({', '.join(INPUTS)}):")
+        inputs = tuple(x.arg for x in a.args)
+        if len(set(inputs)) < len(inputs):
+            raise self.fail(node, "an argument of step is given twice", "Keep one of them.")
+        for number in range(len(inputs)):
+            self.places["inputs", number] = node.lineno
+        *statements, last = node.body
+        for statement in statements:
+            if isinstance(statement, ast.AugAssign) and isinstance(statement.target, ast.Name):
+                value = ast.BinOp(ast.Name(statement.target.id), statement.op, statement.value)
+                statement = ast.Assign([statement.target], ast.copy_location(value, statement), lineno=statement.lineno)
+            if not isinstance(statement, ast.Assign):
+                what = _called(statement)
+                raise self.fail(statement, f"{what} is not allowed here", "A step consists of assignments.")
+            self.assign(self.target(statement), statement.value, statement)
+        if not isinstance(last, ast.Return) or last.value is None:
+            raise self.fail(last, "step does not end with `return update`", "Return the update; w - update is applied.")
+        output = self.operand(last.value, last, 0)
+        if not isinstance(output, str):
+            raise self.fail(last, "the update is a number", "Return a tensor.")
+        self.places["output", 0] = last.lineno
+        return inputs, output
+
+    def target(self, node: ast.Assign) -> str:
+        if len(node.targets) != 1 or not isinstance(node.targets[0], ast.Name):
+            raise self.fail(node, "an assignment has one plain name on its left", "Write one assignment a line.")
+        return node.targets[0].id
+
+    def assign(self, target: str, value: ast.expr, statement: ast.stmt) -> None:
+        op, args = self.call(value, statement, 0)
+        self.emit(target, op, args, statement)
+
+    def emit(self, target: str, op: str, args: tuple, statement: ast.stmt) -> None:
+        self.places["body", len(self.body)] = statement.lineno
+        self.body.append(Instruction(target, op, args))
+
+    def call(self, node: ast.expr, statement: ast.stmt, depth: int) -> tuple[str, tuple]:
+        """The call that an expression stands for; what is nested in it becomes statements of its own."""
+        if depth > MAX_NESTING:
+            raise self.fail(statement, "the expression is nested too deeply", "Split it into several statements.")
+        if self.number(node) is not None or isinstance(node, ast.Name):
+            return "copy", (self.operand(node, statement, depth),)
+        if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
+            op, parts = _INFIX[_BINARY[type(node.op)]], [node.left, node.right]
+        elif isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in _COMPARE:
+            op, parts = _INFIX[_COMPARE[type(node.ops[0])]], [node.left, node.comparators[0]]
+        elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            op, parts = "negative", [node.operand]
+        elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.UAdd):
+            return self.call(node.operand, statement, depth + 1)
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            if node.keywords:
+                raise self.fail(statement, "arguments are given by position", f"Write {_signature(node.func.id)}.")
+            op, parts = node.func.id, node.args
+        else:
+            raise self.fail(statement, f"{_called(node)} is not allowed here", "Use calls of primitives and arithmetic.")
+        return op, tuple(self.operand(part, statement, depth + 1) for part in parts)
+
+    def operand(self, node: ast.expr, statement: ast.stmt, depth: int) -> str | float:
+        if isinstance(node, ast.Name):
+            return node.id
+        number = self.number(node)
+        if number is not None:
+            return number
+        op, args = self.call(node, statement, depth)
+        name = self.temporary()
+        self.emit(name, op, args, statement)
+        return name
+
+    def temporary(self) -> str:
+        while True:
+            self.fresh += 1
+            name = f"v{self.fresh}"
+            if name not in self.taken:
+                return name
+
+    def number(self, node: ast.expr) -> float | None:
+        """The value of a literal, signed or not; None for anything else."""
+        negative = False
+        if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+            negative, node = True, node.operand
+        if not isinstance(node, ast.Constant) or type(node.value) not in (int, float):
+            return None
+        if not abs(node.value) <= MAX_CONSTANT:  # before float(): an int may be too long for it
+            hint = f"Use a finite number within ±{MAX_CONSTANT:g}."
+            raise self.fail(node, f"{_shown(node.value)} is no constant", hint)
+        return -float(node.value) if negative else float(node.value)
+
+
+def _shown(value: int | float) -> str:
+    return repr(value) if isinstance(value, float) or abs(value) < 10**30 else "an integer this long"
+
+
+def _signature(name: str) -> str:
+    return PRIMITIVES[name].signature if name in PRIMITIVES else f"{name}(...)"
+
+
+_WORDS = {
+    ast.Import: "an import", ast.ImportFrom: "an import", ast.Attribute: "an attribute", ast.Lambda: "a lambda",
+    ast.ListComp: "a comprehension", ast.SetComp: "a comprehension", ast.DictComp: "a comprehension",
+    ast.GeneratorExp: "a comprehension", ast.Subscript: "a subscript", ast.FunctionDef: "another function",
+    ast.AsyncFunctionDef: "another function", ast.ClassDef: "a class", ast.For: "a loop", ast.While: "a loop",
+    ast.If: "a conditional", ast.IfExp: "a conditional", ast.Constant: "this literal", ast.Expr: "a bare expression",
+    ast.Call: "a call of anything but a primitive", ast.Assign: "an assignment after step",
+    ast.BoolOp: "and/or", ast.Return: "a return before the end", ast.List: "a list", ast.Tuple: "a tuple",
+    ast.Dict: "a dict", ast.JoinedStr: "an f-string", ast.NamedExpr: "an assignment inside an expression",
+}  # fmt: skip
+
+
+def _called(node: ast.AST) -> str:
+    """What a piece of syntax is called in an error message."""
+    return _WORDS.get(type(node), f"this ({type(node).__name__})")
+
+
+# --- printing -------------------------------------------------------------------------------------
+
+
+def print_program(program: Program) -> str:
+    """The program as text that parses to the same program."""
+    lines = []
+    if program.doc:
+        lines += [_print_doc(program.doc)]
+    for h in program.hyperparameters:
+        lines.append(f"{h.name} = {_print_hyperparameter(h)}")
+    for s in program.states:
+        lines.append(f"{s.name} = {_print_start(s)}")
+    lines += ["", f"def step({', '.join(program.inputs)}):"] if lines else [f"def step({', '.join(program.inputs)}):"]
+    lines += [f"    {print_instruction(instruction)}" for instruction in program.body]
+    lines.append(f"    return {program.output}")
+    return "\n".join(lines) + "\n"
+
+
+def print_instruction(instruction: Instruction) -> str:
+    """`update = m / v1`."""
+    args = [_print_number(a) if isinstance(a, float) else a for a in instruction.args]
+    primitive = PRIMITIVES[instruction.op]
+    if instruction.op == "copy":
+        value = args[0]
+    elif primitive.infix:
+        left = f"({args[0]})" if args[0].startswith("-") and primitive.infix == "**" else args[0]
+        value = f"{left} {primitive.infix} {args[1]}"
+    else:
+        value = f"{instruction.op}({', '.join(args)})"
+    return f"{instruction.target} = {value}"
+
+
+def _print_number(value: float) -> str:
+    return repr(float(value))  # repr of a numpy float is "np.float64(0.5)"
+
+
+def _print_doc(doc: str) -> str:
+    """A docstring within the bounds of `_decode`, and without what a file cannot hold or would give back changed."""
+    quotes = '\\"' if '"""' in doc or doc.endswith('"') else '"'
+    many = sum(map(doc.count, "([{")) > MAX_NESTING  # the bound on nesting counts the brackets of a string too
+    text, width = "", 0
+    for c in doc:
+        if c == '"':
+            c = quotes
+        elif c in "([{" and many:
+            c = f"\\x{ord(c):02x}"
+        elif c == "\\" or not (c.isprintable() or c in "\n\t"):  # NUL, carriage return, lone surrogates, ...
+            c = c.encode("unicode_escape").decode()
+        if width > MAX_LINE - 20 and c != "\n":
+            text, width = text + "\\\n", 0
+        text, width = text + c, 0 if c == "\n" else width + len(c)
+    return f'"""{text}"""'
+
+
+def _print_hyperparameter(h: Hyperparameter) -> str:
+    if h.low is None and h.scale == "linear":
+        return _print_number(h.value)
+    parts = [_print_number(h.value)]
+    if h.low is not None and h.high is not None:
+        parts += [f"low={_print_number(h.low)}", f"high={_print_number(h.high)}"]
+    if h.scale != "linear":
+        parts.append(f'scale="{h.scale}"')
+    return f"tunable({', '.join(parts)})"
+
+
+def _print_start(s: State) -> str:
+    if isinstance(s.start, str):
+        return f"copy({s.start})"
+    if s.kind is SCALAR:
+        return f"scalar({_print_number(s.start)})"
+    return "zeros_like(w)" if _is_positive_zero(s.start) else f"full_like(w, {_print_number(s.start)})"
+
+
+def _is_positive_zero(value: float) -> bool:
+    return repr(value) == "0.0"

@@ -1,0 +1,12 @@
+"""What an optimizer is tried on. Read `task.py` first."""
+
+import importlib
+import pkgutil
+
+from proxy_tasks.task import TASKS, Task, make_task
+
+# Every module here is imported, so that adding a task is adding one class in one file.
+for _module in pkgutil.iter_modules(__path__):
+    importlib.import_module(f"{__name__}.{_module.name}")
+
+__all__ = ["TASKS", "Task", "make_task"]

@@ -1,0 +1,83 @@
+"""Predict the progression of diabetes with one hidden layer."""
+
+import functools
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+from sklearn.datasets import load_diabetes
+
+from proxy_tasks.networks import affine, affine_init
+from proxy_tasks.parts import batch_above, frozen, shuffled_batches, split_rows, take_rows
+from proxy_tasks.task import Params, Task
+
+SPLIT_SEED = 442  # of the shuffle before the cut
+TRAIN_ROWS = 265
+
+
+@functools.cache
+def diabetes() -> dict[str, Any]:
+    """Return the parts, each {"x": f32[row, 10], "y": f32[row]}, in units of the train part's deviations."""
+    bunch: Any = load_diabetes(scaled=False)
+    table = np.column_stack([bunch.data, bunch.target])
+    parts = split_rows(len(table), SPLIT_SEED)
+    train = table[parts["train"]]
+    table = (table - train.mean(axis=0)) / train.std(axis=0)
+    return {
+        part: {"x": frozen(table[rows, :-1], np.float32), "y": frozen(table[rows, -1], np.float32)}
+        for part, rows in parts.items()
+    }
+
+
+@dataclass(frozen=True)
+class DiabetesRegression(Task):
+    """Half the squared error of a 10-width-1 tanh network on 442 patients.
+
+    Shape   385 parameters at width 32; batches in shuffled epochs over 265 patients.
+    Unit    half the variance of the target in the train part; ½ for predicting its mean.
+    """
+
+    kind: ClassVar[str] = "diabetes_regression"
+    measures: ClassVar[str] = (
+        "Whether a smooth regression on noisy targets is fitted without following the noise of 265 rows."
+    )
+    cannot: ClassVar[str] = (
+        "Little about speed or scale: about half of the variance cannot be explained, so good optimizers "
+        "end close together, and 88 validation rows are few."
+    )
+    source: ClassVar[str] = (
+        "scikit-learn's bundled diabetes data: 442 patients (Efron, Hastie, Johnstone, Tibshirani 2004, "
+        "Least Angle Regression), distributed with scikit-learn under BSD-3-Clause"
+    )
+
+    width: int = 32
+    batch: int = 32
+    steps: int = 300
+
+    def impossible(self) -> str | None:
+        return batch_above(self.batch, TRAIN_ROWS)
+
+    def data(self) -> dict[str, Any]:
+        return diabetes()
+
+    def init(self, key: PRNGKeyArray) -> Params:
+        hidden, head = jax.random.split(key)
+        return {"hidden": affine_init(hidden, (10, self.width)), "head": affine_init(head, (self.width, 1))}
+
+    def draws(self, key: PRNGKeyArray) -> Int[Array, "steps batch"]:
+        return shuffled_batches(key, self.steps, self.batch, TRAIN_ROWS)
+
+    def loss(self, params: Params, data: dict[str, Any], draw: Int[Array, " batch"]) -> Float[Array, ""]:
+        return self.half_squared_error(params, take_rows(data["train"], draw))
+
+    def evaluate(self, params: Params, data: dict[str, Any], part: str) -> Float[Array, ""]:
+        return self.half_squared_error(params, data[part])
+
+    def half_squared_error(self, params: Params, rows: dict[str, Array]) -> Float[Array, ""]:
+        """Compute the mean of ½ (prediction - target)² over some rows of a part."""
+        hidden = jnp.tanh(affine(params["hidden"], jnp.asarray(rows["x"])))
+        return optax.l2_loss(affine(params["head"], hidden)[:, 0], jnp.asarray(rows["y"])).mean()

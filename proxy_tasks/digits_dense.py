@@ -1,0 +1,64 @@
+"""Classify handwritten digits with one hidden layer."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import jax
+from jaxtyping import Array, Float, Int, PRNGKeyArray
+
+from proxy_tasks.digits import LICENCE, TRAIN_ROWS, digits
+from proxy_tasks.networks import affine, affine_init, cross_entropy
+from proxy_tasks.parts import batch_above, shuffled_batches, take_rows
+from proxy_tasks.task import Params, Task
+
+
+@dataclass(frozen=True)
+class DigitsDense(Task):
+    """Cross-entropy of a 64-width-10 relu network on 8x8 images of digits.
+
+    Shape   2,410 parameters at width 32; batches in shuffled epochs over 1,078 images.
+    Unit    nats per image; 2.3 for a guess.
+    """
+
+    kind: ClassVar[str] = "digits_dense"
+    measures: ClassVar[str] = (
+        "Whether a small dense classifier is fitted quickly from small batches without its confidence "
+        "running ahead of its accuracy."
+    )
+    cannot: ClassVar[str] = (
+        "Nothing about depth, scale or long training: a linear model already gets 97 % of "
+        "the digits right, and a step takes microseconds."
+    )
+    source: ClassVar[str] = LICENCE
+
+    width: int = 32
+    batch: int = 64
+    steps: int = 500
+
+    def impossible(self) -> str | None:
+        return batch_above(self.batch, TRAIN_ROWS)
+
+    def data(self) -> dict[str, Any]:
+        return digits()
+
+    def init(self, key: PRNGKeyArray) -> Params:
+        hidden, head = jax.random.split(key)
+        return {
+            "hidden": affine_init(hidden, (64, self.width), gain=2.0),
+            "head": affine_init(head, (self.width, 10)),
+        }
+
+    def draws(self, key: PRNGKeyArray) -> Int[Array, "steps batch"]:
+        return shuffled_batches(key, self.steps, self.batch, TRAIN_ROWS)
+
+    def loss(self, params: Params, data: dict[str, Any], draw: Int[Array, " batch"]) -> Float[Array, ""]:
+        return self.mean_loss(params, take_rows(data["train"], draw))
+
+    def evaluate(self, params: Params, data: dict[str, Any], part: str) -> Float[Array, ""]:
+        return self.mean_loss(params, data[part])
+
+    def mean_loss(self, params: Params, rows: dict[str, Array]) -> Float[Array, ""]:
+        """Compute the mean cross-entropy over some rows of a part."""
+        hidden = jax.nn.relu(affine(params["hidden"], rows["image"].reshape(-1, 64)))
+        logits = affine(params["head"], hidden)
+        return cross_entropy(logits, rows["label"])

@@ -1,0 +1,143 @@
+"""What a proxy task is: a frozen dataclass that answers the same eight questions as every other."""
+
+import abc
+import dataclasses
+import difflib
+import hashlib
+import json
+import math
+from typing import Any, ClassVar
+
+import jax
+import numpy as np
+import optax
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+type_names = {int: "a whole number", float: "a finite number"}
+
+TASKS: dict[str, type["Task"]] = {}  # kind -> class; a class enters by being defined
+
+Params = dict[str, dict[str, Array]]
+"""The parameters of a task: a leaf is `params[layer][name]`, always float32 outside tests."""
+
+
+class Task(abc.ABC):
+    """A question put to an optimizer: parameters, batches, a loss, an evaluation, a number of steps.
+
+    A task is a frozen dataclass whose fields are its configuration. Randomness comes in as keys, data as
+    an argument, so everything but `data` and `schedule` can be traced, compiled and vmapped. A task
+    never knows what trains it.
+
+    Raises  ValueError, one sentence, when a field has the wrong type or an impossible value.
+    """
+
+    kind: ClassVar[str]  # the name in suites
+    version: ClassVar[int] = 1  # raised when the meaning changes, so that old scores are not mixed with new
+    measures: ClassVar[str]
+    cannot: ClassVar[str]
+    source: ClassVar[str]
+
+    steps: int  # training steps, the length of the schedule
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "kind" in cls.__dict__:
+            if cls.kind in TASKS:
+                raise TypeError(f"{cls.__qualname__} and {TASKS[cls.kind].__qualname__} are both {cls.kind!r}")
+            TASKS[cls.kind] = cls
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
+            value, name = getattr(self, field.name), f"{self.kind}: {field.name}"
+            accepted = (int, np.integer) if field.type is int else (int, float, np.integer, np.floating)
+            if isinstance(value, bool) or not isinstance(value, accepted) or not math.isfinite(value):
+                raise ValueError(f"{name} must be {type_names[field.type]}, not {value!r}.")
+            # converted, so that a condition of 1000 and one of 1e3 have the same fingerprint
+            value = int(value) if field.type is int else float(value)
+            if field.type is int and value < 1:
+                raise ValueError(f"{name} must be at least 1, not {value}.")
+            if field.type is float and value <= 0:
+                raise ValueError(f"{name} must be above 0, not {value}.")
+            object.__setattr__(self, field.name, value)
+        if why := self.impossible():
+            raise ValueError(f"{self.kind}: {why}.")
+
+    def impossible(self) -> str | None:
+        """Say why fields that are possible one by one are not so together or with the data, or None."""
+        return None
+
+    @abc.abstractmethod
+    def data(self) -> dict[str, Any]:
+        """Return {"train": ..., "validation": ..., "test": ...}, the same read-only arrays for every seed."""
+
+    @abc.abstractmethod
+    def init(self, key: PRNGKeyArray) -> Params:
+        """Draw the parameters a run starts from."""
+
+    @abc.abstractmethod
+    def draws(self, key: PRNGKeyArray) -> PyTree[Array]:
+        """Draw everything that is random in training, at once; leaves have a leading axis `steps`."""
+
+    @abc.abstractmethod
+    def loss(self, params: Params, data: dict[str, Any], draw: PyTree[Array]) -> Float[Array, ""]:
+        """Compute the training loss of one step; `draw` is one slice of `draws`."""
+
+    @abc.abstractmethod
+    def evaluate(self, params: Params, data: dict[str, Any], part: str) -> Float[Array, ""]:
+        """Compute the mean loss on `data[part]`; finite and above 0 for any parameters worth a score."""
+
+    def schedule(self) -> Float[np.ndarray, " steps"]:
+        """Shape of the learning rate at t = 1..steps: linear warm-up over 5 % of the steps, then a cosine.
+
+        The peak is 1. The schedule is that of steps + 1 steps without its two zeros, so no step is wasted.
+        """
+        warmup = max(1, round(0.05 * self.steps))
+        # float64, because 1 + cos near its zero rounds to 0 in float32 after some 20,000 steps
+        with jax.ensure_compile_time_eval(), jax.enable_x64(True):
+            shape = optax.warmup_cosine_decay_schedule(0.0, 1.0, warmup, self.steps + 1)
+            return np.asarray(shape(np.arange(1, self.steps + 1, dtype=np.float64)), np.float32)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits of what this task is: kind, version, fields and the bytes of its data.
+
+        Numbers with different fingerprints are never mixed. A dependency that ships other data, or splits
+        it otherwise, changes the fingerprint too.
+        """
+        fields = dataclasses.asdict(self)  # type: ignore[call-overload]  # every subclass is a dataclass
+        digest = hashlib.sha256(json.dumps([self.kind, self.version, fields], sort_keys=True).encode())
+        for path, leaf in jax.tree_util.tree_leaves_with_path(self.data()):
+            little_endian = np.ascontiguousarray(leaf, leaf.dtype.newbyteorder("<"))
+            header = [jax.tree_util.keystr(path), little_endian.dtype.str, list(leaf.shape)]
+            digest.update(json.dumps(header).encode())
+            digest.update(little_endian.tobytes())
+        return digest.hexdigest()[:16]
+
+
+def make_task(kind: str, **fields: Any) -> Task:
+    """Build the task that a suite's line names; fields left out keep their defaults.
+
+    Raises  ValueError, one sentence, for an unknown kind, an unknown field or an impossible value.
+
+    >>> make_task("noisy_quadratic", dim=32).steps
+    400
+    """
+    if not isinstance(kind, str) or kind not in TASKS:
+        raise ValueError(f"no task is called {kind!r}{nearest(kind, TASKS)}; there are {listed(TASKS)}.")
+    known = [field.name for field in dataclasses.fields(TASKS[kind])]  # type: ignore[arg-type]
+    for name in fields:
+        if name not in known:
+            raise ValueError(f"{kind} has no field {name!r}{nearest(name, known)}; it has {listed(known)}.")
+    return TASKS[kind](**fields)
+
+
+def nearest(name: Any, known: Any) -> str:
+    """Ask back for the known name nearest to a misspelt one, or say nothing."""
+    close = difflib.get_close_matches(str(name), list(known), n=1)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def listed(names: Any) -> str:
+    """Join names as a sentence does: a, b and c."""
+    *head, last = names
+    return f"{', '.join(head)} and {last}" if head else last

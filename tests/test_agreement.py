@@ -1,0 +1,553 @@
+"""Meaning, machine and compiler agree, on random programs.
+
+The judge is an evaluator of thirty lines below: numpy, float64, one primitive at a time. Random programs can be
+chaotic (sin of a large number, a comparison at a tie), so the judge also says how far rounding alone can move a
+result: it runs again with every inexact operation perturbed by a few units in the last place. Where that spread is
+large, or a value leaves the range in which the dtype is accurate, nothing can be learnt and nothing is compared;
+the share that is compared is asserted.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from functools import cache
+from random import Random
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from strategies import parameter_trees, programs, random_program
+
+from primitives import PRIMITIVES, SCALAR, Program, identity, machine, meaning, parse
+from primitives.graph import graph
+from primitives.layout import Layout
+from primitives.program import LEARNING_RATE
+
+SHAPES = (0.5, 1.0, 0.75, 0.25)  # of the schedule, step by step
+STEPS = len(SHAPES)
+ULP = {np.float32: 2.0**-23, np.float64: 2.0**-52}
+EXACT = {
+    "copy", "sign", "abs", "negative", "maximum", "minimum", "where", "invert",
+    "greater", "greater_equal", "less", "less_equal", "equal", "not_equal", "largest",
+}  # fmt: skip
+PLAIN = {"add", "subtract", "multiply", "divide", "square", "reciprocal", "sqrt", "cube"}  # one or two roundings
+
+TREES = {
+    "one vector": [(5,)],
+    "a network": [(3, 3, 1, 2), (), (4,), (2, 3), (1,)],
+    "empty leaves": [(0,), (3,), (2, 0)],
+}
+
+
+# --- the judge -------------------------------------------------------------------------------------
+
+
+class Judge:
+    """Runs programs in float64 with constants rounded to `dtype`; says what rounding can do to the result."""
+
+    def __init__(self, program: Program, w, gradients, dtype):
+        self.program, self.dtype = program, dtype
+        self.w, self.gradients = [np.float64(x) for x in w], [[np.float64(x) for x in g] for g in gradients]
+        self.low, self.high = np.inf, 0.0  # of the magnitudes seen
+        self.updates = self.run()
+        self.usable = self.high < 1e6 and self.low > (1e-12 if dtype is np.float32 else 1e-100)
+        if self.usable:
+            noisy = [self.run(noise) for noise in (self.rounded, *map(self.shaken, range(3)))]
+            self.spread = np.max([self.distance(run, self.updates) for run in noisy], axis=0)
+            self.scale = np.array([max(np.abs(x).max(initial=0.0) for x in u) for u in self.updates])
+            self.usable = bool(np.all(self.spread <= 2.0**8 * ULP[dtype] * self.scale))
+
+    @staticmethod
+    def distance(a, b) -> np.ndarray:  # [step]
+        return np.array(
+            [max(np.abs(x - y).max(initial=0.0) for x, y in zip(p, q, strict=True)) for p, q in zip(a, b, strict=True)]
+        )
+
+    def number(self, value: float) -> list:
+        return [np.float64(self.dtype(value))] * len(self.w)
+
+    def rounded(self, x):
+        """As the dtype would hold it: tanh(10) is 1 in float32, and 1 is an odd number."""
+        return np.float64(self.dtype(x) if np.ndim(x) == 0 else x.astype(self.dtype))
+
+    def shaken(self, seed: int):
+        rng = np.random.default_rng(seed)
+        return lambda x: x * (1.0 + 4 * ULP[self.dtype] * rng.uniform(-1.0, 1.0, np.shape(x)))
+
+    def run(self, noise=None):
+        """The update of each step, as leaves. `noise` falls on the result of every operation that rounds."""
+        program, w, updates = self.program, self.w, []
+        starts = {"w": w, "g": self.gradients[0]}
+        states = {
+            s.name: starts[s.start] if isinstance(s.start, str)
+            else self.number(s.start) if s.kind is SCALAR
+            else [np.full_like(x, self.dtype(s.start)) for x in w]
+            for s in program.states
+        }  # fmt: skip
+        for step in range(STEPS):
+            lr = [np.float64(SHAPES[step]) * x for x in self.number(program.learning_rate)]
+            lr = [noise(x) for x in lr] if noise else lr
+            env = {"w": w, "g": self.gradients[step], "lr": lr, "t": self.number(step + 1.0)}
+            env = {name: env[name] for name in program.inputs}
+            env |= {name: self.number(value) for name, value in program.values.items() if name != LEARNING_RATE}
+            env |= states
+            for line in program.body:
+                values = [env[a] if isinstance(a, str) else self.number(a) for a in line.args]
+                env[line.target] = self.apply(PRIMITIVES[line.op], values, noise)
+            states = {s.name: env[s.name] for s in program.states}
+            updates.append(env[program.output])
+            with np.errstate(all="ignore"):
+                w = [a - b for a, b in zip(w, env[program.output], strict=True)]
+        return updates
+
+    def apply(self, op, values, noise):
+        if noise and op.name not in EXACT | PLAIN:
+            shaken = values[:1] if op.name == "power" else values  # an exponent of 3 stays odd
+            values = [[noise(x) for x in value] for value in shaken] + values[len(shaken) :]
+        with np.errstate(all="ignore"):
+            if not op.slots:
+                result = self.number(op.apply(np))
+            elif op.scope == "model":
+                result = list(op.apply(np, *map(tuple, values)))
+            else:
+                result = [op.apply(np, *leaf) for leaf in zip(*values, strict=True)]
+            if noise:
+                return result if op.name in EXACT else [noise(x) for x in result]
+        for x in result:
+            size = np.abs(x)[np.asarray(x) != 0.0]
+            self.high = max(self.high, size.max(initial=0.0)) if np.isfinite(size).all() else np.inf
+            self.low = min(self.low, size.min(initial=np.inf))
+        return result
+
+    def allowed(self) -> np.ndarray:  # [step]
+        """What rounding can do to the parameters: 32 times the spread, and 64 ulp for w - update itself."""
+        size = np.maximum.accumulate(self.scale) + max(np.abs(x).max(initial=0.0) for x in self.w)
+        return np.cumsum(32 * self.spread + 64 * ULP[self.dtype] * size)
+
+
+def random_inputs(shapes, seed: int, dtype):
+    rng = np.random.default_rng(seed)
+    draw = lambda: [np.asarray(rng.normal(0.0, 1.0, s), dtype) for s in shapes]  # noqa: E731
+    return draw(), [draw() for _ in range(STEPS)]
+
+
+# --- the machine -----------------------------------------------------------------------------------
+
+
+@cache
+def compiled_machine(tree: str, dtype):
+    """Start and step of the machine for one tree: what a task compiles once."""
+    layout = Layout.of([np.zeros(s, dtype) for s in TREES[tree]])
+    return layout, jax.jit(machine.start), jax.jit(lambda *args: machine.step(args[0], layout, *args[1:]))
+
+
+def machine_trajectory(program: Program, tree: str, w, gradients, dtype):
+    """Parameters after each step, as leaves."""
+    layout, start, step = compiled_machine(tree, dtype)
+    code = machine.load(graph(program, dtype), dtype)
+    bank = start(code, jnp.asarray(flat(w)))
+    trajectory = []
+    for t in range(STEPS):
+        bank = step(code, bank, flat(gradients[t]), dtype(SHAPES[t]), dtype(t + 1))
+        assert bank.vectors.dtype == dtype
+        trajectory.append(layout.split(np.float64(bank.w)))
+    return trajectory
+
+
+def flat(leaves):
+    return np.concatenate([np.ravel(x) for x in leaves])
+
+
+def meaning_trajectory(program: Program, w, gradients, xp, compiled=False):
+    def step(w, g, states, shape, t):
+        return meaning.step(program, w, g, states, shape, t, xp)
+
+    step = jax.jit(step) if compiled else step
+    trajectory, w = [], list(w)
+    with np.errstate(all="ignore"):
+        states = meaning.init(program, w, xp)
+        for t in range(STEPS):
+            w, states = step(w, gradients[t], states, SHAPES[t], t + 1)
+            assert all(x.dtype == gradients[t][0].dtype for x in w)
+            trajectory.append([np.float64(x) for x in w])
+    return trajectory
+
+
+def graph_trajectory(program: Program, w, gradients):
+    """The value graph on flat vectors, with numpy: what the machine runs, without the machine."""
+    said, layout = graph(program, np.float64), Layout.of(w)
+    w, trajectory = flat(w), []
+    states = [
+        np.float64(s.start) if s.kind is SCALAR else w if s.start == "w" else np.full(layout.size, s.start)
+        for s in said.states
+    ]
+    with np.errstate(all="ignore"):
+        for t in range(STEPS):
+            leaves = {"w": w, "g": flat(gradients[t]), "t": np.float64(t + 1), "lr": np.float64(SHAPES[t])}
+            values = identity.evaluate(said, layout, leaves, states)
+            w, states = w - values[said.update], [values[s.next] for s in said.states]
+            trajectory.append(layout.split(w))
+    return trajectory
+
+
+def assert_close(judge: Judge, trajectory, what: str):
+    w = judge.w
+    for t, allowed in enumerate(judge.allowed()):
+        w = [a - b for a, b in zip(w, judge.updates[t], strict=True)]
+        error = max(np.abs(a - b).max(initial=0.0) for a, b in zip(trajectory[t], w, strict=True))
+        assert error <= allowed, (
+            f"{what} is {error:.3g} away at step {t + 1} ({allowed:.3g} is rounding)\n{judge.program}"
+        )
+
+
+class Tally:
+    """How many examples were compared. Prints the share, and asserts it."""
+
+    def __init__(self):
+        self.compared = self.all = 0
+
+    def add(self, compared: bool) -> bool:
+        self.all += 1
+        self.compared += compared
+        return compared
+
+    def check(self, what: str):
+        print(f"\n{what}: {self.compared} of {self.all} examples compared")
+        assert self.compared > 0.6 * self.all
+
+
+# --- random programs -------------------------------------------------------------------------------
+
+calm_programs = programs(calm=True)
+DTYPES = pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
+
+
+def many(examples: int):
+    return settings(max_examples=examples, suppress_health_check=list(HealthCheck))
+
+
+@DTYPES
+@pytest.mark.parametrize("tree", TREES)
+def test_the_machine_does_what_a_program_means(tree, dtype):
+    tally = Tally()
+
+    @many(300)
+    @given(calm_programs)
+    def every(program):
+        w, gradients = random_inputs(TREES[tree], tally.all, dtype)
+        judge = Judge(program, w, gradients, dtype)
+        trajectory = machine_trajectory(program, tree, w, gradients, dtype)
+        if tally.add(judge.usable):
+            assert_close(judge, trajectory, "the machine")
+
+    with jax.enable_x64(dtype is np.float64):
+        every()
+    tally.check(f"machine, {tree}, {dtype.__name__}")
+
+
+def test_the_meaning_and_the_graph_agree_on_trees_of_any_structure():
+    tally = Tally()
+
+    @many(300)
+    @given(calm_programs, parameter_trees())
+    def every(program, tree):
+        w, structure = jax.tree.flatten(tree)
+        _, gradients = random_inputs([x.shape for x in w], tally.all, np.float64)
+        judge = Judge(program, w, gradients, np.float64)
+        first = jax.tree.unflatten(structure, gradients[0])
+        with np.errstate(all="ignore"):
+            stepped, _ = meaning.step(program, tree, first, meaning.init(program, tree, np), SHAPES[0], 1, np)
+        assert jax.tree.structure(stepped) == structure
+        if tally.add(judge.usable):
+            assert_close(judge, meaning_trajectory(program, w, gradients, np), "the meaning in numpy")
+            assert_close(judge, graph_trajectory(program, w, gradients), "the graph")
+
+    every()
+    tally.check("numpy")
+
+
+@DTYPES
+def test_the_meaning_in_jax_does_what_a_program_means_called_plainly(dtype):
+    tally = Tally()
+
+    @many(40)
+    @given(calm_programs)
+    def every(program):
+        w, gradients = random_inputs([(3,), ()], tally.all, dtype)
+        judge = Judge(program, w, gradients, dtype)
+        if tally.add(judge.usable):
+            arrays = [jnp.asarray(x) for x in w], [[jnp.asarray(x) for x in g] for g in gradients]
+            assert_close(judge, meaning_trajectory(program, *arrays, jnp), "the meaning")
+
+    with jax.enable_x64(dtype is np.float64):
+        every()
+    tally.check(f"meaning, {dtype.__name__}")
+
+
+@DTYPES
+def test_the_meaning_traced_by_jit_is_a_compiler(dtype):
+    tally = Tally()
+
+    @many(20)
+    @given(calm_programs)
+    def every(program):
+        w, gradients = random_inputs(TREES["a network"][:3], tally.all, dtype)
+        judge = Judge(program, w, gradients, dtype)
+        if tally.add(judge.usable):
+            assert_close(judge, meaning_trajectory(program, w, gradients, jnp, compiled=True), "the compiler")
+
+    with jax.enable_x64(dtype is np.float64):
+        every()
+    tally.check(f"compiler, {dtype.__name__}")
+
+
+@DTYPES
+def test_the_comparison_is_sharp(dtype):
+    """What it would let pass in the first step is below 1e-11 of the largest number in float64, 1e-3 in float32."""
+    share = []
+    for seed in range(200):
+        rng = Random(seed)
+        w, gradients = random_inputs(TREES["a network"], seed, dtype)
+        judge = Judge(random_program(rng, rng.randint(1, 20), calm=True), w, gradients, dtype)
+        if judge.usable:
+            share.append(judge.allowed()[0] / (judge.scale[0] + max(np.abs(x).max() for x in w)))
+    promised = {np.float64: 1e-11, np.float32: 1e-3}[dtype]
+    print(f"\n{dtype.__name__}: tolerance {np.median(share):.1e} (median), {max(share):.1e} (largest)")
+    assert max(share) < promised
+
+
+# --- what has to be loaded with care ---------------------------------------------------------------
+
+AWKWARD = {
+    "states that swap": """
+a = full_like(w, 1.0)
+b = copy(w)
+def step(g, w):
+    c = a
+    a = b + g
+    a = b
+    b = c
+    update = a - g
+    return update
+""",
+    "a shift register": """
+a = zeros_like(w)
+b = zeros_like(w)
+c = zeros_like(w)
+def step(g):
+    a = b
+    b = c
+    c = g
+    update = a + g
+    return update
+""",
+    "a rotation of three with one in place": """
+a = copy(w)
+b = copy(g)
+c = full_like(w, 0.5)
+d = zeros_like(w)
+def step(g):
+    x = a
+    a = b
+    b = c
+    c = x
+    d = d + a
+    update = d * c
+    return update
+""",
+    "the update is the old value of a state": """
+m = full_like(w, 0.25)
+def step(g):
+    update = m
+    m = g
+    return update
+""",
+    "the update is the old value of a state computed in place": """
+m = full_like(w, 0.25)
+def step(g):
+    update = m
+    m = m * 0.5 + g
+    return update
+""",
+    "the update is a state and another state is the update": """
+m = zeros_like(w)
+n = copy(w)
+def step(g):
+    n = m
+    m = m + g
+    return m
+""",
+    "two states that become the same value": """
+a = zeros_like(w)
+b = full_like(w, 1.0)
+def step(g):
+    x = a - b
+    a = x + g
+    b = a
+    return x
+""",
+    "a state that is never updated": """
+anchor = copy(w)
+k = scalar(0.3)
+def step(w, g):
+    update = (w - anchor) * k + g
+    return update
+""",
+    "the update is w": """
+def step(w):
+    return w
+""",
+    "the update is the anchor": """
+anchor = copy(w)
+def step(w):
+    return anchor
+""",
+    "scalar states that swap": """
+a = scalar(1.0)
+b = scalar(2.0)
+def step(g, t):
+    c = a * 0.5
+    a = b
+    b = c
+    update = g * a + t * b
+    return update
+""",
+    "a scalar state with the norm of a leaf": """
+n = scalar(0.1)
+k = scalar(3.0)
+def step(g):
+    x = norm(g)
+    k = n
+    n = interp(x, n, 0.9)
+    update = g / n + k
+    return update
+""",
+    "leaf scalars where numbers are usual": """
+def step(w, g):
+    a = tanh(norm(g))
+    b = interp(g, w, a)
+    c = clip_by_global_norm(g, a)
+    d = interp(2.0, a, a)
+    e = where(a > 0.5, a, 0.1)
+    update = b + c * d - e
+    return update
+""",
+    "numbers spread into vectors": """
+learning_rate = 1.0
+def step(w, g, lr, t):
+    a = where(g > 0.0, 1.0, lr)
+    b = interp(lr, g, 0.25)
+    c = interp(1.0, 2.0, lr)
+    d = where(t > 2.0, w, c)
+    e = where(lr, lr, g)
+    f = interp(g, t, norm(w))
+    update = a + b - c * d / e + f * 0.01
+    update = update * 0.01
+    return update
+""",
+    "numbers and vectors by turns": """
+s = scalar(0.5)
+def step(w, g):
+    a = global_norm(g)
+    x = g / a
+    b = dot(x, w) + s
+    y = x * b
+    c = cosine_sim(y, w) - b
+    z = y + c
+    s = global_norm(z)
+    update = z * s * 0.01
+    return update
+""",
+    "a number minus a vector": """
+def step(w, g, t):
+    a = 1.0 - g
+    b = t / (2.0 + square(w))
+    c = 2.0 ** w
+    d = w ** 3.0
+    e = 0.5 < g
+    update = a * b - c + d * e
+    update = update * 0.01
+    return update
+""",
+}
+
+
+@DTYPES
+@pytest.mark.parametrize("name", AWKWARD)
+def test_awkward_programs_run_on_the_machine(name, dtype):
+    program = parse(AWKWARD[name].lstrip())
+    with jax.enable_x64(dtype is np.float64):
+        for tree in ("a network", "empty leaves"):
+            w, gradients = random_inputs(TREES[tree], 7, dtype)
+            judge = Judge(program, w, gradients, dtype)
+            assert judge.usable
+            assert_close(judge, machine_trajectory(program, tree, w, gradients, dtype), "the machine")
+
+
+def test_a_program_with_many_live_values_runs_or_is_refused_cleanly():
+    """n values alive at once, for n around the number of vector registers."""
+    fitted = []
+    for n in range(20, 40):
+        lines = [f"    x{i} = g * {i + 1}.5" for i in range(n)]
+        lines += ["    u = x0 - x1", *[f"    u = u - sin(x{i})" for i in range(2, n)], "    return u"]
+        program = parse("def step(g):\n" + "\n".join(lines) + "\n")
+        w, gradients = random_inputs(TREES["a network"], n, np.float32)
+        judge = Judge(program, w, gradients, np.float32)
+        with suppress(machine.DoesNotFit):
+            assert_close(judge, machine_trajectory(program, "a network", w, gradients, np.float32), "the machine")
+            fitted.append(n)
+    assert fitted == list(range(20, fitted[-1] + 1))
+    assert fitted[-1] >= machine.VECTORS - 4
+
+
+def _states(n: int, kind: str) -> str:
+    starts = "".join(f"s{i} = {kind}\n" for i in range(n))
+    body = "".join(f"    s{i} = s{i} * {i + 2}.0\n" for i in range(n))
+    return (
+        f"{starts}def step(g, lr):\n{body}    u = g\n"
+        + "".join(f"    u = u - s{i}\n" for i in range(n))
+        + "    return u\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        _states(machine.VECTORS, "zeros_like(w)"),
+        _states(machine.NUMBERS // 2, "scalar(1.0)"),
+        "def step(g):\n" + "".join(f"    g = g * {i}.5\n" for i in range(1, 110)) + "    return g\n",
+        "def step(g):\n" + "    g = sin(g)\n" * 200 + "    return g\n",
+        "def step(g):\n" + "    a = global_norm(g)\n    g = g / a - a\n" * 40 + "    return g\n",
+    ],
+    ids=["vector states", "number states", "constants", "instructions", "alternations"],
+)
+def test_a_program_too_large_for_the_machine_is_refused(text):
+    with pytest.raises(machine.DoesNotFit, match="too many"):
+        machine.load(graph(parse(text)))
+
+
+def test_the_machine_compiles_once_and_never_again():
+    layout = Layout.of([np.zeros((3,), np.float32), np.zeros((), np.float32)])
+    start = jax.jit(lambda code, w: machine.start(code, w))
+    step = jax.jit(lambda code, bank, *rest: machine.step(code, layout, bank, *rest))
+    compilations, events = [], []
+    jax.monitoring.register_event_duration_secs_listener(lambda name, *_, **__: events.append(name))
+    w, one = np.float32([1.0, -2.0, 0.5, 3.0]), np.float32(1.0)
+    try:
+        keys = set()
+        for seed in range(200):
+            rng = Random(seed)
+            said = graph(random_program(rng, rng.randint(1, 20)))
+            keys.add(identity.key(said))
+            code = machine.load(said)
+            bank = step(code, start(code, w), w, one, one)
+            bank = step(code, bank, w, one, one)
+            compilations.append(sum("backend_compile" in name for name in events))
+    finally:
+        jax.monitoring.clear_event_listeners()
+    assert len(keys) > 150
+    assert compilations[0] >= 2, "the events that are counted here have another name now"
+    assert compilations[-1] == compilations[0]
+    assert (start._cache_size(), step._cache_size()) == (1, 1)

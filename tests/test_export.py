@@ -1,0 +1,674 @@
+"""An exported optimizer takes the same steps as its program, and behaves as one of optax's own."""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import math
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache, partial
+from random import Random
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from strategies import random_program
+
+import baselines
+from primitives import Hyperparameter, Instruction, Program, ProgramError, meaning, parse
+from primitives.export_optax import PROGRAM_HEADING, to_optax_source
+
+STEPS = 100
+TOLERANCE = 1e-6  # the same float32 arithmetic up to the compiler's fused multiply-adds and the place of lr
+
+ODD = {
+    "inside": """
+learning_rate = 0.01
+m = zeros_like(w)
+
+def step(g, lr):
+    m = interp(g, m, 0.999)
+    x = lr * m
+    x = x / 0.02
+    update = tanh(x)
+    return update
+""",
+    "clipped": """
+c = 0.5
+
+def step(g, lr):
+    small = clip_by_global_norm(g, c)
+    update = lr * small
+    return update
+""",
+    "anchored": '''
+"""Pulls towards the start; the docstring has a \\\\ and a "quote"."""
+learning_rate = 0.05
+pull = tunable(0.1, low=0.01, high=1.0, scale="log")
+first = copy(g)
+start = copy(w)
+
+def step(w, g, lr):
+    away = w - start
+    first = interp(g, first, 0.95)
+    spring = away * pull
+    both = first + spring
+    update = both * lr
+    return update
+''',
+    "counted": """
+learning_rate = 0.1
+length = scalar(0.0)
+beta = 0.9
+
+def step(g, lr, t):
+    size = norm(g)
+    length = interp(size, length, beta)
+    p = beta ** t
+    rest = 1.0 - p
+    corrected = length / rest
+    direction = g / corrected
+    half = direction ** 0.5
+    update = lr * direction
+    return update
+""",
+    "chosen": """
+learning_rate = 0.01
+slow = full_like(w, 0.1)
+
+def step(g, lr):
+    agree = slow * g
+    same = agree > 0.0
+    direction = where(same, g, slow)
+    slow = interp(g, slow, 0.9)
+    update = direction * lr
+    return update
+""",
+    "forgetful": """
+unused = zeros_like(w)
+idle = 0.5
+m = zeros_like(w)
+
+def step(w, g, lr, t):
+    unused = interp(g, unused, idle)
+    lost = w * unused
+    m = interp(g, m, 0.9)
+    old = m
+    update = m * lr
+    return update
+""",
+    "whole": """
+learning_rate = 0.02
+m = full_like(w, 0.01)
+calm = scalar(1.0)
+
+def step(w, g, lr, t):
+    k = cosine_sim(m, g)
+    size = global_norm(g)
+    inner = dot(w, g)
+    shrunk = tanh(inner)
+    calm = interp(k, calm, 0.9)
+    old = m
+    m = interp(g, m, 0.9)
+    direction = m / size
+    change = m - old
+    direction = direction + change
+    direction = direction * calm
+    early = t < 50.0
+    direction = direction * early
+    direction = direction + w * shrunk
+    lr = lr * 0.5
+    update = direction * lr
+    return update
+""",
+    "distributed": """
+learning_rate = 0.02
+decay = 0.1
+
+def step(w, g, lr):
+    pulled = lr * w
+    pulled = pulled * decay
+    s = sign(g)
+    pushed = lr * s
+    update = pushed + pulled
+    return update
+""",
+    "stubborn": """
+def step(g):
+    update = g * 0.01
+    return update
+""",
+    "awkward": """
+l = 0.9
+count = zeros_like(w)
+_m = zeros_like(w)
+state = scalar(0.0)
+mask = 0.5
+c1 = 0.25
+
+def step(g, lr):
+    max = interp(g, _m, l)
+    params = max + count
+    jnp = params * mask
+    jnp = jnp * state
+    dtype = log(1.5)
+    state = state + dtype
+    _m = interp(g, max, 0.3)
+    count = count + c1
+    w = arctanh(jnp)
+    update = w * lr
+    return update
+""",
+}
+
+
+def _odd(name: str) -> Program:
+    return parse(ODD[name], name=name)
+
+
+PROGRAMS = {name: partial(baselines.get, name) for name in baselines.names()}
+PROGRAMS |= {f"{name}_": partial(_odd, name) for name in ODD}
+FEW = ("adamw", "sgd", "inside_", "anchored_", "whole_")  # one of each form
+every_program = pytest.mark.parametrize("which", PROGRAMS)
+each_form = pytest.mark.parametrize("which", FEW)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("exported")
+
+
+@pytest.fixture(scope="session")
+def exported(folder) -> Callable:
+    """The module that a program is exported to, imported from a file."""
+
+    @cache
+    def load(which: str):
+        program = PROGRAMS[which]()
+        path = folder / f"pride_export_{which}.py"
+        path.write_text(to_optax_source(program, found="Found in a test."), encoding="utf-8")
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        module.optimizer = getattr(module, program.name)
+        module.scale_by = getattr(module, f"scale_by_{program.name}")
+        return module
+
+    return load
+
+
+SHAPES = {"scalar": (), "vector": (5,), "matrix": (4, 3), "kernel": (2, 2, 3, 4), "empty": (0, 3)}
+
+
+def tree(seed: int, steps: int | None = None, dtype=jnp.float32) -> dict:
+    """Normal numbers on every shape of leaf, for all steps at once where `steps` is given."""
+    rng = np.random.default_rng(seed)
+    lead = () if steps is None else (steps,)
+    return {name: jnp.asarray(rng.normal(size=lead + shape), dtype) for name, shape in SHAPES.items()}
+
+
+def shape_of_schedule(count):
+    """A cosine from 1 to 0, in the widest float that is enabled."""
+    return 0.5 * (1.0 + jnp.cos(jnp.asarray(count, float) * (math.pi / STEPS)))
+
+
+def walk(optimizer, params, gradients, jit: bool = True):
+    """Parameters after every step."""
+
+    def one(carry, g):
+        params, state = carry
+        updates, state = optimizer.update(g, state, params)
+        params = optax.apply_updates(params, updates)
+        return (params, state), params
+
+    if jit:
+        return jax.jit(lambda p, g: jax.lax.scan(one, (p, optimizer.init(p)), g)[1])(params, gradients)
+    carry, seen = (params, optimizer.init(params)), []
+    for number in range(jax.tree.leaves(gradients)[0].shape[0]):
+        carry, new = one(carry, jax.tree.map(lambda g, n=number: g[n], gradients))
+        seen.append(new)
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *seen)
+
+
+def walk_of_meaning(program: Program, params, gradients):
+    """Parameters after every step of the reference interpreter."""
+
+    def one(carry, xs):
+        params, states = carry
+        g, count = xs
+        new = meaning.step(program, params, g, states, shape_of_schedule(count), count + 1)
+        return new, new[0]
+
+    def run(params, gradients):
+        steps = jnp.arange(jax.tree.leaves(gradients)[0].shape[0])
+        return jax.lax.scan(one, (params, meaning.init(program, params)), (gradients, steps))[1]
+
+    return jax.jit(run)(params, gradients)
+
+
+def relative_error(ours, theirs) -> float:
+    """Largest over leaves and steps of |ours - theirs| / |theirs|, in Euclidean norms.
+
+    |theirs| is the largest so far: a leaf of one number passes through 0.
+    """
+    worst = 0.0
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        a, b = (np.asarray(x, np.float64).reshape(len(x), -1) for x in (a, b))
+        assert np.isfinite(b).all()
+        gap = np.linalg.norm(a - b, axis=1)
+        size = np.maximum.accumulate(np.linalg.norm(b, axis=1))
+        worst = max([worst, *(gap / np.where(size == 0.0, 1.0, size))])
+    return worst
+
+
+def described(values) -> tuple:
+    """Structure, shapes and dtypes."""
+    return jax.tree.structure(values), [(x.shape, x.dtype) for x in jax.tree.leaves(values)]
+
+
+def scheduled(module, program: Program):
+    return module.optimizer(lambda count: program.learning_rate * shape_of_schedule(count))
+
+
+# --- the file -------------------------------------------------------------------------------------
+
+
+@every_program
+def test_the_file_imports_only_jax_optax_and_typing(which):
+    source = to_optax_source(PROGRAMS[which]())
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add(node.module)
+    assert found <= {"jax", "optax", "typing"}
+    assert "__future__" not in found
+
+
+@every_program
+def test_the_docstring_holds_the_program_and_where_it_was_found(which, exported):
+    program, doc = PROGRAMS[which](), exported(which).__doc__
+    text = textwrap.dedent(doc.rsplit(PROGRAM_HEADING, 1)[1])
+    assert parse(text) == replace(program, doc="")
+    assert doc.startswith(program.doc.strip())
+    assert "Found in a test." in doc
+    assert "Learning rate" in doc
+
+
+def test_every_file_passes_ruffs_default_rules(exported, folder):
+    for which in PROGRAMS:
+        exported(which)
+    assert_ruff_is_content(folder)
+
+
+def assert_ruff_is_content(folder):
+    command = [sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "--quiet", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_optimizer_is_named_after_the_program(exported):
+    module = exported("lion")
+    assert module.lion.__name__ == "lion"
+    assert module.scale_by_lion.__name__ == "scale_by_lion"
+    assert module.scale_by_lion().init(jnp.ones(2))._fields == ("count", "m")
+    assert "def scale_by_tiger(" in to_optax_source(baselines.get("lion"), name="tiger")
+
+
+@pytest.mark.parametrize("name", ["2fast", "no-name", "class", "", "jax", "max", "_hidden", "naïve"])
+def test_a_name_that_python_cannot_use_is_refused_with_a_remedy(name):
+    with pytest.raises(ProgramError, match="name") as refused:
+        to_optax_source(baselines.get("lion"), name=name)
+    assert refused.value.hint
+
+
+@pytest.mark.parametrize("doc", ['Ends badly \\"""\nimport os\x00\u2028"', '"""', 'a\\"', "\\", '""""'])
+def test_a_hostile_docstring_stays_a_docstring(doc):
+    module = ast.parse(to_optax_source(replace(baselines.get("sgd"), doc=doc), found='"""\\'))
+    assert doc.strip() in ast.get_docstring(module, clean=False)
+    assert [type(n) for n in module.body[:2]] == [ast.Expr, ast.ImportFrom]
+
+
+def test_the_learning_rate_is_annotated_as_optax_annotates_it(exported):
+    for which in ("adam", "inside_"):
+        assert exported(which).optimizer.__annotations__["learning_rate"] is optax.ScalarOrSchedule
+    assert exported("adam").optimizer.__annotations__["return"] is optax.GradientTransformationExtraArgs
+
+
+STAGES = {"sgd": 2, "lion": 3, "adam": 2, "lion_seed": 3, "distributed_": 3, "anchored_": 2}
+
+
+@pytest.mark.parametrize(("which", "stages"), STAGES.items())
+def test_the_learning_rate_and_the_decay_stand_outside_where_the_program_allows_it(which, stages, exported):
+    assert len(exported(which).optimizer().init(jnp.ones(2))) == stages
+
+
+# --- the steps ------------------------------------------------------------------------------------
+
+
+@every_program
+def test_the_exported_optimizer_takes_the_steps_of_the_program(which, exported):
+    program, params, gradients = PROGRAMS[which](), tree(0), tree(1, STEPS)
+    ours = walk(scheduled(exported(which), program), params, gradients)
+    error = relative_error(ours, walk_of_meaning(program, params, gradients))
+    print(f"\n{which}: {error:.1e}")
+    assert error <= TOLERANCE
+    moved = jax.tree.map(lambda a, b: jnp.any(a[-1] != b) | (b.size == 0), ours, params)
+    assert all(jax.tree.leaves(moved))
+
+
+@each_form
+def test_in_float64_the_steps_agree_to_twelve_digits(which, exported):
+    with jax.enable_x64(True):
+        program, params, gradients = PROGRAMS[which](), tree(0, dtype=float), tree(1, 20, dtype=float)
+        ours = walk(scheduled(exported(which), program), params, gradients)
+        error = relative_error(ours, walk_of_meaning(program, params, gradients))
+    assert all(x.dtype == np.float64 for x in jax.tree.leaves(ours))
+    print(f"\n{which}: {error:.1e}")
+    assert error <= 1e-12
+
+
+@each_form
+def test_the_steps_are_the_same_without_compilation(which, exported):
+    program, params, gradients = PROGRAMS[which](), tree(0), tree(1, 3)
+    optimizer = scheduled(exported(which), program)
+    error = relative_error(walk(optimizer, params, gradients, jit=False), walk(optimizer, params, gradients))
+    print(f"\n{which}: {error:.1e}")
+    assert error <= TOLERANCE
+
+
+def _adam(h):
+    return {"b1": h["beta1"], "b2": h["beta2"], "eps": h["eps"]}
+
+
+OPTAX = {
+    "sgd": lambda lr, h: optax.sgd(lr),
+    "heavy_ball": lambda lr, h: optax.sgd(lr, momentum=h["momentum"]),
+    "nesterov": lambda lr, h: optax.sgd(lr, momentum=h["momentum"], nesterov=True),
+    "adagrad": lambda lr, h: optax.adagrad(lr, initial_accumulator_value=0.0, eps=0.0),
+    "adam": lambda lr, h: optax.adam(lr, **_adam(h)),
+    "adamw": lambda lr, h: optax.adamw(lr, **_adam(h), weight_decay=h["weight_decay"]),
+    "lion": lambda lr, h: optax.lion(lr, h["beta1"], h["beta2"], weight_decay=h["weight_decay"]),
+    "rmsprop": lambda lr, h: optax.rmsprop(lr, decay=h["decay"], eps=h["eps"], eps_in_sqrt=False),
+}
+
+
+@pytest.mark.parametrize("which", OPTAX)
+def test_the_known_optimizers_take_the_steps_of_optaxs_own(which, exported):
+    program, params, gradients = PROGRAMS[which](), tree(2), tree(3, STEPS)
+    ours = walk(scheduled(exported(which), program), params, gradients)
+    with jax.numpy_dtype_promotion("standard"):  # optax mixes integers and floats
+        known = OPTAX[which](lambda count: program.learning_rate * shape_of_schedule(count), program.values)
+        theirs = walk(known, params, gradients)
+    error = relative_error(ours, theirs)
+    print(f"\n{which}: {error:.1e}")
+    assert error <= TOLERANCE
+
+
+@pytest.mark.parametrize("which", ["adamw", "lion", "rmsprop", "counted_", "clipped_"])
+def test_the_exported_optimizer_finds_the_bottom_of_a_parabola(which, exported):
+    goal = jnp.asarray([1.0, -1.0, 0.5])
+    optimizer = exported(which).optimizer(optax.cosine_decay_schedule(0.03, 1500))
+
+    def one(carry, _):
+        params, state = carry
+        updates, state = optimizer.update(2.0 * (params - goal), state, params)
+        return (optax.apply_updates(params, updates), state), None
+
+    with jax.numpy_dtype_promotion("standard"):
+        start = jnp.asarray([-1.0, 2.0, 3.0])
+        (params, _), _ = jax.jit(lambda p: jax.lax.scan(one, (p, optimizer.init(p)), None, 1500))(start)
+    # Decoupled decay moves the bottom by at most weight_decay / 2 for Adam; a sign step by lr.
+    np.testing.assert_allclose(params, goal, atol=3e-2)
+
+
+START = {"matrix": np.float32([[0.5, -1.5], [0.25, 2.0]]), "scalar": np.float32(-0.75)}
+
+
+def test_random_programs_take_the_same_steps_and_pass_ruff(tmp_path):
+    """Half of them end with `lr · (update + w · c)`, the form that is split into stages."""
+    kinds = []
+    for seed in range(20):
+        program = random_program(Random(seed), length=1 + seed % 11, calm=True)
+        if seed % 2 and not {"w", "lr"} & {i.target for i in program.body}:
+            program = _decayed(program)
+        source = to_optax_source(program, name="drawn")
+        (tmp_path / f"drawn{seed}.py").write_text(source, encoding="utf-8")
+        module: dict = {"__name__": "drawn"}
+        exec(source, module)
+        optimizer = module["drawn"](lambda count, p=program: p.learning_rate * shape_of_schedule(count))
+        params = theirs = jax.tree.map(jnp.asarray, START)
+        state, states = optimizer.init(params), meaning.init(program, params)
+        kinds.append("stages" if isinstance(state, tuple) and not hasattr(state, "_fields") else "inside")
+        for count in range(3):
+            g = jax.tree.map(lambda w, c=count: jnp.cos(w * (c + 1.0)), START)
+            updates, state = optimizer.update(g, state, params)
+            params = optax.apply_updates(params, updates)
+            theirs, states = meaning.step(program, theirs, g, states, shape_of_schedule(count), count + 1)
+            for ours, expected in zip(jax.tree.leaves(params), jax.tree.leaves(theirs), strict=True):
+                np.testing.assert_allclose(ours, expected, rtol=1e-5, err_msg=str(program))  # equal_nan
+    assert min(kinds.count("stages"), kinds.count("inside")) >= 5
+    assert_ruff_is_content(tmp_path)
+
+
+def _decayed(program: Program) -> Program:
+    body = (
+        Instruction("decay_", "multiply", ("w", "strength_")),
+        Instruction("sum_", "add", (program.output, "decay_")),
+        Instruction("final_", "multiply", ("lr", "sum_")),
+    )
+    return replace(
+        program,
+        inputs=tuple(dict.fromkeys((*program.inputs, "w", "lr"))),
+        body=program.body + body,
+        output="final_",
+        hyperparameters=(*program.hyperparameters, Hyperparameter("strength_", 0.3)),
+    )
+
+
+# --- the learning rate ----------------------------------------------------------------------------
+
+
+@each_form
+def test_a_number_a_sweep_of_traced_numbers_and_a_schedule_are_the_same_learning_rate(which, exported):
+    module, params, gradients = exported(which), tree(0), tree(1, 4)
+    number = walk(module.optimizer(0.01), params, gradients)
+    schedule = walk(module.optimizer(optax.constant_schedule(0.01)), params, gradients)
+    swept = jax.vmap(lambda lr: walk(module.optimizer(lr), params, gradients))(jnp.asarray([0.01, 0.02]))
+    for other in (schedule, jax.tree.map(lambda x: x[0], swept)):
+        assert relative_error(other, number) <= TOLERANCE
+
+
+@each_form
+def test_injected_hyperparameters_take_the_same_steps(which, exported):
+    module, params, gradients = exported(which), tree(0), tree(1, 4)
+    plain = walk(module.optimizer(0.01), params, gradients)
+    injected = walk(optax.inject_hyperparams(module.optimizer)(learning_rate=0.01), params, gradients)
+    assert relative_error(injected, plain) <= TOLERANCE
+
+
+# --- wrappers -------------------------------------------------------------------------------------
+
+
+@each_form
+def test_wrappers_of_optax_accept_the_optimizer(which, exported):
+    module, params = exported(which), tree(0)
+    g = tree(1)
+    optimizer = module.optimizer(0.01)
+    mask = {name: name != "matrix" for name in SHAPES}
+    plain, _ = jax.jit(lambda: optimizer.update(g, optimizer.init(params), params))()
+
+    def first_update(wrapped):
+        return jax.jit(lambda: wrapped.update(g, wrapped.init(params), params, unknown=1.0))()[0]
+
+    chained = first_update(optax.chain(optimizer, optax.scale(2.0)))
+    assert relative_error(stacked(chained), stacked(jax.tree.map(lambda u: 2.0 * u, plain))) <= TOLERANCE
+    finite = first_update(optax.apply_if_finite(optimizer, 3))
+    assert relative_error(stacked(finite), stacked(plain)) <= TOLERANCE
+    masked = first_update(optax.masked(optimizer, mask))
+    np.testing.assert_array_equal(masked["matrix"], g["matrix"])
+    if which != "whole_":  # there, the leaves see each other
+        np.testing.assert_allclose(masked["kernel"], plain["kernel"], rtol=TOLERANCE)
+
+    steps = optax.MultiSteps(optimizer, every_k_schedule=2)
+    state = steps.init(params)
+    update = jax.jit(steps.update)
+    with jax.numpy_dtype_promotion("standard"):  # MultiSteps counts in int32 and averages in float32
+        silent, state = update(g, state, params)
+        emitted, _ = update(g, state, params)
+    assert all(not np.any(u) for u in jax.tree.leaves(silent))
+    assert relative_error(stacked(emitted), stacked(plain)) <= TOLERANCE
+
+
+def stacked(values):
+    return jax.tree.map(lambda x: x[None], values)
+
+
+def test_a_mask_keeps_weight_decay_from_some_leaves(exported):
+    params, g = {"a": jnp.ones(2), "b": jnp.ones(2)}, {"a": jnp.zeros(2), "b": jnp.zeros(2)}
+    optimizer = exported("lion").lion(0.1, weight_decay=0.5, mask={"a": True, "b": False})
+    updates, _ = optimizer.update(g, optimizer.init(params), params)
+    np.testing.assert_allclose(updates["a"], -0.05, rtol=1e-6)
+    np.testing.assert_array_equal(updates["b"], jnp.zeros(2))
+
+
+# --- dtypes and trees -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("of_grads", ["bfloat16", "float32"])
+@each_form
+def test_dtypes_never_change(which, of_grads, exported):
+    of_params = "bfloat16"
+    params, g = tree(0, dtype=of_params), tree(1, dtype=of_grads)
+    mixed = "strict" if of_params == of_grads else "standard"  # add_decayed_weights adds w to the direction
+    with jax.numpy_dtype_promotion(mixed):
+        optimizer = exported(which).optimizer(0.01)
+        state = optimizer.init(params)
+
+        @jax.jit
+        def update(yes, state):
+            updates, new = optimizer.update(g, state, params)
+            return updates, jax.lax.cond(yes, lambda: new, lambda: state)
+
+        updates, new = update(True, state)
+    assert all(u.dtype == of_grads for u in jax.tree.leaves(updates))
+    assert described(new) == described(state)
+    assert all(bool(jnp.all(jnp.isfinite(u))) for u in jax.tree.leaves(updates))
+
+
+@each_form
+def test_float64_leaves_stay_float64_beside_float32_ones(which, exported):
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
+        params = {"double": jnp.ones(3, jnp.float64), "single": jnp.ones(3, jnp.float32)}
+        g = {"double": jnp.full(3, 0.1, jnp.float64), "single": jnp.full(3, 0.1, jnp.float32)}
+        optimizer = exported(which).optimizer(0.01)
+        before = optimizer.init(params)
+        updates, after = optimizer.update(g, before, params)
+        dtypes = {name: str(u.dtype) for name, u in updates.items()}
+        assert dtypes == {"double": "float64", "single": "float32"}
+        assert [x.dtype for x in jax.tree.leaves(before)] == [x.dtype for x in jax.tree.leaves(after)]
+
+
+def test_scalars_are_computed_in_float32_beside_low_precision_leaves(exported):
+    optimizer = exported("adam").adam(1.0)
+    g = jnp.full(3, 0.5, jnp.bfloat16)
+    updates, _ = optimizer.update(g, optimizer.init(g))
+    # 0.999 is 1 in bfloat16, where 1 - 0.999 would be 0
+    np.testing.assert_array_equal(updates, jnp.full(3, -1.0, jnp.bfloat16))
+
+
+def test_complex_parameters_are_refused_with_a_remedy(exported):
+    with pytest.raises(TypeError, match="split_real_and_imaginary"):
+        exported("adam").adam().init(jnp.ones(2, jnp.complex64))
+    optimizer = exported("sgd").sgd()
+    with pytest.raises(TypeError, match="split_real_and_imaginary"):
+        optimizer.update(jnp.ones(2, jnp.complex64), optimizer.init(jnp.ones(2, jnp.complex64)))
+
+
+@each_form
+def test_none_leaves_empty_trees_and_python_numbers_are_parameters(which, exported):
+    optimizer = exported(which).optimizer(0.01)
+    holes = {"a": jnp.ones(3), "b": None, "c": {}, "d": [()]}
+    for params, g in (
+        (holes, holes),
+        ({}, {}),
+        ({"a": 1.0}, {"a": jnp.float32(0.5)}),
+    ):
+        state = optimizer.init(params)
+        updates, new = optimizer.update(g, state, params)
+        assert jax.tree.structure(updates) == jax.tree.structure(g)
+        assert jax.tree.structure(new) == jax.tree.structure(state)
+        optimizer.update(g, new, params)
+
+
+@each_form
+def test_abstract_parameters_initialise_the_same_state(which, exported):
+    optimizer, params = exported(which).optimizer(0.01), tree(0)
+    abstract = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), params)
+    assert described(optimizer.init(abstract)) == described(optimizer.init(params))
+    assert described(jax.eval_shape(optimizer.init, params)) == described(optimizer.init(params))
+
+
+@each_form
+def test_state_can_be_mapped_like_parameters(which, exported):
+    optimizer, params = exported(which).optimizer(0.01), tree(0)
+    state = optimizer.init(params)
+    marked = optax.tree.map_params(
+        optimizer, lambda _, name: name, state, {n: n for n in SHAPES}, transform_non_params=lambda _: "count"
+    )
+    fields = len(exported(which).scale_by().init(params)) - 1
+    assert sorted(jax.tree.leaves(marked)) == sorted([*SHAPES] * fields + ["count"])
+    same = optax.tree.map_params(optimizer, lambda x: x, state)
+    assert jax.tree.structure(same) == jax.tree.structure(state)
+
+
+def test_state_that_starts_at_the_parameters_is_a_copy(exported):
+    params = {"a": jnp.ones(3)}
+    state = exported("anchored_").optimizer().init(params)
+    assert optax.tree.get(state, "start")["a"].unsafe_buffer_pointer() != params["a"].unsafe_buffer_pointer()
+
+
+@each_form
+def test_the_second_step_does_not_compile_again(which, exported):
+    optimizer, compiled = exported(which).optimizer(0.01), []
+    params = tree(0) | {"python": 0.5}
+    g = tree(1) | {"python": jnp.float32(0.1)}
+
+    @jax.jit
+    def update(state):
+        compiled.append(1)
+        return optimizer.update(g, state, params)[1]
+
+    state = optimizer.init(params)
+    for _ in range(3):
+        state = update(state)
+    assert len(compiled) == 1
+    assert int(optax.tree.get(state, "count")) == 3
+
+
+def test_parameters_are_asked_for_only_where_the_rule_reads_them(exported):
+    g = {"a": jnp.ones(3)}
+    for which in ("adam", "inside_", "forgetful_"):
+        optimizer = exported(which).optimizer()
+        optimizer.update(g, optimizer.init(g))
+    optimizer = exported("anchored_").optimizer()
+    with pytest.raises(ValueError, match="call update\\(updates, state, params\\)"):
+        optimizer.update(g, optimizer.init(g))
+
+
+def test_dead_state_and_dead_hyperparameters_are_left_out(exported):
+    module = exported("forgetful_")
+    assert module.scale_by().init(jnp.ones(2))._fields == ("count", "m")
+    assert "idle" not in module.optimizer.__annotations__
+
+
+def test_variables_with_names_that_the_file_needs_are_renamed(exported):
+    state = exported("awkward_").scale_by().init(jnp.ones(2))
+    assert state._fields == ("count", "count_", "m", "state_")

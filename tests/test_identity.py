@@ -1,0 +1,379 @@
+"""Programs that compute the same have one key, programs that do not have two; and pruning changes nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from strategies import programs, random_program
+
+import baselines
+from primitives import SCALAR, TENSOR, Hyperparameter, Instruction, Program, State, identity, meaning, parse
+from primitives.graph import graph
+from primitives.liveness import live_statements, prune
+from primitives.program import LEARNING_RATE
+
+ROOT = Path(__file__).parent.parent
+
+
+def read(text: str) -> Program:
+    """A program from a few lines: declarations, a blank line, statements; the last statement is the update."""
+    head, _, body = text.strip().rpartition("\n\n")
+    lines = [line.strip() for line in body.splitlines()]
+    step = "".join(f"    {line}\n" for line in lines)
+    return parse(f"{head}\ndef step(w, g, lr, t):\n{step}    return {lines[-1].split('=')[0].strip()}\n")
+
+
+def key(program: Program) -> str:
+    return identity.key(graph(program))
+
+
+def probe(program: Program) -> str:
+    return identity.probe(graph(program)).key
+
+
+# --- pairs that merge ------------------------------------------------------------------------------
+
+SAME = {
+    "names": (
+        "beta = 0.9\nm = zeros_like(w)\n\nm = interp(g, m, beta)\nu = m * lr",
+        "decay = 0.9\nmomentum = zeros_like(w)\n\nmomentum = interp(g, momentum, decay)\nupdate = momentum * lr",
+    ),
+    "the order of independent statements": ("a = sin(g)\nb = cos(w)\nu = a - b", "b = cos(w)\na = sin(g)\nu = a - b"),
+    "commutativity": ("a = g + w\nb = g * a\nu = maximum(b, w)", "a = w + g\nb = a * g\nu = maximum(w, b)"),
+    "commutativity of reductions": ("a = dot(g, w)\nu = a * g", "a = dot(w, g)\nu = g * a"),
+    "dead code": ("u = g * 2.0", "a = exp(w)\nb = a / g\nu = g * 2.0"),
+    "dead state": ("u = g * 2.0", "m = zeros_like(w)\n\nm = interp(g, m, 0.9)\nu = g * 2.0"),
+    "code that is dead through several steps": (
+        "u = g * 2.0",
+        "a = zeros_like(w)\nb = zeros_like(w)\nc = scalar(1.0)\n\na = b + g\nb = a * c\nc = norm(a)\nu = g * 2.0",
+    ),
+    "overwritten before it is read": (
+        "m = copy(w)\n\na = m + g\nm = g\nu = a",
+        "m = copy(w)\n\na = m + g\nm = cosh(a)\nm = g\nu = a",
+    ),
+    "unused hyperparameters": ("u = g + w", "x = 3.0\n\nu = g + w"),
+    "a literal or a hyperparameter": ("u = g * 0.25", "k = 0.25\n\nu = g * k"),
+    "constant folding": ("u = g * 6.0", "a = 2.0 * 3.0\nu = g * a"),
+    "folding of constants of the language": ("u = g * 1e-8", "a = get_eps()\nu = g * a"),
+    "folding through a reassignment": ("u = g * 8.0", "k = 2.0\n\na = k + k\na = a * 2.0\nu = g * a"),
+    "square(x) and x * x": ("u = square(g)", "u = g * g"),
+    "double negation": ("u = g + w", "a = -g\na = -a\nu = a + w"),
+    "x * 1": ("u = sin(g)", "a = g * 1.0\nu = sin(a)"),
+    "1 * x": ("u = sin(g)", "a = 1.0 * g\nu = sin(a)"),
+    "x + 0": ("u = sin(g)", "a = g + 0.0\nu = sin(a)"),
+    "x - 0": ("u = sin(g)", "a = g - 0.0\nu = sin(a)"),
+    "x / 1": ("u = sin(g)", "a = g / 1.0\nu = sin(a)"),
+    "x ** 1": ("u = sin(g)", "a = g ** 1.0\nu = sin(a)"),
+    "x - 2 and x + -2": ("u = g - 2.0", "u = g + -2.0"),
+    "maximum(x, x)": ("u = sin(g)", "a = maximum(g, g)\nu = sin(a)"),
+    "abs(abs(x))": ("u = abs(g)", "a = abs(g)\nu = abs(a)"),
+    "greater and less, mirrored": ("a = g > w\nu = a * g", "a = w < g\nu = a * g"),
+    "greater_equal and less_equal, mirrored": ("a = g >= w\nu = a * g", "a = w <= g\nu = a * g"),
+    "a copy": ("u = sin(g)", "a = g\nb = a\nu = sin(b)"),
+    "repeated work": ("a = sin(g)\nu = a + a", "a = sin(g)\nb = sin(g)\nu = a + b"),
+    "where with one outcome": ("u = g + w", "a = g > 0.0\nb = where(a, w, w)\nu = g + b"),
+    "the order of states": (
+        "a = zeros_like(w)\nb = copy(w)\n\na = a + g\nb = b - g\nu = a / b",
+        "b = copy(w)\na = zeros_like(w)\n\nb = b - g\na = a + g\nu = a / b",
+    ),
+    "two equal states": (
+        "a = zeros_like(w)\n\na = interp(g, a, 0.9)\nx = sin(a)\nu = a + x",
+        "a = zeros_like(w)\nb = zeros_like(w)\n\na = interp(g, a, 0.9)\nb = interp(g, b, 0.9)\nx = sin(b)\nu = a + x",
+    ),
+    "two equal states that feed each other": (
+        "a = zeros_like(w)\n\na = a * 0.5 + g\nu = sin(a)",
+        "a = zeros_like(w)\nb = zeros_like(w)\n\nc = a * 0.5 + g\na = b * 0.5 + g\nb = c\nu = sin(b)",
+    ),
+    "the first gradient, by start or by hand": (
+        "m = copy(g)\n\nm = interp(g, m, 0.9)\nu = m * lr",
+        "m = zeros_like(w)\n\nc = t == 1.0\nm = where(c, g, m)\nm = interp(g, m, 0.9)\nu = m * lr",
+    ),
+    "the default learning rate": ("u = g * lr", "learning_rate = 0.001\n\nu = g * lr"),
+    "the learning rate of a program that reads no lr": ("u = g * 1.0", "learning_rate = 3.0\n\nu = g * 1.0"),
+}  # fmt: skip
+
+SAME_BY_PROBE = {
+    "interp(x, x, a)": ("u = sin(g)", "a = interp(g, g, 0.7)\nu = sin(a)"),
+    "associativity": ("a = g + w\na = a + lr\nu = sin(a)", "a = w + lr\na = g + a\nu = sin(a)"),
+    "x / sqrt(x * x)": ("a = g * w\nu = sign(a)", "a = g * w\nb = a * a\nb = sqrt(b)\nu = a / b"),
+    "two interps merged": (
+        "m = zeros_like(w)\n\na = interp(g, m, 0.9)\nu = interp(g, a, 0.5)\nm = interp(g, m, 0.99)\nu = u * lr",
+        "m = zeros_like(w)\n\nu = interp(g, m, 0.45)\nm = interp(g, m, 0.99)\nu = u * lr",
+    ),
+    "distributivity": ("a = g + w\nu = a * lr", "a = g * lr\nb = w * lr\nu = a + b"),
+    "exp(x + y)": ("a = w + lr\na = exp(a)\nu = a * g", "a = exp(w)\nb = exp(lr)\na = a * b\nu = a * g"),
+    "a one that is rounded": (
+        "u = sign(g)",
+        "a = sin(w)\na = a * a\nb = cos(w)\nb = b * b\na = a + b\nb = sign(g)\nu = b * a",
+    ),
+    "a number that a state holds": ("u = g * 0.25", "k = scalar(0.25)\n\nu = g * k"),
+    "a product of two equal states": (
+        "a = zeros_like(w)\n\na = a + g\nu = square(a)",
+        "a = zeros_like(w)\nb = zeros_like(w)\n\na = a + g\nb = b + g\nu = a * b",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("pair", SAME.values(), ids=SAME)
+def test_programs_that_say_the_same_have_one_key(pair):
+    one, other = map(read, pair)
+    assert graph(one) == graph(other)
+    assert key(one) == key(other)
+    assert probe(one) == probe(other)
+
+
+@pytest.mark.parametrize("pair", SAME_BY_PROBE.values(), ids=SAME_BY_PROBE)
+def test_the_probe_merges_what_is_equal_up_to_rounding(pair):
+    one, other = map(read, pair)
+    assert probe(one) == probe(other) != ""
+
+
+@pytest.mark.parametrize("start", range(1, 30))
+def test_equal_states_merge_whatever_their_hashes_are(start):
+    """The order of commutative arguments comes from hashes; it must not depend on how many states are equal."""
+    one = f"m = full_like(w, {start}.0)\n\nm = m * 0.5 + g\nx = sin(m)\nu = m + x\nu = u * g"
+    two = f"m = full_like(w, {start}.0)\nn = m\n\nm = m * 0.5 + g\nn = n * 0.5 + g\nx = sin(n)\nu = m + x\nu = u * g"
+    assert key(read(one)) == key(read(two.replace("n = m\n", f"n = full_like(w, {start}.0)\n")))
+
+
+# --- pairs that do not -----------------------------------------------------------------------------
+
+DIFFERENT = {
+    "the seventh digit of a constant": ("u = g * 0.9", "u = g * 0.9000001"),
+    "the learning rate": ("learning_rate = 0.1\n\nu = g * lr", "learning_rate = 0.2\n\nu = g * lr"),
+    "beta1 and beta2 exchanged": (
+        "m = zeros_like(w)\n\nu = interp(g, m, 0.9)\nm = interp(g, m, 0.99)\nu = sign(u)",
+        "m = zeros_like(w)\n\nu = interp(g, m, 0.99)\nm = interp(g, m, 0.9)\nu = sign(u)",
+    ),
+    "eps": ("a = abs(g) + 1e-8\nu = g / a", "a = abs(g) + 1e-6\nu = g / a"),
+    "where a state starts": (
+        "m = zeros_like(w)\n\nm = m * 0.9 + g\nu = m * lr",
+        "m = full_like(w, 0.1)\n\nm = m * 0.9 + g\nu = m * lr",
+    ),
+    "where a scalar state starts": (
+        "m = scalar(0.0)\n\nm = m + 1.0\nu = g * m",
+        "m = scalar(2.0)\n\nm = m + 1.0\nu = g * m",
+    ),
+    "a copy of w or zeros": (
+        "m = copy(w)\n\nm = m * 0.9 + g\nu = m * lr",
+        "m = zeros_like(w)\n\nm = m * 0.9 + g\nu = m * lr",
+    ),
+    "a copy of w or of g": ("m = copy(w)\n\nm = m * 0.9 + g\nu = m * lr", "m = copy(g)\n\nm = m * 0.9 + g\nu = m * lr"),
+    "the norm of a leaf or of the model": ("a = norm(g)\nu = g / a", "a = global_norm(g)\nu = g / a"),
+    "mean and total": ("a = mean(g)\nu = g * a", "a = total(g)\nu = g * a"),
+    "w or g": ("u = sin(w)", "u = sin(g)"),
+    "lr or t": ("u = g * lr", "u = g * t"),
+    "old and new value of a state": (
+        "m = zeros_like(w)\n\nu = m + 0.0\nm = interp(g, m, 0.9)\nu = u * lr",
+        "m = zeros_like(w)\n\nm = interp(g, m, 0.9)\nu = m * lr",
+    ),
+    "two states that start apart": (
+        "a = zeros_like(w)\nb = zeros_like(w)\n\na = a * 0.9 + g\nb = b * 0.9 + g\nu = a + b",
+        "a = zeros_like(w)\nb = full_like(w, 1.0)\n\na = a * 0.9 + g\nb = b * 0.9 + g\nu = a + b",
+    ),
+    "two states that swap": (
+        "a = zeros_like(w)\nb = full_like(w, 1.0)\n\nc = a\na = b\nb = c\nu = g * a",
+        "a = zeros_like(w)\nb = full_like(w, 1.0)\n\nu = g * a",
+    ),
+    "a threshold on t": ("a = t > 5.0\nu = a * g", "a = t > 50.0\nu = a * g"),
+    "a bound on a number": ("u = minimum(g, 3.0)", "u = minimum(g, 4.0)"),
+    "a bound on a small number": ("u = minimum(w, 0.1)", "u = minimum(w, 0.2)"),
+    "sign and its smooth cousin": ("u = sign(g)", "a = abs(g) + 1e-8\nu = g / a"),
+    "the order of a difference": ("u = g - w", "u = w - g"),
+    "the order of a comparison": ("a = g > w\nu = a * g", "a = g < w\nu = a * g"),
+    "greater and greater_equal": ("a = g > g\nu = g + a", "a = g >= g\nu = g + a"),
+    "the order of a quotient": ("u = g / lr", "a = lr / g\nu = a + 0.0"),
+    "the ends of an interp": ("u = interp(g, w, 0.9)", "u = interp(w, g, 0.9)"),
+    "square and cube": ("u = square(g)", "u = cube(g)"),
+    "abs and x": ("u = abs(g)", "u = g + 0.0"),
+    "a constant and its negative": ("u = g * 2.0", "u = g * -2.0"),
+    "-1 and -2, whose hashes Python confuses": ("u = g * -1.0", "u = g * -2.0"),
+    "the start -1 or -2": ("m = full_like(w, -1.0)\n\nu = m * g", "m = full_like(w, -2.0)\n\nu = m * g"),
+    "x - y and x + y": ("u = g - w", "u = g + w"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("pair", DIFFERENT.values(), ids=DIFFERENT)
+def test_programs_that_differ_have_two_keys_and_two_probes(pair):
+    one, other = map(read, pair)
+    assert key(one) != key(other)
+    assert probe(one) != probe(other)
+
+
+def test_no_two_baselines_share_a_key():
+    known = [baselines.get(name) for name in baselines.names()]
+    assert len({key(p) for p in known}) == len({probe(p) for p in known}) == len(known)
+
+
+@pytest.mark.parametrize("betas", [(0.95, 0.99), (0.85, 0.99), (0.9, 0.98), (0.9, 0.999), (0.99, 0.9), (0.9, 0.9)])
+def test_the_probe_sees_the_betas_of_lion_through_its_sign(betas):
+    """The signs of the probe's gradients change, or all of these would be one program."""
+    other = baselines.get("lion").with_values(dict(zip(("beta1", "beta2"), betas, strict=True)))
+    assert probe(other) != probe(baselines.get("lion"))
+
+
+def test_the_zero_update_has_a_probe_like_any_other():
+    assert probe(read("u = g - g")) == probe(read("a = g * 0.0\nu = -a")) != ""
+
+
+def test_a_program_that_overflows_on_the_probe_has_no_probe_key_and_is_not_judged():
+    overflow = identity.probe(graph(read("a = exp(g)\na = exp(a)\na = exp(a)\nu = exp(a)")))
+    assert (overflow.finite, overflow.key, overflow.descends) == (False, "", True)
+
+
+# --- properties ------------------------------------------------------------------------------------
+
+many = settings(max_examples=250)
+
+
+def renamed(program: Program, rng: Random) -> Program:
+    """All names but those of the inputs and of the learning rate are new; an input stays an input when reassigned."""
+    old = [h.name for h in program.hyperparameters if h.name != LEARNING_RATE] + [s.name for s in program.states]
+    old += [i.target for i in program.body]
+    old = sorted(set(old) - set(program.inputs))
+    fresh = [f"n{i}" for i in range(len(old))]
+    rng.shuffle(fresh)
+    new = dict(zip(old, fresh, strict=True))
+    say = lambda name: new.get(name, name) if isinstance(name, str) else name  # noqa: E731
+    return replace(
+        program,
+        body=tuple(Instruction(say(i.target), i.op, tuple(map(say, i.args))) for i in program.body),
+        output=say(program.output),
+        states=tuple(replace(s, name=say(s.name)) for s in program.states),
+        hyperparameters=tuple(replace(h, name=say(h.name)) for h in program.hyperparameters),
+    )
+
+
+def shuffled(program: Program, rng: Random) -> Program:
+    """Neighbours that do not touch each other's names change places; declarations change places freely."""
+    body = list(program.body)
+    for _ in range(3 * len(body)):
+        at = rng.randrange(max(1, len(body) - 1))
+        if at + 1 < len(body):
+            a, b = body[at : at + 2]
+            if a.target != b.target and a.target not in b.args and b.target not in a.args:
+                body[at : at + 2] = b, a
+    states, hyper, inputs = (rng.sample(x, len(x)) for x in (program.states, program.hyperparameters, program.inputs))
+    return replace(program, body=tuple(body), states=tuple(states), hyperparameters=tuple(hyper), inputs=tuple(inputs))
+
+
+def with_dead_code(program: Program, rng: Random) -> Program:
+    """Statements with targets that nobody reads, and a state and a hyperparameter of their own."""
+    body = list(program.body)
+    for number in range(4):
+        dead = Instruction(f"dead{number}", rng.choice(["sin", "exp", "norm", "negative"]), ("dead_state",))
+        body.insert(rng.randrange(len(body) + 1), dead)
+    body.append(Instruction("dead_state", "multiply", ("dead_state", "dead_number")))
+    return replace(
+        program,
+        body=tuple(body),
+        states=(State("dead_state", TENSOR, "w"), *program.states),
+        hyperparameters=(*program.hyperparameters, Hyperparameter("dead_number", 3.5)),
+    )
+
+
+REWRITES = {"renamed": renamed, "shuffled": shuffled, "with dead code": with_dead_code, "pruned": lambda p, _: prune(p)}
+
+
+@pytest.mark.parametrize("rewrite", REWRITES.values(), ids=REWRITES)
+def test_key_and_probe_do_not_see(rewrite):
+    @many
+    @given(programs(), programs().map(lambda p: len(p.body)))
+    def every(program, seed):
+        other = rewrite(program, Random(seed))
+        assert graph(program) == graph(other)
+        assert key(program) == key(other)
+        assert probe(program) == probe(other)
+
+    every()
+
+
+def walk(program: Program, steps: int = 4) -> list[bytes]:
+    """The bits of the parameters after each step, in numpy."""
+    rng = np.random.default_rng(5)
+    w = [rng.normal(size=shape) for shape in [(3,), (2, 2)]]
+    states, seen = meaning.init(program, w, np), []
+    with np.errstate(all="ignore"):
+        for t in range(steps):
+            grads = [rng.normal(size=x.shape) for x in w]
+            w, states = meaning.step(program, w, grads, states, 0.5 + t, t + 1, np)
+            seen += [x.tobytes() for x in w]
+    return seen
+
+
+@many
+@given(programs())
+def test_pruning_keeps_every_bit_and_leaves_only_what_is_live(program):
+    pruned = prune(program)
+    assert walk(pruned) == walk(program)
+    alive, states = live_statements(pruned)
+    assert alive == frozenset(range(len(pruned.body)))
+    assert states == {s.name for s in pruned.states}
+    assert prune(pruned) == pruned
+
+
+def reaches(program: Program) -> tuple[set[int], set[str]]:
+    """By brute force: the statements and states whose taint arrives at an update within enough steps."""
+    steps = len(program.states) + 1
+    live, live_states = set(), set()
+    for source in [*range(len(program.body)), *[s.name for s in program.states]]:
+        tainted = {source} if isinstance(source, str) else set()
+        for _ in range(steps):
+            for number, line in enumerate(program.body):
+                hit = number == source or any(a in tainted for a in line.args)
+                tainted = tainted | {line.target} if hit else tainted - {line.target}
+            if program.output in tainted:
+                (live_states if isinstance(source, str) else live).add(source)
+                break
+            tainted &= {s.name for s in program.states}
+    return live, live_states
+
+
+@many
+@given(programs())
+def test_liveness_is_what_a_taint_run_through_the_steps_finds(program):
+    assert live_statements(program) == reaches(program)
+
+
+def test_keys_are_the_same_in_another_process_with_other_string_hashes():
+    code = (
+        "import sys; sys.path.insert(0, 'tests')\n"
+        "from random import Random\nfrom strategies import random_program\nimport test_identity as t\n"
+        "print([(t.key(p), t.probe(p)) for p in map(lambda s: random_program(Random(s), 15), range(40))])"
+    )
+    here = [(key(p), probe(p)) for p in (random_program(Random(seed), 15) for seed in range(40))]
+    for seed in ("1", "2"):
+        env = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=True
+        )
+        assert done.stdout.strip() == repr(here)
+
+
+# --- the direction ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", baselines.names())
+def test_every_baseline_descends_on_the_probe_and_its_negative_does_not(name):
+    program = baselines.get(name)
+    assert identity.probe(graph(program)).descends
+    up = Instruction("up", "negative", (program.output,))
+    assert not identity.probe(graph(replace(program, body=(*program.body, up), output="up"))).descends
+
+
+def test_what_moves_nothing_does_not_descend():
+    assert not identity.probe(graph(read("u = g - g"))).descends
+
+
+def test_a_graph_knows_which_inputs_reach_the_update():
+    said = graph(read("m = zeros_like(w)\n\nd = sin(w)\nm = m + g\nu = m * lr"))
+    assert [said.uses(name) for name in ("w", "g", "lr", "t")] == [False, True, True, False]
+    assert SCALAR in {node.kind for node in said.nodes}

@@ -1,0 +1,611 @@
+"""Text and programs: printing and parsing are inverse, errors finish the conversation, and nothing is executed."""
+
+from __future__ import annotations
+
+import pickle
+import re
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from strategies import docstrings, programs
+
+import baselines
+from primitives import SCALAR, TENSOR, Hyperparameter, Instruction, Program, ProgramError, State, load, parse
+from primitives.text import MAX_BYTES
+
+ROOT = Path(__file__).parent.parent
+STEP = "def step(g):\n    return g\n"
+
+
+def body(*lines: str, head: str = "", inputs: str = "w, g, lr") -> str:
+    return head + f"def step({inputs}):\n" + "".join(f"    {line}\n" for line in lines)
+
+
+# --- printing and parsing --------------------------------------------------------------------------
+
+
+@settings(max_examples=500)
+@given(programs(docs=docstrings))
+def test_printing_then_parsing_returns_the_same_program(program):
+    text = str(program)
+    again = parse(text)
+    assert again == program
+    assert str(again) == text  # also tells -0.0 from 0.0, which are equal
+    assert text.isascii() or text.encode()
+
+
+@pytest.mark.parametrize(
+    "doc",
+    [
+        'a "quoted" word"',
+        'three """ quotes',
+        '"',
+        '"""',
+        "\\",
+        "ends in \\",
+        '\\"\\',
+        "a\nb\n",
+        "\n",
+        "\t",
+        "nul \0",
+        "a\rb",
+        "a\r\nb",
+        "lone \ud800",
+        "form \f feed",
+        "separator \u2028",
+        "é ∑ 漢",
+        "(" * 200,
+        "([{" * 30,
+        "x" * 3000,
+        "\\" * 2500,
+        "\\N{DASH}",
+        "{x}",
+        "# no comment",
+        "'''",
+    ],
+    ids=repr,
+)
+def test_a_docstring_survives_whatever_is_in_it(doc):
+    program = Program(("g",), (), "g", doc=doc)
+    assert parse(str(program)).doc == doc
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        0.0,
+        -0.0,
+        5e-324,
+        -5e-324,
+        2.2250738585072014e-308,
+        1e-8,
+        0.1,
+        1 / 3,
+        0.1 + 0.2,
+        1e10,
+        -1e10,
+        9999999999.999998,
+        1e22**0.4,
+    ],
+    ids=repr,
+)
+def test_a_literal_keeps_every_bit_in_every_place(value):
+    program = Program(
+        ("g",),
+        (
+            Instruction("a", "copy", (value,)),
+            Instruction("b", "power", (value, value)),
+            Instruction("c", "negative", (value,)),
+            Instruction("d", "subtract", (value, value)),
+            Instruction("e", "interp", ("g", "g", value)),
+            Instruction("f", "less", (value, value)),
+        ),
+        "e",
+        (State("m", TENSOR, value), State("n", SCALAR, value)),
+        (Hyperparameter("h", value), Hyperparameter("k", value, -1e10, 1e10)),
+    )
+    again = parse(str(program))
+    assert again == program
+    assert repr(again) == repr(program)
+
+
+def test_numpy_numbers_print_as_numbers():
+    program = Program(
+        ("g",), (Instruction("u", "multiply", ("g", np.float64(0.25))),), "u", (State("m", TENSOR, np.float64(2)),)
+    )
+    assert str(program) == "m = full_like(w, 2.0)\n\ndef step(g):\n    u = g * 0.25\n    return u\n"
+
+
+FLAT = {
+    "update = (g + w) * lr": ["v1 = g + w", "update = v1 * lr"],
+    "update = -g": ["update = negative(g)"],
+    "update = --g": ["v1 = negative(g)", "update = negative(v1)"],
+    "update = +g": ["update = g"],
+    "update = g - -2.5": ["update = g - -2.5"],
+    "update = g * 2": ["update = g * 2.0"],
+    "update = g ** -2": ["update = g ** -2.0"],
+    "update = -g ** 2": ["v1 = g ** 2.0", "update = negative(v1)"],
+    "update = (-2) ** g": ["update = (-2.0) ** g"],
+    "update = g + w * lr ** 2": ["v1 = lr ** 2.0", "v2 = w * v1", "update = g + v2"],
+    "update = sign(interp(g, w, 0.9)) / sqrt(lr)": [
+        "v1 = interp(g, w, 0.9)",
+        "v2 = sign(v1)",
+        "v3 = sqrt(lr)",
+        "update = v2 / v3",
+    ],
+    "update = where(g > 0, g, w)": ["v1 = g > 0.0", "update = where(v1, g, w)"],
+    "update = (g != w) + (g <= w)": ["v1 = g != w", "v2 = g <= w", "update = v1 + v2"],
+    "update = g; update += w * lr": ["update = g", "v1 = w * lr", "update = update + v1"],
+    "update = add(g, w)": ["update = g + w"],
+    "v1 = g; update = v1 + sin(w)": ["v1 = g", "v2 = sin(w)", "update = v1 + v2"],
+    "update = g * get_pi()": ["v1 = get_pi()", "update = g * v1"],
+}
+
+
+@pytest.mark.parametrize("line", FLAT)
+def test_nested_and_infix_expressions_become_one_call_a_statement(line):
+    flat = body(*FLAT[line], "return update")
+    assert str(parse(body(line, "return update"))) == flat
+    assert str(parse(flat)) == flat
+
+
+def test_an_expression_may_be_returned():
+    assert str(parse(body("return g * lr", inputs="g, lr"))) == body("v1 = g * lr", "return v1", inputs="g, lr")
+
+
+def test_declarations_are_read_as_they_are_printed():
+    head = (
+        '"""Doc."""\nlearning_rate = 0.1\na = tunable(0.9, low=0.5, high=0.99, scale="log1m")\n'
+        'b = tunable(2.0, scale="log")\n'
+        "m = zeros_like(w)\nn = full_like(w, 0.1)\np = copy(w)\nq = copy(g)\ns = scalar(0.5)\n\n"
+    )
+    text = body("return g", head=head, inputs="g")
+    program = parse(text)
+    assert str(program) == text
+    assert program.learning_rate == 0.1
+    assert [s.start for s in program.states] == [0.0, 0.1, "w", "g", 0.5]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t: t.replace("\n", "\r\n"),
+        lambda t: "\ufeff" + t,
+        lambda t: t.replace("    ", "\t"),
+        lambda t: t.replace("\n", "\n\f"),
+        lambda t: "# -*- coding: latin-1 -*-\n" + t,
+        lambda t: t.replace("\n", "  # ∑\n"),
+        lambda t: t.rstrip("\n"),
+        lambda t: t.replace("\n", "\r"),
+        lambda t: t.replace(" * ", " \\\n * "),
+    ],
+    ids=[
+        "CRLF",
+        "BOM",
+        "tabs",
+        "form feeds",
+        "a cookie that lies",
+        "comments",
+        "no last newline",
+        "CR",
+        "continued lines",
+    ],
+)
+def test_what_editors_do_to_a_file_does_not_matter(change):
+    text = body("m = interp(g, m, 0.9)", "update = m * lr", "return update", head="m = zeros_like(w)\n")
+    assert parse(change(text)) == parse(text)
+    assert parse(change(text).encode()) == parse(text)
+
+
+# --- error messages --------------------------------------------------------------------------------
+
+ERRORS = {
+    "an unknown primitive": (
+        body("c = interpp(g, w, lr)", "return c"),
+        "x.py:2: no primitive is called 'interpp'\n    c = interpp(g, w, lr)\n"
+        "Did you mean 'interp'? `evolve list primitives` shows all of them.",
+    ),
+    "an unknown primitive like no other": (
+        body("c = zzz(g)", "return c"),
+        "x.py:2: no primitive is called 'zzz'\n    c = zzz(g)\n`evolve list primitives` shows all of them.",
+    ),
+    "too few arguments": (
+        body("c = interp(g, w)", "return c"),
+        "x.py:2: interp takes 3 arguments, not 2\n    c = interp(g, w)\nWrite interp(x, y, a: scalar).",
+    ),
+    "a wrong kind": (
+        body("c = g + w", "d = interp(g, w, c)", "return d"),
+        "x.py:3: interp: argument 3 is a tensor, not a scalar\n    d = interp(g, w, c)\n"
+        "Its signature is interp(x, y, a: scalar).",
+    ),
+    "a scalar for a tensor": (
+        body("c = norm(lr)", "return g"),
+        "x.py:2: norm: argument 1 is a scalar, not a tensor\n    c = norm(lr)\nIts signature is norm(x: tensor).",
+    ),
+    "an unknown input": (
+        body("return g", inputs="w, g, loss"),
+        "x.py:1: no input is called 'loss'\n    def step(w, g, loss):\nThere are: w, g, lr, t.",
+    ),
+    "an undeclared t": (
+        body("c = g * t", "return c"),
+        "x.py:2: 't' has no value here\n    c = g * t\nDeclare it: def step(..., t).",
+    ),
+    "reading the learning rate": (
+        body("c = g * learning_rate", "return c", head="learning_rate = 0.1\n"),
+        "x.py:3: 'learning_rate' has no value here\n    c = g * learning_rate\n"
+        "Read lr, the schedule's value at this step; its peak is learning_rate.",
+    ),
+    "a misspelt variable": (
+        body("momentum = g", "c = momentun + g", "return c"),
+        "x.py:3: 'momentun' has no value here\n    c = momentun + g\nDid you mean 'momentum'?",
+    ),
+    "an assignment to a hyperparameter": (
+        body("beta = g", "return beta", head="beta = 0.9\n"),
+        "x.py:3: 'beta' is a hyperparameter and cannot be assigned\n    beta = g\n"
+        "Assign to another name, or make it state.",
+    ),
+    "an assignment to the learning rate": (
+        body("learning_rate = g", "return g", head="learning_rate = 0.9\n"),
+        "x.py:3: 'learning_rate' is a hyperparameter and cannot be assigned\n    learning_rate = g\n"
+        "Assign to another name, or make it state.",
+    ),
+    "a state that changes its kind": (
+        body("m = norm(g)", "u = g", "return u", head="m = zeros_like(w)\n"),
+        "x.py:3: state 'm' is a tensor, but it ends the step as a scalar\n    m = norm(g)\n"
+        "Give it a tensor, or use another name for this value.",
+    ),
+    "a scalar update": (
+        body("u = norm(g)", "return u"),
+        "x.py:3: the update 'u' is a scalar; it must be a tensor, as w is\n    return u\n"
+        "Multiply it with g, or with another tensor.",
+    ),
+    "a number as the update": (body("return 3"), "x.py:2: the update is a number\n    return 3\nReturn a tensor."),
+    "a missing return": (
+        body("u = g"),
+        "x.py:2: step does not end with `return update`\n    u = g\nReturn the update; w - update is applied.",
+    ),
+    "an empty return": (
+        body("return"),
+        "x.py:2: step does not end with `return update`\n    return\nReturn the update; w - update is applied.",
+    ),
+    "a returned name without value": (
+        body("update = g", "return updat"),
+        "x.py:3: the returned name 'updat' has no value\n    return updat\nDid you mean 'update'?",
+    ),
+    "a misspelt initial value": (
+        "m = zeros_lik(w)\n" + STEP,
+        "x.py:1: 'zeros_lik(w)' is no initial value\n    m = zeros_lik(w)\nDid you mean 'zeros_like'? "
+        "Write zeros_like(w), full_like(w, 0.1), copy(w), copy(g), scalar(0.0), or a number for a hyperparameter.",
+    ),
+    "a bad range": (
+        "b = tunable(0.9, low=2.0, high=1.0)\n" + STEP,
+        "x.py:1: 2.0 to 1.0 is no linear range for 'b'\n    b = tunable(0.9, low=2.0, high=1.0)\n"
+        "Give low < high; above 0 for the scale log, below 1 for log1m.",
+    ),
+    "half a range": (
+        "b = tunable(0.9, low=2.0)\n" + STEP,
+        "x.py:1: 2.0 to None is no linear range for 'b'\n    b = tunable(0.9, low=2.0)\n"
+        "Give low < high; above 0 for the scale log, below 1 for log1m.",
+    ),
+    "a range that its scale cannot have": (
+        'b = tunable(0.9, low=0.0, high=1.0, scale="log")\n' + STEP,
+        "x.py:1: 0.0 to 1.0 is no log range for 'b'\n    b = tunable(0.9, low=0.0, high=1.0, scale=\"log\")\n"
+        "Give low < high; above 0 for the scale log, below 1 for log1m.",
+    ),
+    "a bad scale": (
+        'b = tunable(0.9, scale="lin")\n' + STEP,
+        "x.py:1: no scale is called 'lin'\n    b = tunable(0.9, scale=\"lin\")\nThere are: linear, log, log1m.",
+    ),
+    "a range that is no literal": (
+        "b = tunable(0.9, low=x)\n" + STEP,
+        "x.py:1: tunable: low is no literal\n    b = tunable(0.9, low=x)\n"
+        'Write tunable(0.9, low=0.5, high=0.999, scale="log1m").',
+    ),
+    "a huge constant": (
+        body("u = g * 1e999", "return u"),
+        "x.py:2: inf is no constant\n    u = g * 1e999\nUse a finite number within ±1e+10.",
+    ),
+    "a name declared twice": (
+        "m = 0.5\nm = zeros_like(w)\n" + STEP,
+        "x.py:2: 'm' is declared twice\n    m = zeros_like(w)\nGive one of them another name.",
+    ),
+    "the name of a primitive": (
+        body("sin = g", "return sin"),
+        "x.py:2: 'sin' is the name of a primitive\n    sin = g\nCall the variable sin_ or otherwise.",
+    ),
+    "no step": (
+        "m = 0.5\n",
+        "x.py: there is no `def step(w, g, lr)`\nA program has hyperparameters (`beta = 0.9`), "
+        "state (`m = zeros_like(w)`) and one `def step(w, g, lr): ...` of assignments that ends with `return update`.",
+    ),
+    "broken syntax": (body("u = g +", "return u"), "x.py:2: not valid syntax: invalid syntax\n    u = g +"),
+    "a form feed before the fault": (
+        body("a = g\f", "u = zzz(g)", "return u"),
+        "x.py:3: no primitive is called 'zzz'\n    u = zzz(g)\n`evolve list primitives` shows all of them.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "message"), ERRORS.values(), ids=ERRORS)
+def test_an_error_says_where_and_what_and_what_next(text, message):
+    with pytest.raises(ProgramError) as error:
+        parse(text, file="x.py")
+    assert str(error.value) == message
+
+
+# --- a program is never executed -------------------------------------------------------------------
+
+HOSTILE = {
+    "an import": "import os\n" + STEP,
+    "an import from": "from os import system\n" + STEP,
+    "an import in step": body("import os", "return g"),
+    "a dunder import": body("u = __import__('os')", "return g"),
+    "a dunder name": body("__class__ = g", "return g"),
+    "an attribute": body("u = g.real", "return u"),
+    "a method": body("u = g.__class__()", "return u"),
+    "an attribute as a target": body("g.x = w", "return g"),
+    "a comprehension": body("u = [x for x in g]", "return u"),
+    "a generator": body("u = sum(x for x in g)", "return u"),
+    "a lambda": body("u = (lambda: g)()", "return u"),
+    "an f-string": body("u = f'{g}'", "return u"),
+    "a walrus": body("u = (v := g)", "return u"),
+    "a decorator": "@print\n" + STEP,
+    "a default": "def step(g=print(1)):\n    return g\n",
+    "an annotation": "def step(g: print(1)):\n    return g\n",
+    "a returned annotation": "def step(g) -> print(1):\n    return g\n",
+    "an annotated assignment": body("u: print(1) = g", "return u"),
+    "variable arguments": "def step(*g):\n    return g\n",
+    "keyword-only arguments": "def step(*, g):\n    return g\n",
+    "a starred call": body("u = sin(*g)", "return u"),
+    "keyword arguments": body("u = sin(x=g)", "return u"),
+    "double-starred arguments": "b = tunable(0.9, **x)\n" + STEP,
+    "a subscript": body("u = g[0]", "return u"),
+    "a tuple target": body("u, v = g, w", "return u"),
+    "a chain of targets": body("u = v = g", "return u"),
+    "a chain of comparisons": body("u = 0 < g < 1", "return u"),
+    "and": body("u = g and w", "return u"),
+    "not": body("u = not g", "return u"),
+    "a conditional": body("u = g if w else g", "return u"),
+    "an if": body("if g: u = g", "return u"),
+    "a loop": body("while 1: pass", "return g"),
+    "a nested function": body("def f(): pass", "return g"),
+    "a second step": STEP + STEP,
+    "an async step": "async " + STEP,
+    "a class": "class A: pass\n" + STEP,
+    "code after step": STEP + "print(1)\n",
+    "a declaration after step": STEP + "m = 0.5\n",
+    "a bare call": "print(1)\n" + STEP,
+    "a global": body("global g", "return g"),
+    "a delete": body("del g", "return w"),
+    "a try": body("try: u = g", "except: pass", "return g"),
+    "a yield": body("u = yield g", "return u"),
+    "an await": body("u = await g", "return u"),
+    "an early return": body("return g", "return w"),
+    "matrix multiplication": body("u = g @ w", "return u"),
+    "an ellipsis": body("...", "return g"),
+    "a docstring that is a number": "3\n" + STEP,
+    "a string": body("u = 'g'", "return u"),
+    "bytes": body("u = g * b'1'", "return u"),
+    "a complex number": body("u = g * 1j", "return u"),
+    "True": body("u = g * True", "return u"),
+    "None": body("u = None", "return u"),
+    "an infinite literal": body("u = g * 1e999", "return u"),
+    "a literal of 900 hexadecimal digits": body("u = g * 0x" + "f" * 900, "return u"),
+    "a literal of 5,000 digits": body("u = g * " + "9" * 5000, "return u"),
+    "5,000 digits over many lines": body("u = g * " + "9" * 900, "return u"),
+    "a huge hyperparameter": "b = 1e11\n" + STEP,
+    "a huge state": "m = full_like(w, 1e11)\n" + STEP,
+    "a negative infinity": "m = scalar(-1e999)\n" + STEP,
+    "deep parentheses": body("u = " + "(" * 300 + "g" + ")" * 300, "return u"),
+    "deep parentheses over many lines": body("u = " + "(\n" * 300 + "g" + ")\n" * 300, "return u"),
+    "deep calls": body("u = " + "sin(" * 60 + "g" + ")" * 60, "return u"),
+    "a unary chain": body("u = " + "-" * 900 + "g", "return u"),
+    "a unary chain over many lines": body("u = " + "-\\\n" * 20000 + "g", "return u"),
+    "a unary chain with form feeds": body("u = " + "-\f" * 30000 + "g", "return u"),
+    "a chain of not": "m = " + "not \\\n" * 10000 + "g\n" + STEP,
+    "a binary chain": body("u = (g" + "+\ng" * 20000 + ")", "return u"),
+    "a shorter binary chain": body("u = (g" + "+\ng" * 400 + ")", "return u"),
+    "a deep initial value": "m = f(" + "-" * 900 + "x)\n" + STEP,
+    "a long initial value": "m = f(g" + "+\ng" * 400 + ")\n" + STEP,
+    "a chain of powers": body("u = g" + "**g" * 300, "return u"),
+    "a chain of attributes": body("u = g" + ".a\\\n" * 10000, "return u"),
+    "nested lambdas": "m = " + "lambda:\\\n" * 7000 + "0\n" + STEP,
+    "deep indentation": "".join(" " * i + "if g:\n" for i in range(150)),
+    "many branches": "if g:\n pass\n" + "elif g:\n pass\n" * 3000 + STEP,
+    "a NUL byte": body("u = g\0", "return u"),
+    "a NUL byte in a string": '"""a\0b"""\n' + STEP,
+    "Latin-1": '"""é"""\n'.encode("latin-1") + STEP.encode(),
+    "UTF-16": STEP.encode("utf-16"),
+    "UTF-7 by a cookie": b"# coding: utf-7\n+AG0- = 0.5\n" + STEP.encode(),
+    "a surrogate": body("u = g + \ud800", "return u"),
+    "an empty file": "",
+    "nothing but comments": "# nothing\n",
+    "only a docstring": '"""A doc."""\n',
+    "an unfinished string": '"""A doc.\n' + STEP,
+    "mixed tabs and spaces": "def step(g):\n        u = g\n\treturn u\n",
+    "a large file": "# " + "x" * 900 + "\n",
+    "300 statements": body(*["g = sin(g)"] * 300, "return g"),
+    "a name of 65 letters": body(f"{'a' * 65} = g", "return g"),
+    "a name that is not ASCII": body("µ = g", "return µ"),
+    "a full-width name that Python folds": body("ｓｉｎ = g", "return g"),
+    "names no parser keeps": "m = \N{MATHEMATICAL BOLD SMALL E}val(w)\n" + STEP,
+    "a second input": "def step(g, g):\n    return g\n",
+    "a walrus as an argument": body("u = sin(x := g)", "return u"),
+    "print": body("u = print(g)", "return u"),
+    "eval": body("u = eval('1')", "return u"),
+    "exec": "exec('raise SystemExit')\n" + STEP,
+}
+HOSTILE["a large file"] = HOSTILE["a large file"] * 80 + STEP
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_text_is_refused_quickly(text):
+    before = time.perf_counter()
+    with pytest.raises(ProgramError) as error:
+        parse(text, file="hostile.py")
+    assert time.perf_counter() - before < 1.0
+    message = str(error.value)
+    assert message.startswith("hostile.py")
+    assert len(message) < 1000
+
+
+def test_bounds_are_the_documented_ones():
+    assert MAX_BYTES == 64 * 1024
+    filler = "# x\n" * ((MAX_BYTES - len(STEP)) // 4)
+    assert parse(filler + STEP)
+    with pytest.raises(ProgramError, match="larger than 65536 bytes"):
+        parse(filler + STEP + "# x\n")
+    assert len(parse(body(*["g = sin(g)"] * 256, "return g")).body) == 256
+
+
+def test_underscores_and_hexadecimal_in_a_literal_are_python_and_harmless():
+    assert parse(body("u = g * 1_000", "v = u * 0x10", "return v")).body[1].args == ("u", 16.0)
+
+
+@pytest.mark.parametrize("name", ["missing.py", ".", "a" * 5000 + ".py", "nul\0.py", "missing/x.py"])
+def test_a_path_that_is_no_file_is_a_program_error(tmp_path, name):
+    with pytest.raises(ProgramError) as error:
+        load(f"{tmp_path}/{name}")
+    assert "no such file" in str(error.value) or "cannot be read" in str(error.value)
+
+
+def test_a_file_is_read_up_to_its_bound_and_named_after_itself(tmp_path):
+    (tmp_path / "mine.py").write_text(STEP)
+    assert load(tmp_path / "mine.py").name == "mine"
+    (tmp_path / "large.py").write_bytes(b"#" * 10_000_000)
+    with pytest.raises(ProgramError, match="larger than"):
+        load(str(tmp_path / "large.py"))
+
+
+AUDIT = """
+import sys, pickle
+from primitives import load, parse, ProgramError
+texts, path = pickle.load(open(sys.argv[1], "rb")), sys.argv[2]
+try:
+    load(path)  # whatever is imported or opened once, is
+    parse("\u00b5 = x")  # a name that is not ASCII: Python imports unicodedata to normalise it
+except ProgramError:
+    pass
+seen = []
+def hook(event, args):
+    if event == "open" and args[0] == "<unknown>":
+        return  # CPython itself looks for the line of some syntax errors in the "file"; `_line` shows our own
+    if event.split(".")[0] in ("exec", "import", "open", "os", "subprocess", "socket", "ctypes", "shutil", "marshal"):
+        if not (event in ("open", "os.stat") and args[0] == path):
+            seen.append((event, str(args)[:200]))
+sys.addaudithook(hook)
+for text in texts:
+    try:
+        str(parse(text, file="x.py"))
+    except ProgramError as error:
+        str(error)
+load(path)
+done, seen = seen, []
+exec("1")
+open(sys.argv[1]).close()  # what the hook would have seen
+sys.stdout.write(repr((done, sorted({event for event, _ in seen}))))
+"""
+
+
+def test_reading_a_program_opens_its_file_and_nothing_else(tmp_path):
+    """An audit hook in another process sees every exec, import, open and call of the system."""
+    (tmp_path / "texts").write_bytes(pickle.dumps(list(HOSTILE.values())))
+    path = str(baselines.PROGRAMS / "adamw.py")
+    run = [sys.executable, "-c", AUDIT, str(tmp_path / "texts"), path]
+    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "([], ['exec', 'open'])"
+
+
+# --- fuzz ------------------------------------------------------------------------------------------
+
+TEXTS = [str(baselines.get(name)) for name in baselines.names()]
+WORDS = sorted(
+    {word for text in TEXTS for word in re.findall(r"\w+|[^\w\s]|\n +|\n", text)}
+    | {
+        "lambda",
+        "(",
+        ")",
+        "[",
+        "]",
+        "-",
+        "**",
+        "1e999",
+        "0x1F",
+        "1j",
+        '"',
+        "'''",
+        "\\\n",
+        "\0",
+        "\f",
+        "\r",
+        "\t",
+        "é",
+        ":=",
+        "if",
+        "@",
+        "__import__('os')",
+        "import os\n",
+        ".x",
+        "not ",
+        ";",
+        "#",
+        "await ",
+        "\ud800",
+        "9" * 400,
+        "(" * 40,
+        "-" * 200,
+        "def step(",
+        "{",
+        "}",
+    }
+)
+
+
+def mutated(rng: Random) -> str | bytes:
+    """A baseline with one to five pieces deleted, doubled, replaced, inserted or exchanged."""
+    pieces = re.findall(r"\w+|[^\w\s]|\s+", rng.choice(TEXTS))
+    for _ in range(rng.randint(1, 5)):
+        at, other = rng.randrange(len(pieces)), rng.randrange(len(pieces))
+        match rng.randrange(6):
+            case 0:
+                pieces[at] = ""
+            case 1:
+                pieces[at] *= rng.choice([2, 3, 50])
+            case 2:
+                pieces[at] = rng.choice(WORDS)
+            case 3:
+                pieces.insert(at, rng.choice(WORDS))
+            case 4:
+                pieces[at], pieces[other] = pieces[other], pieces[at]
+            case 5:
+                del pieces[min(at, other) : min(at, other) + rng.randint(1, 20)]
+                pieces = pieces or [""]
+    text = "".join(pieces)
+    if rng.random() < 0.1:
+        raw = bytearray(text.encode("utf-8", "surrogatepass"))
+        for _ in range(3):
+            raw[rng.randrange(len(raw) or 1) : rng.randrange(len(raw) or 1)] = rng.randbytes(2)
+        return bytes(raw)
+    return text
+
+
+def test_five_thousand_mutated_baselines_are_programs_or_program_errors_and_none_is_slow():
+    rng, legal, slowest = Random(2), 0, 0.0
+    for _ in range(5000):
+        text = mutated(rng)
+        before = time.process_time()
+        with suppress(ProgramError):
+            program = parse(text)
+            legal += 1
+            assert parse(str(program)) == program
+        slowest = max(slowest, time.process_time() - before)
+    print(f"\n{legal} of 5000 are legal; the slowest took {slowest * 1e3:.1f} ms")
+    assert 250 < legal < 4750
+    assert slowest < 0.25

@@ -1,0 +1,419 @@
+"""Every primitive against plain numpy, its declared algebra, its signature, and the promise to be total.
+
+A new primitive is tested by existing: it needs an entry in `PLAIN` (what it means, in float64 numpy, written
+again without looking) and is otherwise found through the registry.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from primitives import PRIMITIVES, SCALAR, TENSOR
+from primitives.kinds import join
+from primitives.registry import ELEMENTWISE, LEAF, MODEL, SCOPES
+
+LION = """
+    abs cos sin tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh exp exp2 exp10 expm1 log log10 log2
+    log1p square sqrt cube cbrt sign reciprocal norm invert negative add subtract multiply divide maximum minimum
+    power global_norm interp dot cosine_sim clip_by_global_norm get_pi get_e get_eps
+""".split()  # noqa: SIM905  a list of words, as the paper has it
+
+VALUES = [0.0, -0.0, 0.25, 0.3, 0.5, 0.9, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 7.0, 10.0, 30.0, 100.0, 1e-3, 1e-8, 1e-30, 1e30]
+VALUES = np.array([*VALUES, *(-v for v in VALUES[2:]), 33.0, 50.0, 1 - 2.0**-24, 1 + 2.0**-23, 123456.0])
+WIDER = np.array([1e300, -1e300, 1e-300, -1e-300, 700.0])  # float64 only
+FEW = np.array([0.0, -0.0, 0.3, 1.0, -1.0, -2.5, 1e-30, 1e30, -1e30, 7.0])  # for functions of three arguments
+
+TINY, INSIDE = 2.0**-126, 1.0 - 2.0**-23
+
+
+def plain_power(x: float, y: float) -> float:
+    """x ** y; 0 to a power that is not 0 is 0; a negative x counts as |x| unless y is whole, and then has a sign."""
+    if x == 0.0:
+        return float(y == 0.0)
+    try:
+        size = math.pow(abs(x), y)
+    except OverflowError:
+        size = math.inf
+    return -size if x < 0.0 and abs(math.fmod(y, 2.0)) == 1.0 else size
+
+
+def quotient(x, y):
+    return np.divide(x, y, out=np.zeros(np.broadcast(x, y).shape), where=y != 0.0)
+
+
+PLAIN = {
+    "abs": np.abs, "cos": np.cos, "sin": np.sin, "tan": np.tan, "arctan": np.arctan, "sinh": np.sinh, "cosh": np.cosh,
+    "tanh": np.tanh, "arcsinh": np.arcsinh, "exp": np.exp, "exp2": np.exp2, "expm1": np.expm1, "square": np.square,
+    "cbrt": np.cbrt, "sign": np.sign, "negative": np.negative, "add": np.add, "subtract": np.subtract,
+    "multiply": np.multiply, "maximum": np.maximum, "minimum": np.minimum, "divide": quotient,
+    "reciprocal": lambda x: quotient(np.float64(1.0), x),
+    "arcsin": lambda x: np.arcsin(np.clip(x, -1.0, 1.0)),
+    "arccos": lambda x: np.arccos(np.clip(x, -1.0, 1.0)),
+    "arccosh": lambda x: np.arccosh(np.clip(x, 1.0, None)),
+    "arctanh": lambda x: np.arctanh(np.clip(x, -INSIDE, INSIDE)),
+    "exp10": lambda x: np.power(10.0, x),
+    "log": lambda x: np.log(np.clip(np.abs(x), TINY, None)),
+    "log10": lambda x: np.log10(np.clip(np.abs(x), TINY, None)),
+    "log2": lambda x: np.log2(np.clip(np.abs(x), TINY, None)),
+    "log1p": lambda x: np.where(np.abs(1 + x) < TINY, np.log(TINY), np.where(x < -1, np.log(-1 - x), np.log1p(x))),
+    "sqrt": lambda x: np.sqrt(np.abs(x)),
+    "cube": lambda x: x * x * x,
+    "invert": lambda x: np.float64(x == 0.0),
+    "power": np.vectorize(plain_power, otypes=[np.float64]),
+    "interp": lambda x, y, a: (1.0 - a) * x + a * y,
+    "greater": lambda x, y: np.float64(x > y), "greater_equal": lambda x, y: np.float64(x >= y),
+    "less": lambda x, y: np.float64(x < y), "less_equal": lambda x, y: np.float64(x <= y),
+    "equal": lambda x, y: np.float64(x == y), "not_equal": lambda x, y: np.float64(x != y),
+    "where": lambda c, x, y: np.where(c == 0.0, y, x),
+    "copy": lambda x: x,
+    "get_pi": lambda: np.float64(math.pi), "get_e": lambda: np.float64(math.e), "get_eps": lambda: np.float64(1e-8),
+}  # fmt: skip
+
+ELEMENTS = [p for p in PRIMITIVES.values() if p.scope == ELEMENTWISE]
+every = pytest.mark.parametrize("p", PRIMITIVES.values(), ids=lambda p: p.name)
+elementwise = pytest.mark.parametrize("p", ELEMENTS, ids=lambda p: p.name)
+DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+
+
+def table(arity: int, dtype) -> list[np.ndarray]:
+    """All combinations of the values, one array an argument."""
+    values = {0: [], 1: VALUES, 2: VALUES, 3: FEW}[arity]
+    if dtype is np.float64 and 0 < arity < 3:
+        values = np.concatenate([values, WIDER])
+    if arity == 0:
+        return []
+    return [np.array(column, dtype) for column in zip(*itertools.product(values, repeat=arity), strict=True)]
+
+
+def tolerance(name: str, arguments: list[np.ndarray], dtype) -> np.ndarray | float:
+    """In units of the last place. The libraries promise a few; the exceptions have a reason."""
+    match name:
+        case "abs" | "copy" | "sign" | "negative" | "where" | "maximum" | "minimum" | "invert" | "get_pi" | "get_e":
+            return 0.5  # exact
+        case "add" | "subtract" | "multiply" | "square" | "sqrt":
+            return 0.5 + 1e-6  # rounded once
+        case "exp10":  # 2^(x log2 10): the product is rounded, and a relative error there is multiplied by x ln 10
+            return 4 + 3 * np.abs(arguments[0])
+        case "exp2" | "sinh" | "cosh":  # XLA takes e^(x ln 2) and e^(x - ln 2), whose arguments are rounded
+            return 4 + np.abs(arguments[0])
+        case "power":  # |x|^y = e^(y ln |x|), the same way
+            with np.errstate(all="ignore"):
+                return 4 + np.abs(arguments[1] * np.log(np.abs(np.where(arguments[0] == 0.0, 1.0, arguments[0]))))
+        case _:
+            return 4
+
+
+def compare(name: str, got, plain, arguments, dtype) -> None:
+    """Equal within the tolerance; what is too large for the dtype is inf; what is too small for it may be 0."""
+    limits = np.finfo(dtype)
+    got = np.asarray(got).astype(np.float64)
+    with np.errstate(over="ignore"):
+        overflow = np.isinf(np.asarray(plain).astype(dtype))
+    error = np.abs(got - np.where(overflow, 0.0, plain))
+    bound = float(limits.eps) * np.where(overflow, 0.0, np.abs(plain)) * tolerance(name, arguments, dtype)
+    fine = np.where(overflow, got == np.copysign(np.inf, plain), error <= bound + float(limits.smallest_normal))
+    wrong = np.flatnonzero(~fine)
+    shown = [(tuple(a.flat[i] for a in arguments), got.flat[i], np.asarray(plain).flat[i]) for i in wrong[:5]]
+    assert not len(wrong), f"{name}: {len(wrong)} wrong, such as (arguments, got, wanted) {shown}"
+
+
+# --- the registry ----------------------------------------------------------------------------------
+
+
+def test_the_family_lion_has_the_45_primitives_of_the_paper():
+    assert len(LION) == 45
+    assert sorted(p.name for p in PRIMITIVES.values() if p.family == "lion") == sorted(LION)
+
+
+@every
+def test_a_primitive_says_what_it_does_and_where_it_comes_from(p):
+    assert p.summary.endswith((".", "`."))
+    assert p.source
+    assert p.family
+    assert p.scope in SCOPES
+    assert p.flops >= 0
+    assert p.signature.startswith(f"{p.name}(")
+
+
+def test_hash_codes_and_infix_signs_are_unique():
+    assert len({p.code for p in PRIMITIVES.values()}) == len(PRIMITIVES)
+    signs = [p.infix for p in PRIMITIVES.values() if p.infix]
+    assert len(set(signs)) == len(signs)
+    assert all(PRIMITIVES[name].name == name for name in PRIMITIVES)
+
+
+@every
+def test_declared_facts_fit_the_arity(p):
+    if p.commutative or p.identity is not None or p.mirror or p.infix:
+        assert p.arity == 2
+    if p.involution:
+        assert p.arity == 1
+    if p.idempotent:
+        assert p.arity in (1, 2)
+    if p.mirror:
+        assert not PRIMITIVES[p.mirror].mirror, "a mirror that points back would never end"
+
+
+# --- meaning ---------------------------------------------------------------------------------------
+
+
+@DTYPES
+@elementwise
+def test_an_elementwise_primitive_is_plain_numpy_made_total(p, dtype):
+    arguments = table(p.arity, dtype)
+    wide = [a.astype(np.float64) for a in arguments]
+    with np.errstate(all="ignore"):
+        plain = PLAIN[p.name](*wide)
+        if p.name == "interp":  # a product that overflows is an overflow, whatever is added to it
+            terms = ((1.0 - wide[2]) * wide[0]).astype(dtype), (wide[2] * wide[1]).astype(dtype)
+            keep = np.isfinite(terms[0]) & np.isfinite(terms[1])
+            size = np.abs(terms[0]) + np.abs(terms[1])  # they may cancel, so the error is relative to both
+            arguments, plain, size = [a[keep] for a in arguments], plain[keep], size[keep]
+        if p.name in ("sin", "cos", "tan"):  # 1e30 radians is a matter of the library; see the test below
+            keep = np.abs(wide[0]) < 1e6
+            arguments, plain = [arguments[0][keep]], plain[keep]
+    with jax.enable_x64(dtype is np.float64):
+        ours = p.apply(jnp, *map(jnp.asarray, arguments))
+        if p.arity:
+            assert ours.dtype == dtype
+            assert ours.shape == arguments[0].shape
+    with np.errstate(all="ignore"):
+        host = p.apply(np, *arguments)  # the probe and the folding of constants use numpy
+    for got in (np.asarray(ours), np.asarray(host)):
+        if p.name == "interp":
+            assert (np.abs(got.astype(np.float64) - plain) <= 4 * np.finfo(dtype).eps * size + 1e-37).all()
+        else:
+            compare(p.name, got, plain, arguments, dtype)
+
+
+@DTYPES
+@pytest.mark.parametrize("name", ["sin", "cos", "tan"])
+def test_a_wave_stays_finite_and_bounded_at_huge_arguments(name, dtype):
+    with jax.enable_x64(dtype is np.float64):
+        got = np.asarray(PRIMITIVES[name].apply(jnp, jnp.asarray([1e6, -1e9, 1e30, -1e30, 3e38], dtype)))
+    assert np.isfinite(got).all()
+    assert name == "tan" or (np.abs(got) <= 1.0).all()
+
+
+@DTYPES
+@elementwise
+def test_finite_in_finite_out_except_for_overflow(p, dtype):
+    """Never NaN, but for an interp of which both products overflow; inf only where the plain magnitude is too large."""
+    arguments = table(p.arity, dtype)
+    with jax.enable_x64(dtype is np.float64):
+        got = np.asarray(p.apply(jnp, *map(jnp.asarray, arguments)))
+    if p.name == "interp":
+        x, y, a = (v.astype(np.float64) for v in arguments)
+        with np.errstate(all="ignore"):
+            excused = ~np.isfinite(((1.0 - a) * x).astype(dtype)) | ~np.isfinite((a * y).astype(dtype))
+        got = got[~excused]
+    assert not np.isnan(got).any()
+
+
+DOCUMENTED = [
+    ("sqrt", (-4.0,), 2.0),
+    ("log", (-1.0,), 0.0),
+    ("log", (0.0,), -87.33654),
+    ("log2", (0.0,), -126.0),
+    ("log10", (0.0,), -37.92978),
+    ("log1p", (-1.0,), -87.33654),
+    ("log1p", (-2.0,), 0.0),
+    ("divide", (3.0, 0.0), 0.0),
+    ("divide", (0.0, 0.0), 0.0),
+    ("divide", (3.0, -0.0), 0.0),
+    ("reciprocal", (0.0,), 0.0),
+    ("reciprocal", (-0.0,), 0.0),
+    ("arcsin", (2.0,), math.pi / 2),
+    ("arccos", (-2.0,), math.pi),
+    ("arccosh", (-5.0,), 0.0),
+    ("arctanh", (1.0,), 8.317766),
+    ("arctanh", (-9.0,), -8.317766),
+    ("power", (-8.0, 1 / 3), 2.0),
+    ("power", (-2.0, 3.0), -8.0),
+    ("power", (0.0, -1.0), 0.0),
+    ("power", (0.0, 0.0), 1.0),
+    ("power", (-1.0, 1e30), 1.0),
+    ("sign", (-0.0,), 0.0),
+    ("invert", (0.0,), 1.0),
+    ("invert", (-3.0,), 0.0),
+    ("where", (-0.0, 1.0, 2.0), 2.0),
+    ("where", (1e-30, 1.0, 2.0), 1.0),
+    ("cbrt", (-27.0,), -3.0),
+]
+
+
+@pytest.mark.parametrize("xp", [jnp, np], ids=["jax", "numpy"])
+@pytest.mark.parametrize(("name", "arguments", "value"), DOCUMENTED)
+def test_outside_the_domain_of_the_plain_function_the_documented_value_holds(name, arguments, value, xp):
+    got = PRIMITIVES[name].apply(xp, *(xp.asarray(a, dtype=np.float32) for a in arguments))
+    np.testing.assert_allclose(float(got), value, rtol=2e-6, atol=1e-30)
+
+
+# --- reductions ------------------------------------------------------------------------------------
+
+SHAPES = [(), (5,), (3, 4), (2, 2, 3, 2), (0,), (2, 0)]
+
+
+def trees(dtype):
+    rng = np.random.default_rng(3)
+    whole = [tuple(np.asarray(rng.normal(0, 2, s), dtype) for s in SHAPES) for _ in range(2)]
+    zero = tuple(np.zeros(s, dtype) for s in SHAPES)
+    return [(whole[0], whole[1]), (whole[0], zero), (zero, zero), (whole[0], whole[0])]
+
+
+def lengths(x):
+    return math.sqrt(sum(float(np.sum(np.float64(a) ** 2)) for a in x))
+
+
+def product(x, y):
+    return sum(float(np.sum(np.float64(a) * np.float64(b))) for a, b in zip(x, y, strict=True))
+
+
+LEAVES = {
+    "norm": lambda x: np.sqrt(np.sum(x**2)),
+    "total": np.sum,
+    "mean": lambda x: np.sum(x) / max(1, x.size),
+    "largest": lambda x: max([0.0, *np.abs(x).ravel()]),
+}
+WHOLE = {
+    "global_norm": lambda x, y: [lengths(x)] * len(x),
+    "dot": lambda x, y: [product(x, y)] * len(x),
+    "cosine_sim": lambda x, y: [product(x, y) / (lengths(x) * lengths(y)) if lengths(x) * lengths(y) else 0.0] * len(x),
+    "clip_by_global_norm": lambda x, c: [np.float64(a) * min(1.0, c / lengths(x) if lengths(x) else 1.0) for a in x],
+}
+
+
+def test_every_primitive_has_a_second_opinion():
+    assert {*PLAIN, *LEAVES, *WHOLE} >= {*PRIMITIVES}
+
+
+@DTYPES
+@pytest.mark.parametrize("xp", [jnp, np], ids=["jax", "numpy"])
+@pytest.mark.parametrize("p", [p for p in PRIMITIVES.values() if p.scope == LEAF], ids=lambda p: p.name)
+def test_a_reduction_over_one_leaf_is_numpy_in_float64(p, xp, dtype):
+    with jax.enable_x64(dtype is np.float64):
+        for leaf in trees(dtype)[0][0] + trees(dtype)[2][0]:
+            got = p.apply(xp, xp.asarray(leaf))
+            assert (np.shape(got), got.dtype) == ((), dtype)
+            # A sum of 24 numbers of size 2 loses a few units in the last place of 50.
+            np.testing.assert_allclose(
+                float(got), LEAVES[p.name](np.float64(leaf)), rtol=0, atol=100 * np.finfo(dtype).eps
+            )
+
+
+@DTYPES
+@pytest.mark.parametrize("xp", [jnp, np], ids=["jax", "numpy"])
+@pytest.mark.parametrize("p", [p for p in PRIMITIVES.values() if p.scope == MODEL], ids=lambda p: p.name)
+def test_a_reduction_over_the_model_is_numpy_in_float64(p, xp, dtype):
+    with jax.enable_x64(dtype is np.float64):
+        for x, y in trees(dtype):
+            for c in [0.0, 0.5, 1e6, -1.0] if p.name == "clip_by_global_norm" else [None]:
+                second = y if c is None else c
+                arguments = (x, y) if c is None else (x, tuple(np.asarray(c, dtype) for _ in x))
+                got = p.apply(xp, *(tuple(map(xp.asarray, a)) for a in arguments[: p.arity]))
+                assert len(got) == len(x)
+                for a, b, leaf in zip(got, WHOLE[p.name](x, second), x, strict=True):
+                    assert a.dtype == dtype
+                    assert np.shape(a) == (leaf.shape if p.result is TENSOR else ())
+                    # Sums of 42 squares of size 4: relative to 200.
+                    np.testing.assert_allclose(
+                        np.float64(a), b, rtol=8 * np.finfo(dtype).eps, atol=200 * np.finfo(dtype).eps
+                    )
+
+
+@pytest.mark.parametrize("p", [p for p in PRIMITIVES.values() if p.scope != ELEMENTWISE], ids=lambda p: p.name)
+def test_a_reduction_is_finite_unless_a_square_overflows(p):
+    for size in (1e-30, 1.0, 1e18):  # 1e18 squared is the last power of ten but one below the largest float32
+        x = tuple(jnp.asarray(size * np.float32([1.0, -0.5]), jnp.float32) for _ in range(2))
+        c = (jnp.float32(0.1),) * 2
+        second = c if p.slots[-1] is SCALAR else x
+        got = p.apply(jnp, *(x, second)[: p.arity]) if p.scope == MODEL else [p.apply(jnp, leaf) for leaf in x]
+        assert all(np.isfinite(a).all() for a in got)
+
+
+# --- algebra ---------------------------------------------------------------------------------------
+
+
+def same(a, b) -> bool:
+    """Equal numbers; the sign of a zero does not count, nor does NaN."""
+    return np.array_equal(np.asarray(a), np.asarray(b), equal_nan=True)
+
+
+def applied(p, *arguments):
+    if p.scope == MODEL:
+        return np.asarray(p.apply(np, *((a,) for a in arguments))[0])
+    return p.apply(np, *arguments)
+
+
+@DTYPES
+@pytest.mark.parametrize("p", [p for p in PRIMITIVES.values() if p.commutative], ids=lambda p: p.name)
+def test_a_commutative_primitive_commutes(p, dtype):
+    x, y = table(2, dtype)
+    with np.errstate(all="ignore"):
+        assert same(applied(p, x, y), applied(p, y, x))
+
+
+@DTYPES
+@pytest.mark.parametrize("p", [p for p in PRIMITIVES.values() if p.idempotent], ids=lambda p: p.name)
+def test_an_idempotent_primitive_repeats_itself(p, dtype):
+    (x,) = table(1, dtype)
+    if p.arity == 1:
+        assert same(applied(p, applied(p, x)), applied(p, x))
+    else:
+        assert same(applied(p, x, x), x)
+
+
+@DTYPES
+@pytest.mark.parametrize("p", [p for p in PRIMITIVES.values() if p.involution], ids=lambda p: p.name)
+def test_an_involution_undoes_itself(p, dtype):
+    (x,) = table(1, dtype)
+    assert same(applied(p, applied(p, x)), x)
+
+
+@DTYPES
+@pytest.mark.parametrize("xp", [jnp, np], ids=["jax", "numpy"])
+@pytest.mark.parametrize("p", [p for p in PRIMITIVES.values() if p.identity is not None], ids=lambda p: p.name)
+def test_an_identity_changes_nothing(p, xp, dtype):
+    (x,) = table(1, dtype)
+    with jax.enable_x64(dtype is np.float64):
+        x, unit = xp.asarray(x), xp.full_like(xp.asarray(x), p.identity)
+        assert same(p.apply(xp, x, unit), x)
+        if p.commutative:
+            assert same(p.apply(xp, unit, x), x)
+
+
+@DTYPES
+@pytest.mark.parametrize("p", [p for p in PRIMITIVES.values() if p.mirror], ids=lambda p: p.name)
+def test_a_mirror_computes_the_same_with_its_arguments_exchanged(p, dtype):
+    x, y = table(2, dtype)
+    assert same(applied(p, x, y), applied(PRIMITIVES[p.mirror], y, x))
+
+
+# --- kinds -----------------------------------------------------------------------------------------
+
+
+@every
+def test_the_signature_is_what_jax_infers(p):
+    shapes = {TENSOR: (3, 2), SCALAR: ()}
+    for kinds in itertools.product((TENSOR, SCALAR), repeat=p.arity):
+        kind = p.kind(*kinds)
+        fits = all(slot in (None, given) for slot, given in zip(p.slots, kinds, strict=True))
+        assert (kind is not None) == fits
+        if fits:
+            args = [jax.ShapeDtypeStruct(shapes[k], jnp.float32) for k in kinds]
+            if p.scope == MODEL:
+                args = [(a, a) for a in args]
+            out = jax.eval_shape(lambda *a: p.apply(jnp, *a), *args)
+            leaves = out if p.scope == MODEL else (out,)
+            assert {(a.shape, a.dtype) for a in leaves} == {(shapes[kind], jnp.dtype(jnp.float32))}
+
+
+def test_kinds_join_as_numpy_broadcasts():
+    assert join(SCALAR, SCALAR) is SCALAR
+    assert join(SCALAR, TENSOR) is join(TENSOR, SCALAR) is join(TENSOR, TENSOR) is TENSOR
