@@ -153,7 +153,9 @@ class _Loader(yaml.SafeLoader):
     def compose_node(self, parent, index):
         event = self.peek_event()
         if getattr(event, "anchor", None) or getattr(event, "tag", None):
-            raise yaml.MarkedYAMLError(problem="anchors, aliases and tags are not allowed", problem_mark=event.start_mark)
+            raise yaml.MarkedYAMLError(
+                problem="anchors, aliases and tags are not allowed", problem_mark=event.start_mark
+            )
         self.depth += 1
         if self.depth > 16:
             raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=event.start_mark)
@@ -187,7 +189,7 @@ def read_yaml(text: str | bytes, where: str) -> Any:
     if len(text) > MAX_BYTES:
         raise ConfigError(f"{where}: larger than {MAX_BYTES} bytes; a configuration fits into a page")
     try:
-        return yaml.load(text, _Loader)  # noqa: S506  (_Loader is a SafeLoader, made stricter)
+        return yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as fault:
         mark = fault.problem_mark
         place = f"{where}:{mark.line + 1}" if mark else where

@@ -12,14 +12,19 @@ import platform
 from typing import Any
 
 MAX_ISA = "--xla_cpu_max_isa=AVX2"
+# The machine's loop over instructions is compiled into one function instead of a kernel a step of it:
+# 1.27 instead of 1.37 times the run time of hand-written AdamW on the digits network.
+SMALL_LOOPS = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=3000000"
 
 
 def pinned() -> dict[str, str]:
     """Environment variables of every process that scores programs."""
-    flags = os.environ.get("XLA_FLAGS", "")
-    if platform.machine() in ("x86_64", "AMD64") and "--xla_cpu_max_isa" not in flags:
-        flags = f"{flags} {MAX_ISA}".strip()
-    wanted = {"NPROC": "1", "PJRT_NPROC": "1", "OMP_NUM_THREADS": "1", "XLA_FLAGS": flags}
+    flags = os.environ.get("XLA_FLAGS", "").split()
+    wanted_flags = [SMALL_LOOPS] + [MAX_ISA] * (platform.machine() in ("x86_64", "AMD64"))
+    for flag in wanted_flags:
+        if not any(given.split("=")[0] == flag.split("=")[0] for given in flags):
+            flags.append(flag)
+    wanted = {"NPROC": "1", "PJRT_NPROC": "1", "OMP_NUM_THREADS": "1", "XLA_FLAGS": " ".join(flags)}
     if "JAX_PLATFORMS" in os.environ:
         wanted["JAX_PLATFORMS"] = os.environ["JAX_PLATFORMS"]
     return wanted

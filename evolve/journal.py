@@ -45,7 +45,22 @@ CREATE TABLE IF NOT EXISTS candidate (
 );
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 """
-_COLUMNS = "number phase parent mutation program key status reason same_as outcome score seconds detail chain".split()
+_COLUMNS = [
+    "number",
+    "phase",
+    "parent",
+    "mutation",
+    "program",
+    "key",
+    "status",
+    "reason",
+    "same_as",
+    "outcome",
+    "score",
+    "seconds",
+    "detail",
+    "chain",
+]
 
 
 class JournalError(RuntimeError):
@@ -109,7 +124,9 @@ class Journal:
             self.db.execute(f"PRAGMA {pragma}")
             (got,) = self.db.execute(f"PRAGMA {pragma.split('=')[0]}").fetchone()
             if got != want:
-                raise JournalError(f"{self.path}: this file system does not give {pragma} (got {got}); use a local disk")
+                raise JournalError(
+                    f"{self.path}: this file system does not give {pragma} (got {got}); use a local disk"
+                )
         (sound,) = self.db.execute("PRAGMA quick_check(1)").fetchone()
         if sound != "ok":
             raise JournalError(f"{self.path}: damaged: {sound}")
@@ -122,7 +139,9 @@ class Journal:
         for expected, values in enumerate(self.db.execute(query, (since,)), since):
             row = Row(*values)
             if row.number != expected or row.linked(previous) != row.chain:
-                raise JournalError(f"{self.path}: row {expected} is damaged: its hash does not follow from the one before")
+                raise JournalError(
+                    f"{self.path}: row {expected} is damaged: its hash does not follow from the one before"
+                )
             previous = row.chain
             yield row
 
@@ -185,7 +204,9 @@ class Lock:
             holder = self.file.read(200).strip()
             self.file.close()
             if fault.errno in (errno.EAGAIN, errno.EACCES):
-                raise RunIsLive(f"{path.parent} is being run by another driver ({holder}); wait for it, or stop it") from None
+                raise RunIsLive(
+                    f"{path.parent} is being run by another driver ({holder}); wait for it, or stop it"
+                ) from None
             raise
         self.file.truncate(0)
         self.file.write(f"pid {os.getpid()} on {os.uname().nodename}")

@@ -133,10 +133,7 @@ def modify(program: Program, space: Space, rng: np.random.Generator) -> Program 
 def tweak(program: Program, rng: np.random.Generator) -> Child:
     """Change one constant, literal or hyperparameter, and nothing else: the `constants` control."""
     literals = [
-        (line, slot)
-        for line, i in enumerate(program.body)
-        for slot, a in enumerate(i.args)
-        if isinstance(a, float)
+        (line, slot) for line, i in enumerate(program.body) for slot, a in enumerate(i.args) if isinstance(a, float)
     ]
     for _ in range(ATTEMPTS):
         pick = int(rng.integers(len(literals) + len(program.hyperparameters)))

@@ -46,7 +46,9 @@ class Tuned:
     test: list[float]
 
 
-def tune_task(task: Task, names: tuple[str, ...], trials: int, seeds: int, say: Callable[[str], None]) -> dict[str, Any]:
+def tune_task(
+    task: Task, names: tuple[str, ...], trials: int, seeds: int, say: Callable[[str], None]
+) -> dict[str, Any]:
     """Tune each optimizer with the same budget; the content of a reference file."""
     compiled = Trials(task)
     found = {}
@@ -96,7 +98,9 @@ def tune(compiled: Trials, program: Program, trials: int, seeds: int) -> Tuned:
     )
 
 
-def _search(compiled: Trials, program: Program, tunable: list[Hyperparameter], trials: int, seeds: int) -> dict[str, float]:
+def _search(
+    compiled: Trials, program: Program, tunable: list[Hyperparameter], trials: int, seeds: int
+) -> dict[str, float]:
     sobol = qmc.Sobol(len(tunable), scramble=True, rng=np.random.default_rng(20230213))
     points = sobol.random(2 ** math.ceil(math.log2(trials)))[:trials]
     settings = [{h.name: _value(h, p) for h, p in zip(tunable, point, strict=True)} for point in points]
@@ -140,7 +144,9 @@ def _widen(h: Hyperparameter, position: float) -> Hyperparameter:
     """The range a factor of ten longer at the end where the optimum lies; a decay stays within [0, 1)."""
     assert h.low is not None and h.high is not None
     if h.scale == "log1m":
-        return replace(h, low=max(0.0, 1 - 10 * (1 - h.low))) if position < 0.5 else replace(h, high=1 - (1 - h.high) / 10)
+        return (
+            replace(h, low=max(0.0, 1 - 10 * (1 - h.low))) if position < 0.5 else replace(h, high=1 - (1 - h.high) / 10)
+        )
     if h.scale == "log":
         return replace(h, low=h.low / 10) if position < 0.5 else replace(h, high=h.high * 10)
     length = h.high - h.low

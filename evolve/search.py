@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -108,6 +108,7 @@ class Search:
     def __init__(self, config: Config, initial: list[Program]):
         settings = config.search
         self.config, self.settings = config, settings
+        initial = [replace(program, doc="") for program in initial]  # what it says is not true of its children
         self.initial = [] if settings.kind == "random" else initial
         self.like = initial[0]
         self.space = Space(
@@ -187,9 +188,7 @@ class Search:
             return candidate(same_as=same)
         if probe.key:
             self.drawn[f"probe {probe.key}"] = number
-        job = Job(
-            str(prune(child.program)), self.seeds, hurdle=self.hurdle(), select=self.select_seeds, bar=self.bar()
-        )
+        job = Job(str(prune(child.program)), self.seeds, hurdle=self.hurdle(), select=self.select_seeds, bar=self.bar())
         return candidate(job=job)
 
     def hurdle(self) -> float:

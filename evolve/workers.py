@@ -38,6 +38,10 @@ class WorkerFailure(RuntimeError):
 class Executor(Protocol):
     """Scores jobs, in any order."""
 
+    def ready(self) -> dict[str, Any]:
+        """Wait until a worker can score; what its bits depend on. Raises `WorkerFailure`."""
+        ...
+
     def submit(self, number: int, job: Job) -> None: ...
 
     def arrivals(self, timeout: float) -> list[tuple[int, Outcome]]: ...
@@ -54,6 +58,11 @@ class Inline:
 
         self.scorer = Scorer(make_suite("run", tasks))
         self.queue: deque[tuple[int, Job]] = deque()
+
+    def ready(self) -> dict[str, Any]:
+        from evolve.environment import fingerprint
+
+        return fingerprint()
 
     def submit(self, number: int, job: Job) -> None:
         self.queue.append((number, job))
@@ -116,6 +125,11 @@ class Local:
         os.set_blocking(process.stdout.fileno(), False)
         self.selector.register(process.stdout, selectors.EVENT_READ, worker)
         return worker
+
+    def ready(self) -> dict[str, Any]:
+        while self.fingerprint is None:
+            self.finished += self.arrivals(0.05)
+        return self.fingerprint
 
     def submit(self, number: int, job: Job) -> None:
         self.queue.append((number, job))

@@ -95,9 +95,7 @@ class _Builder:
         for instruction in program.body:
             args = tuple(env[a] if isinstance(a, str) else self.constant(a) for a in instruction.args)
             env[instruction.target] = self.call(instruction.op, args)
-        states = [
-            Recurrence(s.kind, self.start(s.start), env[s.name]) for s in program.states
-        ]
+        states = [Recurrence(s.kind, self.start(s.start), env[s.name]) for s in program.states]
         return self.nodes, env[program.output], states
 
     def make(self, node: Node) -> int:

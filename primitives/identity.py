@@ -20,6 +20,7 @@ from primitives.registry import PRIMITIVES
 # The step numbers reach far, so that what depends on t shows early.
 _STEPS = np.array([1.0, 2.0, 3.0, 40.0, 700.0])
 _SHAPES = np.array([0.5, 1.0, 0.9, 0.4, 0.05])
+_SWITCHES = ("sign", "invert")  # what jumps, beside comparisons and selection
 _LAYOUT = Layout(shapes=((3, 3), (4,), (1,), (241,)))
 
 _rng = np.random.Generator(np.random.Philox(key=20230213))
@@ -39,6 +40,7 @@ class Probe:
     """What a program does on the fixed inputs."""
 
     updates: np.ndarray  # f64[step, number]
+    trusted: bool = True  # whether equal updates mean equal programs
 
     @property
     def finite(self) -> bool:
@@ -46,11 +48,11 @@ class Probe:
 
     @property
     def key(self) -> str:
-        """Equal for programs whose updates agree to about nine digits; empty where one is not finite."""
-        if not self.finite:
+        """Equal for programs whose updates agree to about nine digits; empty where nothing can be said."""
+        if not self.finite or not self.trusted:
             return ""
         mantissa, exponent = np.frexp(self.updates)
-        # Back to a number, so that 1 and 1 - 2^-53, on two sides of an exponent, round to the same bits; + 0.0 drops -0.0.
+        # As a number again: 1 and 1 - 2^-53, on two sides of an exponent, get the same bits; + 0.0 drops -0.0.
         rounded = np.ldexp(np.rint(mantissa * _MANTISSA) / _MANTISSA, exponent) + 0.0
         digest = hashlib.blake2b(rounded.tobytes(), digest_size=16)
         return digest.hexdigest()
@@ -82,7 +84,15 @@ def probe(graph: Graph) -> Probe:
             values = evaluate(graph, _LAYOUT, leaves, states)
             updates[number] = values[graph.update]
             states = [values[s.next] for s in graph.states]
-    return Probe(updates)
+    return Probe(updates, trusted=not _may_switch(graph))
+
+
+def _may_switch(graph: Graph) -> bool:
+    """Whether a program may change its mind at a step between those of the probe, as where(t > 50, ...) does."""
+    switches = any(
+        n.op in _SWITCHES or (n.op in PRIMITIVES and PRIMITIVES[n.op].family == "logic") for n in graph.nodes
+    )
+    return switches and graph.uses("t")
 
 
 def evaluate(graph: Graph, layout: Layout, leaves: dict, states: list) -> list:

@@ -334,9 +334,7 @@ def _numbers(graph: Graph) -> list[bool]:
         for node in graph.nodes:
             if node.op == STATE:
                 flags.append(states[int(node.value)])
-            elif node.op not in PRIMITIVES:
-                flags.append(node.kind is SCALAR)
-            elif PRIMITIVES[node.op].scope == MODEL:
+            elif node.op not in PRIMITIVES or PRIMITIVES[node.op].scope == MODEL:
                 flags.append(node.kind is SCALAR)
             else:
                 flags.append(PRIMITIVES[node.op].scope == ELEMENTWISE and all(flags[a] for a in node.args))

@@ -72,7 +72,9 @@ def step(
     w, g = tuple(w), tuple(jax.tree.leaves(grads))
     if not w:
         return params, states
-    learning_rate = tuple(a * b for a, b in zip(constant(shape, w, xp), constant(program.learning_rate, w, xp), strict=True))
+    learning_rate = tuple(
+        a * b for a, b in zip(constant(shape, w, xp), constant(program.learning_rate, w, xp), strict=True)
+    )
     number = constant(t, w, xp)
     first = t == 1
     env = {"w": w, "g": g, "lr": learning_rate, "t": number}

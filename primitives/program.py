@@ -114,7 +114,9 @@ class Program:
         unknown = set(values) - {h.name for h in self.hyperparameters}
         if unknown:
             word = min(unknown)
-            raise ProgramError(f"{self.name} has no hyperparameter called {word!r}", hint=_did_you_mean(word, self.values))
+            raise ProgramError(
+                f"{self.name} has no hyperparameter called {word!r}", hint=_did_you_mean(word, self.values)
+            )
         changed = tuple(replace(h, value=float(values.get(h.name, h.value))) for h in self.hyperparameters)
         return replace(self, hyperparameters=changed)
 

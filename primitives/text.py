@@ -253,7 +253,9 @@ class _Reader:
                 raise self.fail(statement, "arguments are given by position", f"Write {_signature(node.func.id)}.")
             op, parts = node.func.id, node.args
         else:
-            raise self.fail(statement, f"{_called(node)} is not allowed here", "Use calls of primitives and arithmetic.")
+            raise self.fail(
+                statement, f"{_called(node)} is not allowed here", "Use calls of primitives and arithmetic."
+            )
         return op, tuple(self.operand(part, statement, depth + 1) for part in parts)
 
     def operand(self, node: ast.expr, statement: ast.stmt, depth: int) -> str | float:

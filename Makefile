@@ -1,0 +1,88 @@
+# Needs Python 3.11 or newer and make, nothing else. Another Python: make test PYTHON=python3.12
+# Some of the tests: make test ARGS="tests/test_language.py -k error"
+#
+#   make demo         find an optimizer: a quick search, a minute or so after the installation
+#   make test         all tests
+#   make bench        how fast it is, on this machine: tests/benchmarks/results.md
+#   make references   tune the known optimizers again, on all suites
+#   make test-lowest  all tests with the oldest versions that pyproject.toml allows; best with PYTHON=python3.11
+#   make lint         ruff and pyright
+#   make clean        remove what this file makes; runs/ stays
+
+PYTHON ?= python3
+ARGS =
+
+# What belongs to another environment must not be mixed into ours.
+unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
+
+.NOTPARALLEL:
+.PHONY: help demo test bench references test-lowest lint clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: .venv/.demo
+	@.venv/bin/evolve run quickstart
+
+test: .venv/.test
+	@.venv/bin/python -m pytest $(ARGS)
+
+bench: .venv/.demo
+	@.venv/bin/python -m tests.benchmarks.bench $(ARGS)
+
+references: .venv/.demo
+	@.venv/bin/evolve reference smoke quickstart practice --into evolve/references
+
+test-lowest: .venv-lowest/.test
+	@.venv-lowest/bin/python -m pytest $(ARGS)
+
+lint: .venv/.lint
+	@.venv/bin/ruff check .
+	@.venv/bin/pyright
+
+clean:
+	@rm -rf .venv .venv-lowest build dist .pytest_cache .ruff_cache .hypothesis
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- environments -----------------------------------------------------------------------------------
+# A stamp says that an environment holds what pyproject.toml asks for, so that the next make starts at once.
+
+.venv/.demo: pyproject.toml constraints.txt
+	$(call environment,.venv)
+	$(call install,.venv,constraints.txt,.)
+	@touch $@
+
+.venv/.test: pyproject.toml constraints.txt
+	$(call environment,.venv)
+	$(call install,.venv,constraints.txt,'.[test]')
+	@touch $@ .venv/.demo
+
+.venv/.lint: pyproject.toml constraints.txt
+	$(call environment,.venv)
+	$(call install,.venv,constraints.txt,'.[dev]')
+	@touch $@ .venv/.test .venv/.demo
+
+.venv-lowest/.test: pyproject.toml constraints-lowest.txt
+	$(call environment,.venv-lowest)
+	$(call install,.venv-lowest,constraints-lowest.txt,'.[test]')
+	@touch $@
+
+# $(1): the folder. One that works is kept; a broken one, or one without pip, is made anew.
+define environment
+@$(1)/bin/python -m pip --version >/dev/null 2>&1 || { \
+	$(PYTHON) -c '' >/dev/null 2>&1 || { echo "There is no $(PYTHON) here that starts: install Python 3.11 or newer," \
+		"or say which one to use, as in: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }; \
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "$(PYTHON) is `$(PYTHON) -V 2>&1`," \
+		"and Pride needs 3.11 or newer: install one and say so, as in: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }; \
+	$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) comes without venv or pip:" \
+		"install them (on Debian and Ubuntu: the package python3-venv) or say which other Python to use," \
+		"as in: make $(MAKECMDGOALS) PYTHON=python3.11" >&2; exit 1; }; \
+	echo "making $(1)"; \
+	$(PYTHON) -m venv --clear $(1) && echo '*' > $(1)/.gitignore; }
+endef
+
+# $(1): the folder, $(2): the constraints, $(3): what to install. -qq: errors are shown, warnings are not.
+define install
+@echo "installing into $(1) (a minute or so)"
+@$(1)/bin/python -m pip install -qq --no-input --disable-pip-version-check -c $(2) -e $(3)
+endef

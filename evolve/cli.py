@@ -1,0 +1,372 @@
+"""The command line: read, call the library, print. Exit codes: 0, 1 a failed run, 2 wrong input, 130/143 stopped."""
+
+from __future__ import annotations
+
+from evolve.environment import pin
+
+pin()  # before anything imports jax
+
+import json  # noqa: E402
+import sys  # noqa: E402
+from collections.abc import Callable  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
+
+import click  # noqa: E402
+
+import evolve  # noqa: E402
+from evolve.config import ConfigError, load_config, load_suite, preset_names, read_yaml, validated  # noqa: E402
+from evolve.journal import JournalError, RunIsLive  # noqa: E402
+from evolve.workers import WorkerFailure  # noqa: E402
+from primitives import Program, ProgramError  # noqa: E402
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+class Commands(click.Group):
+    """Turns the errors of the library into one clear message and an exit code, never a traceback."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        from evolve.drive import Interrupted
+
+        try:
+            return super().invoke(ctx)
+        except (ProgramError, ConfigError, RunIsLive) as fault:
+            fail(str(fault), 2)
+        except (JournalError, WorkerFailure) as fault:
+            fail(str(fault), 1)
+        except Interrupted:
+            sys.exit(130)
+        except BrokenPipeError:
+            sys.exit(1)
+        except OSError as fault:
+            fail(f"{fault.filename or 'the disk'}: {fault.strerror or fault}", 1)
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        from primitives.registry import nearest
+
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as fault:
+            near = nearest(args[0], self.commands) if args else ""
+            if near:
+                fault.message += f" Did you mean {near!r}?"
+            raise
+
+
+def fail(message: str, code: int) -> None:
+    click.echo(message, err=True)
+    sys.exit(code)
+
+
+def say(message: str) -> None:
+    """A line about the progress of things; results go to standard output."""
+    click.echo(message, err=True)
+
+
+def facts(content: Any) -> None:
+    click.echo(json.dumps(content, indent=1))
+
+
+def example(text: str) -> dict[str, str]:
+    return {"epilog": f"Example:  {text}"}
+
+
+json_flag = click.option("--json", "as_json", is_flag=True, help="Print facts for machines.")
+set_option = click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Change a key, such as search.population=200. Repeatable.",
+)
+workers_option = click.option("--workers", metavar="KIND|N", help="inline, local, or a number of local workers.")
+output_option = click.option(
+    "--output",
+    "root",
+    default="runs",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder for run folders.",
+)
+
+
+@click.group(cls=Commands, context_settings=CONTEXT)
+@click.version_option(evolve.__version__, prog_name="pride")
+def main() -> None:
+    """Pride finds optimizers: it mutates programs, scores them on proxy tasks and exports what it finds to Optax."""
+
+
+def _worker_overrides(workers: str | None) -> tuple[str, ...]:
+    if workers is None:
+        return ()
+    if workers.isdigit():
+        return ("workers.kind=local", f"workers.count={workers}")
+    return (f"workers.kind={workers}",)
+
+
+@main.command(**example("evolve run quickstart --set budget.seconds=60 --seed 1"))
+@click.argument("config")
+@set_option
+@click.option("--seed", type=int, help="Seed of the run; the same config and seed give the same run.")
+@workers_option
+@output_option
+def run(config: str, overrides: tuple[str, ...], seed: int | None, workers: str | None, root: Path) -> None:
+    """Search for optimizers as CONFIG says: the name of a preset, or a YAML file.
+
+    The last line printed is the run's folder. Ctrl-C stops and says how to go on.
+    """
+    from evolve.run import RunFolder, command_line, resolve
+
+    more = () if seed is None else (f"seed={seed}",)
+    settings = load_config(config, (*overrides, *more, *_worker_overrides(workers)))
+    resolved, _ = resolve(settings)
+    folder = RunFolder.create(root, resolved, settings.model_dump(mode="json"), command_line())
+    say(f"run {resolved.name}: {resolved.search.kind} from {', '.join(resolved.search.initial)}, seed {resolved.seed}")
+    _live(folder, resolved)
+
+
+@main.command(**example("evolve resume runs/quickstart-20261122T101500Z-1a2b --set budget.candidates=100000"))
+@click.argument("folder", metavar="RUN")
+@set_option
+@workers_option
+@click.option("--allow-different-machine", is_flag=True, help="Go on although machine or software differ; recorded.")
+def resume(folder: str, overrides: tuple[str, ...], workers: str | None, allow_different_machine: bool) -> None:
+    """Go on with a run that was stopped or killed. Budgets are totals; only budget and workers can change."""
+    from evolve.run import RunFolder
+
+    opened = RunFolder.open(folder)
+    config = opened.config()
+    changed = _apply(config, (*overrides, *_worker_overrides(workers)))
+    if changed.decisive() != config.decisive() or changed.confirm != config.confirm:
+        raise ConfigError(
+            f"{folder}: only the budget and the workers of a run can change, so that it stays one run. "
+            "Start another one with `evolve run`."
+        )
+    _live(opened, changed, allow_different_machine)
+
+
+def _apply(config: Any, overrides: tuple[str, ...]) -> Any:
+    given = config.model_dump(mode="json")
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {override}: write --set budget.candidates=100000")
+        at = given
+        *path, last = key.split(".")
+        for part in path:
+            at = at.setdefault(part, {})
+        at[last] = read_yaml(value, f"--set {key}")
+    return validated(given, "--set")
+
+
+def _live(folder: Any, config: Any, allow_different_machine: bool = False) -> None:
+    from evolve.drive import Interrupted
+    from evolve.report import print_result
+    from evolve.run import StopSignal, execute
+
+    stop = StopSignal()
+    try:
+        with stop.watching():
+            result = execute(folder, config, say, stop, allow_different_machine)
+    except Interrupted:
+        say(f"stopped; everything up to here is recorded. Go on with:\n  evolve resume {folder.path}")
+        click.echo(str(folder.path))
+        sys.exit(128 + stop.number)
+    print_result(result, config)
+    click.echo(str(folder.path))
+
+
+@main.command(**example("evolve status runs/quickstart-20261122T101500Z-1a2b --json"))
+@click.argument("folder", metavar="RUN")
+@json_flag
+def status(folder: str, as_json: bool) -> None:
+    """Say how far a run is, while it runs or later."""
+    from evolve.report import print_status
+    from evolve.run import RunFolder
+    from evolve.run import status as status_of
+
+    found = status_of(RunFolder.open(folder))
+    facts(found) if as_json else print_status(found)
+
+
+def find_program(name_or_file: str) -> Program:
+    """A known name, a program file, or the best program of a run folder."""
+    import baselines
+    from evolve.run import RunFolder
+    from primitives import load
+
+    if Path(name_or_file).is_dir():
+        program = load(RunFolder.open(name_or_file).best())
+        title = program.doc.split(":")[0]
+        from dataclasses import replace
+
+        return replace(program, name=title if title.isidentifier() else "found")
+    return baselines.find(name_or_file)
+
+
+@main.command(**example("evolve show lion"))
+@click.argument("program", metavar="NAME|FILE|RUN")
+@click.option("--live", is_flag=True, help="Leave out what is dead.")
+@json_flag
+def show(program: str, live: bool, as_json: bool) -> None:
+    """Print a program and what a step of it costs."""
+    from evolve.report import print_program, program_facts
+    from primitives.liveness import prune
+
+    found = find_program(program)
+    if live:
+        found = prune(found)
+    facts(program_facts(found)) if as_json else print_program(found)
+
+
+@main.command(**example("evolve score adamw lion my_program.py --suite quickstart"))
+@click.argument("programs", metavar="NAME|FILE|RUN...", nargs=-1, required=True)
+@click.option(
+    "--suite", "suite_name", default="quickstart", show_default=True, help="Tasks: a preset's name, or a YAML file."
+)
+@click.option(
+    "--seeds", default=10, show_default=True, type=click.IntRange(2, 1000), help="Fresh seeds; the same for all."
+)
+@workers_option
+@json_flag
+def score(programs: tuple[str, ...], suite_name: str, seeds: int, workers: str | None, as_json: bool) -> None:
+    """Score optimizers side by side, as a run confirms its finalists: fresh seeds, the test part, 0 is tuned AdamW.
+
+    Known names have their hyperparameters tuned on each task where the references know them; a file is
+    scored as it stands, with its own `learning_rate` as the peak of the schedule (0.001 if it states none).
+    """
+    import baselines
+    from evolve.config import WorkerSettings
+    from evolve.confirm import Contestant, confirm
+    from evolve.report import print_verdicts
+    from evolve.suite import make_suite, reference, tuned_values
+    from evolve.workers import make_executor
+    from primitives.program import LEARNING_RATE
+
+    name, tasks = load_suite(suite_name)
+    suite = make_suite(name, tasks)
+    for task in suite.tasks:
+        reference(task)
+    contestants = []
+    for given in programs:
+        program = find_program(given)
+        known = given if given in baselines.names() else ""
+        has_values = known and all(known in tuned_values(t.fingerprint) for t in suite.tasks)
+        label = f"{program.name} (tuned)" if has_values else f"{program.name} (as written)" if known else program.name
+        if LEARNING_RATE not in program.values and "lr" in program.inputs:
+            say(f"{given} states no learning_rate; 0.001 is used as the peak of the schedule")
+        contestants.append(Contestant(label, program, known=known))
+    settings = _worker_settings(workers, WorkerSettings, min(2, len(contestants)))
+    executor = make_executor(settings, tasks)
+    try:
+        executor.ready()
+        verdicts = confirm(executor, contestants, seeds)
+    finally:
+        executor.close()
+    if as_json:
+        facts({"suite": suite.name, "seeds": seeds, "part": "test", "verdicts": [v.facts() for v in verdicts]})
+    else:
+        print_verdicts(verdicts, f"{suite.name}: {seeds} fresh seeds, test part")
+
+
+def _worker_settings(workers: str | None, make: Callable[..., Any], most: int) -> Any:
+    from evolve.workers import available_cores
+
+    if workers in ("inline", "local"):
+        return make(kind=workers)
+    if workers is not None and not (workers.isdigit() and int(workers) > 0):
+        raise ConfigError(f"--workers {workers}: write inline, local, or a number of local workers")
+    return make(count=int(workers) if workers else min(most, available_cores()))
+
+
+@main.command(**example("evolve export lion --to optax -o lion.py"))
+@click.argument("program", metavar="NAME|FILE|RUN")
+@click.option("--to", "target", type=click.Choice(["optax"]), default="optax", show_default=True)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="The file to write; standard output without it.")
+@click.option("--name", help="Name of the optimizer; the program's own without it.")
+@click.option("--force", is_flag=True, help="Write over a file that exists.")
+@json_flag
+def export(program: str, target: str, output: Path | None, name: str | None, force: bool, as_json: bool) -> None:
+    """Write an optimizer as one file that needs only jax and optax."""
+    from primitives.export_optax import to_optax_source
+
+    found = find_program(program)
+    source = to_optax_source(found, name=name, found=found.doc if Path(program).is_dir() else "")
+    if output is None:
+        click.echo(source, nl=False)
+        return
+    if output.exists() and not force:
+        raise ConfigError(f"{output}: exists already. Choose another name, or write over it with --force.")
+    output.write_text(source)
+    alias = name or found.name
+    if as_json:
+        facts({"file": str(output), "alias": alias, "scale_by": f"scale_by_{alias}", "target": target})
+    else:
+        click.echo(f"{output}: {alias}(learning_rate, ...) and scale_by_{alias}(...), as optax optimizers")
+
+
+@main.command("list", **example("evolve list primitives"))
+@click.argument("what", type=click.Choice(["optimizers", "primitives", "tasks", "presets", "suites"]))
+@json_flag
+def list_(what: str, as_json: bool) -> None:
+    """List what there is."""
+    from evolve.report import listing, print_listing
+
+    rows = listing(what)
+    facts(rows) if as_json else print_listing(rows)
+
+
+@main.command(**example("evolve validate my_program.py my_config.yaml"))
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@json_flag
+def validate(files: tuple[str, ...], as_json: bool) -> None:
+    """Check programs (.py) and configurations (.yaml, or the name of a preset) without running anything."""
+    from evolve.run import resolve
+
+    results = []
+    for given in files:
+        error = ""
+        try:
+            if given.endswith((".yaml", ".yml")) or given in preset_names():
+                resolve(load_config(given))
+            else:
+                find_program(given)
+        except (ProgramError, ConfigError) as fault:
+            error = str(fault)
+        results.append({"file": given, "valid": not error, "error": error})
+    if as_json:
+        facts(results)
+    else:
+        for result in results:
+            click.echo(f"{result['file']}: fine" if result["valid"] else result["error"])
+    if not all(r["valid"] for r in results):
+        sys.exit(2)
+
+
+@main.command(**example("evolve reference quickstart --trials 256"))
+@click.argument("suites", metavar="SUITE...", nargs=-1, required=True)
+@click.option(
+    "--trials", default=128, show_default=True, type=click.IntRange(8), help="Points per optimizer; equal for all."
+)
+@click.option("--seeds", default=4, show_default=True, type=click.IntRange(1), help="Seeds per point.")
+@click.option(
+    "--into",
+    default="references",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder for the reference files.",
+)
+def reference(suites: tuple[str, ...], trials: int, seeds: int, into: Path) -> None:
+    """Tune AdamW and Lion on the tasks of suites, with equal budgets: what scores are relative to."""
+    from evolve.reference import TUNED, tune_task, write_reference
+    from evolve.suite import suite
+
+    for name in suites:
+        for task in suite(name).tasks:
+            content = tune_task(task, TUNED, trials, seeds, say)
+            click.echo(str(write_reference(into, content)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""The last word: finalists and tuned baselines on seeds the search never saw, on the test part.
+
+Differences are paired by seed: every score is relative to tuned AdamW in the
+same seed. The interval is a bootstrap over seeds; a program is said to beat
+tuned AdamW only if the interval that allows for the number of finalists
+(Bonferroni) lies above 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from evolve.scoring import DIVERGED, OK, Job, Outcome
+from evolve.workers import Executor
+from primitives import Program
+from primitives.cost import cost
+from primitives.liveness import prune
+
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A program and its name in the table; `known` has its hyperparameters tuned on each task."""
+
+    name: str
+    program: Program
+    known: str = ""
+    finalist: bool = False
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One line of the table. `scores` are per seed, means over tasks; higher is better, 0 is tuned AdamW."""
+
+    name: str
+    status: str
+    scores: list[float]
+    score: float
+    low: float
+    high: float
+    statements: int
+    buffers: int
+    operations: float
+    finalist: bool
+    beats_adamw: bool
+
+    def facts(self) -> dict[str, Any]:
+        """For JSON, which has no infinity."""
+        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(self).items()}
+
+
+def confirm_seeds(count: int) -> tuple[str, ...]:
+    """Seeds that no search ever uses, the same for every run, so that runs can be compared."""
+    return tuple(f"confirm:{k}" for k in range(count))
+
+
+def confirm(
+    executor: Executor, contestants: Sequence[Contestant], seeds: int, stop: Callable[[], bool] = lambda: False
+) -> list[Verdict]:
+    """Score everybody and say who beats whom. Stops early with an empty list when asked to."""
+    for number, c in enumerate(contestants):
+        executor.submit(number, Job(str(prune(c.program)), confirm_seeds(seeds), part="test", known=c.known))
+    outcomes: dict[int, Outcome] = {}
+    while len(outcomes) < len(contestants):
+        if stop():
+            return []
+        outcomes.update(executor.arrivals(0.05))
+    finalists = sum(c.finalist for c in contestants)
+    return [judge(c, outcomes[n], finalists) for n, c in enumerate(contestants)]
+
+
+def judge(contestant: Contestant, outcome: Outcome, finalists: int) -> Verdict:
+    """The line of one contestant."""
+    price = cost(contestant.program)
+    scores = [float(np.mean(row)) for row in outcome.scores]
+    if outcome.status != OK:
+        score, low, high, strict_low = (-math.inf,) * 4
+    else:
+        score = float(np.mean(scores))
+        low, high = interval(scores, LEVEL)
+        strict_low, _ = interval(scores, 1 - (1 - LEVEL) / max(1, finalists))
+    return Verdict(
+        contestant.name, outcome.status, scores, score, low, high,
+        price.statements, price.buffers, price.operations, contestant.finalist, strict_low > 0,
+    )  # fmt: skip
+
+
+def interval(scores: Sequence[float], level: float) -> tuple[float, float]:
+    """Bootstrap interval of the mean over seeds (bias-corrected and accelerated); fixed random numbers."""
+    if np.ptp(scores) == 0.0:
+        return float(scores[0]), float(scores[0])
+    from scipy.stats import bootstrap
+
+    found = bootstrap(
+        (np.asarray(scores),), np.mean, confidence_level=level, n_resamples=9999, rng=np.random.default_rng(0)
+    )
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
+
+
+def shown_score(verdict: Verdict) -> str:
+    return (
+        DIVERGED if verdict.status == DIVERGED else verdict.status if verdict.status != OK else f"{verdict.score:+.4f}"
+    )
+
+
+def shown_interval(verdict: Verdict) -> str:
+    return "" if verdict.status != OK else f"{verdict.low:+.4f} to {verdict.high:+.4f}"
