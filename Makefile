@@ -28,7 +28,7 @@ test: .venv/.test
 	@.venv/bin/python -m pytest $(ARGS)
 
 bench: .venv/.demo
-	@.venv/bin/python -m tests.benchmarks.bench $(ARGS)
+	@.venv/bin/python tests/benchmarks/bench.py $(ARGS)
 
 references: .venv/.demo
 	@.venv/bin/evolve reference smoke quickstart practice --into evolve/references

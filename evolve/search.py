@@ -78,6 +78,12 @@ class Entry:
     program: Program
     score: float
     outcome: Outcome
+    operations: tuple[str, ...]  # what it is made of
+
+
+def operations(program: Program) -> tuple[str, ...]:
+    """The primitives that a program applies once everything that does not matter is left out, sorted."""
+    return tuple(sorted(node.op for node in graph(program).nodes))
 
 
 @dataclass
@@ -233,7 +239,12 @@ class Search:
         score = outcome.select_score
         if score is None:
             return False
-        entry = Entry(candidate.number, candidate.program, score, outcome)
+        entry = Entry(candidate.number, candidate.program, score, outcome, operations(candidate.program))
+        rival = next((e for e in self.hall_of_fame if e.operations == entry.operations), None)
+        if rival is not None:  # variants that differ in constants or wiring share one place
+            if rival.score >= entry.score:
+                return False
+            self.hall_of_fame.remove(rival)
         self.hall_of_fame.append(entry)
         self.hall_of_fame.sort(key=lambda e: (-e.score, e.number))
         del self.hall_of_fame[self.config.scoring.hall_of_fame :]

@@ -1,18 +1,18 @@
-"""Settings of the suite: one thread, the CPU, a pinned instruction set, and strict arithmetic.
+"""Settings of the suite: the environment that scores are made in, the CPU, and strict arithmetic.
 
-The environment is read when jax is imported, so it comes first. `setdefault` leaves a user's own choice.
+jax reads the environment when it is imported, so `pin` comes first: scores in this process then have the
+bits of those in workers. A user's own JAX_PLATFORMS and XLA_FLAGS stay.
 """
 
 from __future__ import annotations
 
 import os
-import platform
 
-for _name in ("NPROC", "PJRT_NPROC", "OMP_NUM_THREADS"):
-    os.environ.setdefault(_name, "1")
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-if platform.machine().lower() in ("x86_64", "amd64"):
-    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_max_isa=AVX2")  # the same bits on every machine
+
+from evolve.environment import pin  # noqa: E402
+
+pin()
 
 import hypothesis  # noqa: E402
 import jax  # noqa: E402
