@@ -41,20 +41,20 @@ class Trials:
         self.run_machine = jax.jit(self._train_machine)
         self.evaluate = jax.jit(self._evaluate, static_argnames="part")
         self._begin = jax.jit(self._start)
-        self.starts = functools.cache(lambda seed: self._begin(seed_key(seed)))
+        self.starts = functools.cache(lambda seed: self._begin(seed_key(seed), self.data))
 
     def loss(self, program: Program, seed: str, part: str = "validation") -> float:
         """Final loss on a part of the data; nan where training did not stay finite."""
-        w, draws = self.starts(seed)
+        w, draws, data = self.starts(seed)
         try:
             code = machine.load(graph(program))
         except machine.DoesNotFit:
-            final, finite = self.compiled(program)(w, draws, self.data, self.schedule)
+            final, finite = self.compiled(program)(w, draws, data, self.schedule)
         else:
-            final, finite = self.run_machine(code, w, draws, self.data, self.schedule)
+            final, finite = self.run_machine(code, w, draws, data, self.schedule)
         if not bool(finite):
             return float("nan")
-        loss = float(self.evaluate(final, self.data, part=part))
+        loss = float(self.evaluate(final, data, part=part))
         return loss if np.isfinite(loss) else float("nan")
 
     def compiled(self, program: Program) -> Callable:
@@ -122,6 +122,7 @@ class Trials:
     def _evaluate(self, w, data, part: str):
         return self.task.evaluate(self.layout.unflatten(w), data, part)
 
-    def _start(self, key: jax.Array) -> tuple[jax.Array, Any]:
-        init, draws = jax.random.split(key)
-        return self.layout.flatten(self.task.init(init)), self.task.draws(draws)
+    def _start(self, key: jax.Array, data: Any) -> tuple[jax.Array, Any, Any]:
+        """All that a seed decides: first parameters, what is random in training, who sees which rows."""
+        init, draws, deal = jax.random.split(key, 3)
+        return self.layout.flatten(self.task.init(init)), self.task.draws(draws), self.task.deal(deal, data)

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from sklearn.datasets import load_diabetes
 
 from proxy_tasks.networks import affine, affine_init
-from proxy_tasks.parts import batch_above, frozen, shuffled_batches, split_rows, take_rows
+from proxy_tasks.parts import batch_above, deal_anew, frozen, shuffled_batches, split_rows, take_rows
 from proxy_tasks.task import Params, Task
 
 SPLIT_SEED = 442  # of the shuffle before the cut
@@ -42,6 +42,7 @@ class DiabetesRegression(Task):
     """
 
     kind: ClassVar[str] = "diabetes_regression"
+    version: ClassVar[int] = 2  # since 2 every seed deals train and validation anew
     measures: ClassVar[str] = (
         "Whether a smooth regression on noisy targets is fitted without following the noise of 265 rows."
     )
@@ -63,6 +64,9 @@ class DiabetesRegression(Task):
 
     def data(self) -> dict[str, Any]:
         return diabetes()
+
+    def deal(self, key: PRNGKeyArray, data: dict[str, Any]) -> dict[str, Any]:
+        return deal_anew(key, data)
 
     def init(self, key: PRNGKeyArray) -> Params:
         hidden, head = jax.random.split(key)

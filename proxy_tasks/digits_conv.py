@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from proxy_tasks.digits import LICENCE, TRAIN_ROWS, digits
 from proxy_tasks.networks import affine, affine_init, convolution, cross_entropy
-from proxy_tasks.parts import batch_above, shuffled_batches, take_rows
+from proxy_tasks.parts import batch_above, deal_anew, shuffled_batches, take_rows
 from proxy_tasks.task import Params, Task
 
 
@@ -24,6 +24,7 @@ class DigitsConv(Task):
     """
 
     kind: ClassVar[str] = "digits_conv"
+    version: ClassVar[int] = 2  # since 2 every seed deals train and validation anew
     measures: ClassVar[str] = (
         "Whether weights that are shared over positions, and so receive large summed gradients beside a "
         "dense head, are trained at one learning rate."
@@ -42,6 +43,9 @@ class DigitsConv(Task):
 
     def data(self) -> dict[str, Any]:
         return digits()
+
+    def deal(self, key: PRNGKeyArray, data: dict[str, Any]) -> dict[str, Any]:
+        return deal_anew(key, data)
 
     def init(self, key: PRNGKeyArray) -> Params:
         first, second, head = jax.random.split(key, 3)

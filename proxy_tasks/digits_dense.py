@@ -8,7 +8,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from proxy_tasks.digits import LICENCE, TRAIN_ROWS, digits
 from proxy_tasks.networks import affine, affine_init, cross_entropy
-from proxy_tasks.parts import batch_above, shuffled_batches, take_rows
+from proxy_tasks.parts import batch_above, deal_anew, shuffled_batches, take_rows
 from proxy_tasks.task import Params, Task
 
 
@@ -21,6 +21,7 @@ class DigitsDense(Task):
     """
 
     kind: ClassVar[str] = "digits_dense"
+    version: ClassVar[int] = 2  # since 2 every seed deals train and validation anew
     measures: ClassVar[str] = (
         "Whether a small dense classifier is fitted quickly from small batches without its confidence "
         "running ahead of its accuracy."
@@ -40,6 +41,9 @@ class DigitsDense(Task):
 
     def data(self) -> dict[str, Any]:
         return digits()
+
+    def deal(self, key: PRNGKeyArray, data: dict[str, Any]) -> dict[str, Any]:
+        return deal_anew(key, data)
 
     def init(self, key: PRNGKeyArray) -> Params:
         hidden, head = jax.random.split(key)

@@ -45,6 +45,16 @@ def shuffled_batches(key: PRNGKeyArray, steps: int, batch: int, rows: int) -> In
     return orders.reshape(-1)[: steps * batch].reshape(steps, batch)
 
 
+def deal_anew(key: PRNGKeyArray, data: dict[str, PyTree[Array]]) -> dict[str, PyTree[Array]]:
+    """Shuffle train and validation rows together and cut them again where they were cut; test stays."""
+    train, validation = data["train"], data["validation"]
+    rows, kept = (jax.tree.leaves(part)[0].shape[0] for part in (train, validation))
+    order = jax.random.permutation(key, rows + kept)
+    pool = jax.tree.map(lambda a, b: jnp.concatenate([a, b])[order], train, validation)
+    cut = {"train": slice(None, rows), "validation": slice(rows, None)}
+    return data | {part: jax.tree.map(lambda a, at=at: a[at], pool) for part, at in cut.items()}
+
+
 def batch_above(batch: int, rows: int) -> str | None:
     """Say that a batch is larger than the train part, or None."""
     return f"batch must be at most {rows}, the rows of the train part, not {batch}" if batch > rows else None

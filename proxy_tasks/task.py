@@ -70,6 +70,14 @@ class Task(abc.ABC):
     def data(self) -> dict[str, Any]:
         """Return {"train": ..., "validation": ..., "test": ...}, the same read-only arrays for every seed."""
 
+    def deal(self, key: PRNGKeyArray, data: dict[str, Any]) -> dict[str, Any]:
+        """Return the data as one seed sees them; here, as every seed does.
+
+        A task may deal its train and validation rows anew for every seed, so that a search which sees many
+        seeds cannot adapt to one small validation part. The test part is the same for all and never dealt.
+        """
+        return data
+
     @abc.abstractmethod
     def init(self, key: PRNGKeyArray) -> Params:
         """Draw the parameters a run starts from."""
