@@ -1,7 +1,7 @@
 # Needs Python 3.11 or newer and make, nothing else. Another Python: make test PYTHON=python3.12
 # Some of the tests: make test ARGS="tests/test_language.py -k error"
 #
-#   make demo         find an optimizer: a quick search, a minute or so after the installation
+#   make demo         find an optimizer: a search of a few minutes
 #   make test         all tests
 #   make bench        how fast it is, on this machine: tests/benchmarks/results.md
 #   make references   tune the known optimizers again, on all suites

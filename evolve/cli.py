@@ -7,6 +7,7 @@ from evolve.environment import pin
 pin()  # before anything imports jax
 
 import json  # noqa: E402
+import shlex  # noqa: E402
 import sys  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 from pathlib import Path  # noqa: E402
@@ -15,7 +16,7 @@ from typing import Any  # noqa: E402
 import click  # noqa: E402
 
 import evolve  # noqa: E402
-from evolve.config import ConfigError, load_config, load_suite, preset_names, read_yaml, validated  # noqa: E402
+from evolve.config import ConfigError, load_config, load_suite, overridden, preset_names, validated  # noqa: E402
 from evolve.journal import JournalError, RunIsLive  # noqa: E402
 from evolve.workers import WorkerFailure  # noqa: E402
 from primitives import Program, ProgramError  # noqa: E402
@@ -35,7 +36,7 @@ class Commands(click.Group):
             fail(str(fault), 2)
         except (JournalError, WorkerFailure) as fault:
             fail(str(fault), 1)
-        except Interrupted:
+        except (Interrupted, KeyboardInterrupt):
             sys.exit(130)
         except BrokenPipeError:
             sys.exit(1)
@@ -49,7 +50,7 @@ class Commands(click.Group):
             return super().resolve_command(ctx, args)
         except click.UsageError as fault:
             near = nearest(args[0], self.commands) if args else ""
-            if near:
+            if near and "Did you mean" not in fault.format_message():  # newer clicks say it themselves
                 fault.message += f" Did you mean {near!r}?"
             raise
 
@@ -100,7 +101,7 @@ def main() -> None:
 def _worker_overrides(workers: str | None) -> tuple[str, ...]:
     if workers is None:
         return ()
-    if workers.isdigit():
+    if workers.isdecimal():
         return ("workers.kind=local", f"workers.count={workers}")
     return (f"workers.kind={workers}",)
 
@@ -143,24 +144,14 @@ def resume(folder: str, overrides: tuple[str, ...], workers: str | None, allow_d
             f"{folder}: only the budget and the workers of a run can change, so that it stays one run. "
             "Start another one with `evolve run`."
         )
-    _live(opened, changed, allow_different_machine)
+    _live(opened, changed, allow_different_machine, "".join(f" --set {shlex.quote(o)}" for o in overrides))
 
 
 def _apply(config: Any, overrides: tuple[str, ...]) -> Any:
-    given = config.model_dump(mode="json")
-    for override in overrides:
-        key, equals, value = override.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {override}: write --set budget.candidates=100000")
-        at = given
-        *path, last = key.split(".")
-        for part in path:
-            at = at.setdefault(part, {})
-        at[last] = read_yaml(value, f"--set {key}")
-    return validated(given, "--set")
+    return validated(overridden(config.model_dump(mode="json"), overrides), "--set")
 
 
-def _live(folder: Any, config: Any, allow_different_machine: bool = False) -> None:
+def _live(folder: Any, config: Any, allow_different_machine: bool = False, options: str = "") -> None:
     from evolve.drive import Interrupted
     from evolve.report import print_result
     from evolve.run import StopSignal, execute
@@ -170,7 +161,7 @@ def _live(folder: Any, config: Any, allow_different_machine: bool = False) -> No
         with stop.watching():
             result = execute(folder, config, say, stop, allow_different_machine)
     except Interrupted:
-        say(f"stopped; everything up to here is recorded. Go on with:\n  evolve resume {folder.path}")
+        say(f"stopped; everything up to here is recorded. Go on with:\n  evolve resume {folder.path}{options}")
         click.echo(str(folder.path))
         sys.exit(128 + stop.number)
     print_result(result, config)
@@ -275,7 +266,7 @@ def _worker_settings(workers: str | None, make: Callable[..., Any], most: int) -
 
     if workers in ("inline", "local"):
         return make(kind=workers)
-    if workers is not None and not (workers.isdigit() and int(workers) > 0):
+    if workers is not None and not (workers.isdecimal() and int(workers) > 0):
         raise ConfigError(f"--workers {workers}: write inline, local, or a number of local workers")
     return make(count=int(workers) if workers else min(most, available_cores()))
 
@@ -292,13 +283,16 @@ def export(program: str, target: str, output: Path | None, name: str | None, for
     from primitives.export_optax import to_optax_source
 
     found = find_program(program)
-    source = to_optax_source(found, name=name, found=found.doc if Path(program).is_dir() else "")
+    source = to_optax_source(found, name=name)
     if output is None:
         click.echo(source, nl=False)
         return
     if output.exists() and not force:
         raise ConfigError(f"{output}: exists already. Choose another name, or write over it with --force.")
-    output.write_text(source)
+    try:
+        output.write_text(source)
+    except OSError as fault:
+        raise ConfigError(f"{output}: cannot be written: {fault.strerror}. Choose another place with -o.") from None
     alias = name or found.name
     if as_json:
         facts({"file": str(output), "alias": alias, "scale_by": f"scale_by_{alias}", "target": target})

@@ -40,8 +40,9 @@ class TaskSettings(_Strict):
     @classmethod
     def _gather(cls, given: Any) -> Any:
         """`{kind: digits_dense, width: 16}` is how people write it."""
-        if isinstance(given, dict) and "kind" in given and "fields" not in given:
-            return {"kind": given["kind"], "fields": {k: v for k, v in given.items() if k != "kind"}}
+        if isinstance(given, dict) and "fields" not in given:
+            kind = {"kind": given["kind"]} if "kind" in given else {}
+            return kind | {"fields": {k: v for k, v in given.items() if k != "kind"}}
         return given
 
 
@@ -171,6 +172,7 @@ class _Loader(yaml.SafeLoader):
             if key.value in seen:
                 raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} is given twice", problem_mark=key.start_mark)
             seen.add(key.value)
+            key.tag = "tag:yaml.org,2002:str"  # `1: x` has the key "1"
         return super().construct_mapping(node, deep)
 
 
@@ -196,6 +198,20 @@ def read_yaml(text: str | bytes, where: str) -> Any:
         raise ConfigError(f"{place}: {fault.problem}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as fault:
         raise ConfigError(f"{where}: not valid YAML: {str(fault).splitlines()[0]}") from None
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes the strings that our loader, unlike YAML's own rules, reads as numbers: 1e3."""
+
+
+_Dumper.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(rf"(?:{_WHOLE}(\.[0-9]+)?([eE][-+]?[0-9]+)?)\Z"), list("-0123456789")
+)
+
+
+def write_yaml(content: Any) -> str:
+    """The text from which `read_yaml` reads the same."""
+    return yaml.dump(content, Dumper=_Dumper, sort_keys=False)
 
 
 def presets_folder() -> Path:
@@ -245,12 +261,17 @@ def load_config(name_or_file: str, overrides: tuple[str, ...] = ()) -> Config:
     given = read_yaml(text, where)
     if not isinstance(given, dict):
         raise ConfigError(f"{where}: a configuration is a mapping of keys to values")
+    return validated(overridden(given, overrides), where)
+
+
+def overridden(given: dict, overrides: tuple[str, ...]) -> dict:
+    """Plain data changed in place by `a.b=c` overrides. Raises `ConfigError`."""
     for override in overrides:
         key, equals, value = override.partition("=")
         if not equals or not key:
-            raise ConfigError(f"--set {override}: write --set search.population=200")
+            raise ConfigError(f"--set {override}: write --set budget.candidates=100000")
         _put(given, key.strip().split("."), read_yaml(value, f"--set {key}"), override)
-    return validated(given, where)
+    return given
 
 
 def validated(given: Any, where: str) -> Config:
@@ -271,17 +292,29 @@ def _validated(model: type[_Strict], given: Any, where: str) -> Any:
     try:
         return model.model_validate(given)
     except ValidationError as fault:
-        raise ConfigError(f"{where}: " + "; ".join(dict.fromkeys(_explain(model, e) for e in fault.errors()))) from None
+        errors = [e for e in fault.errors() if not _other_branch(e)] or fault.errors()
+        raise ConfigError(f"{where}: " + "; ".join(dict.fromkeys(_explain(model, e) for e in errors))) from None
+
+
+def _other_branch(error: Any) -> bool:
+    """Of `str | list`, the branch that was not meant."""
+    return error["loc"][-1] == "str" and isinstance(error["input"], list)
+
+
+_BRANCHES = ("str", "int", "float", "constrained-int", "fields")  # pydantic's words in a path, not the user's
 
 
 def _explain(model: type[BaseModel], error: Any) -> str:
-    path = [p for p in error["loc"] if not (isinstance(p, str) and (p.startswith("list[") or p == "str"))]
+    *path, last = [p for p in error["loc"] if not str(p).startswith(("list[", "literal["))]
+    path = [p for p in path if p not in _BRANCHES]
+    if last not in _BRANCHES or error["type"] == "extra_forbidden":
+        path.append(last)
     key = ".".join(str(p + 1) if isinstance(p, int) else str(p) for p in path)
     if error["type"] == "extra_forbidden":
         known = _keys_at(model, path[:-1])
         near = difflib.get_close_matches(str(path[-1]), known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"there are: {', '.join(known)}"
-        return f"no key is called {key!r}; {hint}"
+        hint = f"; did you mean {near[0]!r}?" if near else f"; there are: {', '.join(known)}" if known else ""
+        return f"no key is called {key!r}{hint}"
     if error["type"] == "missing":
         return f"the key {key!r} is missing"
     message = error["msg"].removeprefix("Value error, ")

@@ -8,12 +8,15 @@ the same hash.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,6 +101,12 @@ class Row:
     def linked(self, previous: bytes) -> bytes:
         return hashlib.sha256(previous + self.decided().encode()).digest()
 
+    def follows(self, previous: bytes) -> bool:
+        try:
+            return self.linked(previous) == self.chain
+        except TypeError:  # bytes where text was
+            return False
+
     def restored(self) -> Outcome | None:
         """The outcome, where a worker was asked for it."""
         return None if self.outcome is None else decode_outcome(json.loads(self.outcome), self.seconds, self.detail)
@@ -136,12 +145,18 @@ class Journal:
         """All rows in order, the chain checked link by link."""
         previous = self.link_before(since)
         query = f"SELECT {', '.join(_COLUMNS)} FROM candidate WHERE number >= ? ORDER BY number"
-        for expected, values in enumerate(self.db.execute(query, (since,)), since):
+        found = iter(self.db.execute(query, (since,)))
+        for expected in itertools.count(since):
+            damaged = f"{self.path}: row {expected} is damaged: "
+            try:
+                values = next(found, None)
+            except sqlite3.Error as fault:
+                raise JournalError(f"{damaged}{fault}") from None
+            if values is None:
+                return
             row = Row(*values)
-            if row.number != expected or row.linked(previous) != row.chain:
-                raise JournalError(
-                    f"{self.path}: row {expected} is damaged: its hash does not follow from the one before"
-                )
+            if row.number != expected or not row.follows(previous):
+                raise JournalError(f"{damaged}its hash does not follow from the one before")
             previous = row.chain
             yield row
 
@@ -198,7 +213,13 @@ class Lock:
     def __init__(self, path: Path):
         self.file: TextIO = path.open("a+")
         try:
-            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for _ in range(4):  # `is_held` has it for an instant
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                time.sleep(0.05)
+            else:
+                fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as fault:
             self.file.seek(0)
             holder = self.file.read(200).strip()
@@ -214,6 +235,16 @@ class Lock:
 
     def release(self) -> None:
         self.file.close()
+
+
+def is_held(path: Path) -> bool:
+    """Whether a driver holds this lock; changes nothing."""
+    with path.open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def replace_file(path: Path, text: str) -> None:

@@ -54,6 +54,8 @@ def mutate(program: Program, space: Space, rng: np.random.Generator) -> Child:
     """One legal child; the mutation is drawn by the weights of the space."""
     room = len(program.body) < space.max_statements
     weights = np.array([space.insert * room, space.delete * (len(program.body) > 1), space.modify], float)
+    if weights.sum() == 0.0:
+        return Child(program, "none")
     edges = np.cumsum(weights) / weights.sum()
     for _ in range(ATTEMPTS):
         kind = int(np.searchsorted(edges, rng.random(), side="right"))
@@ -110,6 +112,8 @@ def modify(program: Program, space: Space, rng: np.random.Generator) -> Program 
     None where an argument has no alternative.
     """
     slots = [(line, slot) for line, i in enumerate(program.body) for slot in range(len(i.args))]
+    if not slots and not program.hyperparameters:
+        return None
     pick = int(rng.integers(len(slots) + len(program.hyperparameters)))
     if pick >= len(slots):
         return _with_hyperparameter(program, pick - len(slots), rng)
@@ -135,7 +139,7 @@ def tweak(program: Program, rng: np.random.Generator) -> Child:
     literals = [
         (line, slot) for line, i in enumerate(program.body) for slot, a in enumerate(i.args) if isinstance(a, float)
     ]
-    for _ in range(ATTEMPTS):
+    for _ in range(ATTEMPTS if literals or program.hyperparameters else 0):
         pick = int(rng.integers(len(literals) + len(program.hyperparameters)))
         if pick >= len(literals):
             child = _with_hyperparameter(program, pick - len(literals), rng)
@@ -162,7 +166,7 @@ def random_program(like: Program, space: Space, rng: np.random.Generator) -> Chi
         hyperparameters=(rate,),
         name="random",
     )
-    for _ in range(int(rng.integers(2, space.max_statements + 1))):
+    for _ in range(int(rng.integers(1, space.max_statements))):
         program = insert(program, space, rng) or program
     return Child(program, "random")
 
@@ -196,7 +200,7 @@ def _scaled(value: float, rng: np.random.Generator) -> float:
 def _with_hyperparameter(program: Program, number: int, rng: np.random.Generator) -> Program | None:
     h = program.hyperparameters[number]
     value = 1.0 - _scaled(1.0 - h.value, rng) if h.scale == "log1m" else _scaled(h.value, rng)
-    if value == h.value:
+    if value == h.value or (h.scale == "log1m" and value >= 1.0):  # 1 - 2^-54 rounds to 1
         return None
     changed = list(program.hyperparameters)
     changed[number] = replace(h, value=float(value))

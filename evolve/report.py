@@ -39,8 +39,9 @@ def verdict_table(verdicts: list[Verdict], title: str) -> Table:
             v.name, shown_score(v) + mark, shown_interval(v), str(v.statements), str(v.buffers), f"{v.operations:g}"
         )
     table.caption = (
-        "score: log(loss of tuned AdamW / loss), higher is better, 0.1 is 10 % less loss; state buffers and\n"
-        "operations (cost of a step, in additions) are per parameter; * above tuned AdamW, allowing for the choice"
+        "score: log(loss of tuned AdamW / loss); higher is better, 0.1 is 10 % less loss\n"
+        "state buffers and operations (cost of a step, in additions): per parameter\n"
+        "*: above tuned AdamW, with allowance for the number of finalists"
     )
     return table
 

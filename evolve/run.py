@@ -5,7 +5,7 @@ runs/<name>-<UTC time>-<id>/
     config.resolved.yaml   with every default       hall_of_fame.json
     meta.json              versions, machine        summary.json     the confirmation
     best/program.py        the best program         best/optax.py    the same for Optax
-    logs/workers.log
+    logs/workers.log       what workers print       run.lock         keeps a second driver out
 """
 
 from __future__ import annotations
@@ -26,14 +26,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 import baselines
 import evolve
-from evolve.config import Config, ConfigError, load_suite, read_yaml, validated
+from evolve.config import Config, ConfigError, load_suite, read_yaml, validated, write_yaml
 from evolve.confirm import Contestant, Verdict, confirm
 from evolve.drive import Clock, Driver, Interrupted, tally_line
-from evolve.journal import FORMAT, Journal, JournalError, Lock, RunIsLive, replace_file
+from evolve.journal import FORMAT, Journal, JournalError, Lock, is_held, replace_file
 from evolve.scoring import WORST
 from evolve.search import Entry, Search
 from evolve.suite import Suite, make_suite, reference, tuned
@@ -68,8 +66,8 @@ class RunFolder:
             folder = cls(path)
             for part in ("best", "logs"):
                 (path / part).mkdir()
-            folder.write("config.yaml", yaml.safe_dump(given, sort_keys=False))
-            folder.write("config.resolved.yaml", yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+            folder.write("config.yaml", write_yaml(given))
+            folder.write("config.resolved.yaml", write_yaml(config.model_dump(mode="json")))
             folder.write("meta.json", json.dumps(_meta(config, command), indent=1) + "\n")
         except OSError as fault:
             raise ConfigError(
@@ -227,21 +225,24 @@ def execute(
     Raises `Interrupted` when asked to stop, `RunIsLive`, `JournalError`, `WorkerFailure`.
     """
     lock = Lock(folder.path / "run.lock")
-    executor = None
+    executor = journal = None
     try:
         suite = suite_of(config)
         journal = Journal(folder.journal)
+        _same_config(journal, config, folder)
         log = folder.path / "logs" / "workers.log"
         began = time.monotonic()
         executor = make_executor(config.workers, list(config.suite), log)
         machine = executor.ready()
         _same_machine(journal, machine, folder, allow_different_machine)
+        finished = journal.get("status") == FINISHED
+        journal.put([], status=STOPPED)  # what it is if it is killed from here on
         say(f"workers ready after {time.monotonic() - began:.1f} s ({machine['platform']})")
         search = Search(config, initial_programs(config, suite))
         clock = Clock(before=journal.get("elapsed", 0.0))
         driver = Driver(search, executor, journal, config.budget, clock, stop)
         _search(folder, driver, say)
-        if journal.get("status") != FINISHED:
+        if not finished:
             say("confirming the best on fresh seeds and the test part")
         verdicts, best = _confirm(folder, config, search, executor, stop)
         journal.put([], status=FINISHED)
@@ -249,7 +250,19 @@ def execute(
     finally:
         if executor is not None:
             executor.close()
+        if journal is not None:
+            journal.close()
         lock.release()
+
+
+def _same_config(journal: Journal, config: Config, folder: RunFolder) -> None:
+    before = journal.get("decisive")
+    if before is None:
+        journal.put([], decisive=config.decisive())
+    elif before != config.decisive():
+        raise ConfigError(
+            f"{folder.path}: config.resolved.yaml was changed after the run began. Undo that, or start another run."
+        )
 
 
 def _same_machine(journal: Journal, machine: dict[str, Any], folder: RunFolder, allowed: bool) -> None:
@@ -276,18 +289,22 @@ def _search(folder: RunFolder, driver: Driver, say: Callable[[str], None]) -> No
     clock.start()
     last_said = last_written = time.monotonic()
     dirty = False
-    for committed in driver.run():
-        now = time.monotonic()
-        if committed.best:
-            dirty = True
-            if committed.candidate.number >= driver.replaying:
-                say(f"{clock.elapsed:.0f} s: {_found_line(search)}")
-        if now - last_said > PROGRESS and committed.candidate.number >= driver.replaying:
-            last_said = now
-            say(tally_line(search, clock.elapsed))
-        if dirty and now - last_written > REWRITE:
-            _write_hall_of_fame(folder, search)
-            last_written, dirty = now, False
+    try:
+        for committed in driver.run():
+            now = time.monotonic()
+            if committed.best:
+                dirty = True
+                if committed.candidate.number >= driver.replaying:
+                    say(f"{clock.elapsed:.0f} s: {_found_line(search)}")
+            if now - last_said > PROGRESS and committed.candidate.number >= driver.replaying:
+                last_said = now
+                say(tally_line(search, clock.elapsed))
+            if dirty and now - last_written > REWRITE:
+                _write_hall_of_fame(folder, search)
+                last_written, dirty = now, False
+    except Interrupted:
+        _write_hall_of_fame(folder, search)
+        raise
     _write_hall_of_fame(folder, search)
     say(tally_line(search, clock.elapsed))
 
@@ -332,7 +349,7 @@ def _confirm(
     contestants = [Contestant(f"found_{e.number}", e.program, finalist=True) for e in entries]
     contestants += [Contestant(f"{name} (tuned)", baselines.get(name), known=name) for name in config.confirm.baselines]
     verdicts = confirm(executor, contestants, config.confirm.seeds, stop)
-    if not verdicts:
+    if contestants and not verdicts:
         raise Interrupted
     program = None
     if entries:  # the finalist with the best confirmed mean; the table shows them all
@@ -343,7 +360,7 @@ def _confirm(
         )
         program = found_program(entries[pick], config, note)
         folder.write("best/program.py", str(program))
-        folder.write("best/optax.py", to_optax_source(program, found=program.doc))
+        folder.write("best/optax.py", to_optax_source(program))
     folder.write(
         "summary.json",
         json.dumps(
@@ -385,7 +402,9 @@ def tally_facts(search: Search) -> dict[str, Any]:
 def status(folder: RunFolder) -> dict[str, Any]:
     """The facts of a run, running or not."""
     if not folder.journal.is_file():
-        return {"run": str(folder.path), "state": STOPPED, "candidates": 0}
+        nothing: dict[str, Any] = dict.fromkeys(("candidates", "evaluated", "cached", "seconds"), 0)
+        nothing |= {"rejected": {}, "statuses": {}, "best": None, "hash_chain": bytes(32).hex()}
+        return {"run": str(folder.path), "state": RUNNING if _is_live(folder) else STOPPED} | nothing
     journal = Journal(folder.journal, read_only=True)
     try:
         db = journal.db
@@ -430,12 +449,9 @@ def _is_live(folder: RunFolder) -> bool:
     if not path.is_file():
         return False
     try:
-        Lock(path).release()
-    except RunIsLive:
-        return True
+        return is_held(path)
     except OSError:
         return False
-    return False
 
 
 def command_line() -> list[str]:

@@ -23,6 +23,10 @@ WORST = -math.inf
 OK, HURDLE, DIVERGED = "ok", "hurdle", "diverged"
 
 
+class ReferenceDiverged(RuntimeError):
+    """Nothing can be scored on this seed; no program is at fault."""
+
+
 @dataclass(frozen=True)
 class Job:
     """What a worker is asked: score this program. It decides nothing that is not in here."""
@@ -118,5 +122,7 @@ class Scorer:
         loss = self.trials[number].loss(reference(self.suite.tasks[number]), seed, part)
         if math.isnan(loss):
             kind = self.suite.tasks[number].kind
-            raise RuntimeError(f"the reference diverges on {kind} in seed {seed!r}; tune it again: evolve reference")
+            raise ReferenceDiverged(
+                f"the reference diverges on {kind} in seed {seed!r}; tune it again: evolve reference"
+            )
         return max(loss, FLOOR)

@@ -220,6 +220,7 @@ class Search:
         else:
             assert outcome is not None
             status = outcome.status
+        if status not in (CACHED, REJECTED) or candidate.number < len(self.initial):  # phases start from those
             self.outcomes[candidate.number] = outcome
         fitness = outcome.fitness
         self.committed.append(fitness)

@@ -19,11 +19,12 @@ def main(driver: int) -> None:
     setup = json.loads(sys.stdin.buffer.readline() or b"{}")
     if not setup:
         return
+    os.chdir(setup["folder"])  # of the user: its references/ count
     scorer, started = _start(setup)
     _say(answers, started)
     if scorer is None:
         return
-    from evolve.scoring import Outcome
+    from evolve.scoring import Outcome, ReferenceDiverged
     from evolve.wire import decode_job, encode_outcome
 
     for line in sys.stdin.buffer:
@@ -32,6 +33,9 @@ def main(driver: int) -> None:
         detail = ""
         try:
             outcome = scorer.score(decode_job(asked["job"]))
+        except ReferenceDiverged as fault:
+            _say(answers, {"failure": str(fault)})
+            return
         except Exception as fault:  # a worker must outlive whatever a candidate does
             outcome, detail = Outcome("error"), f"{type(fault).__name__}: {fault}"[:500]
         _say(

@@ -16,13 +16,13 @@ import subprocess
 import sys
 import time
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from evolve.config import TaskSettings, WorkerSettings
 from evolve.environment import pinned
-from evolve.scoring import Job, Outcome
+from evolve.scoring import Job, Outcome, ReferenceDiverged
 from evolve.wire import decode_outcome, encode_job
 
 IN_FLIGHT = 2  # jobs given to a worker at once: the next one waits in its pipe
@@ -72,8 +72,13 @@ class Inline:
             return []
         number, job = self.queue.popleft()
         start = time.monotonic()
-        outcome = self.scorer.score(job)
-        return [(number, Outcome(outcome.status, outcome.scores, outcome.selected, time.monotonic() - start))]
+        try:
+            outcome = self.scorer.score(job)
+        except ReferenceDiverged as fault:
+            raise WorkerFailure(str(fault)) from None
+        except Exception as fault:  # the same outcome as from a spawned worker
+            outcome = Outcome("error", detail=f"{type(fault).__name__}: {fault}"[:500])
+        return [(number, replace(outcome, seconds=time.monotonic() - start))]
 
     def close(self) -> None:
         self.queue.clear()
@@ -93,7 +98,7 @@ class Local:
     """Scores in spawned processes."""
 
     def __init__(self, tasks: list[TaskSettings], count: int, deadline: float, log: Path | None = None):
-        self.setup = json.dumps({"tasks": [t.model_dump() for t in tasks]}).encode() + b"\n"
+        self.setup = json.dumps({"tasks": [t.model_dump() for t in tasks], "folder": os.getcwd()}).encode() + b"\n"
         self.deadline, self.log = deadline, log
         self.queue: deque[tuple[int, Job]] = deque()
         self.strikes: Counter[int] = Counter()

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -24,8 +25,7 @@ CONSTANT = "constant"
 STATE = "state"
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """A value: an input, a constant, a state at its old value, or a primitive applied to earlier nodes.
 
     `value` is the number of a constant, the peak of the learning rate for "lr", the number of a state.

@@ -8,10 +8,11 @@ One more kind (a row is `("1", "c")`) is one more line here.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Annotated, Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # there is one object a kind, compared by identity: checks ask a lot
 class Kind:
     """The extent of a value along the rows and the columns of its leaf."""
 
@@ -28,6 +29,7 @@ TENSOR = Kind("tensor", ("r", "c"))
 KINDS = {kind.axes: kind for kind in (SCALAR, TENSOR)}
 
 
+@cache
 def join(*kinds: Kind) -> Kind | None:
     """The kind that values of these kinds have once combined elementwise; None where they do not fit."""
     axes = []

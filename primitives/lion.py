@@ -199,7 +199,7 @@ def invert(xp, x: Value) -> Value:
     return xp.where(x == 0.0, xp.ones_like(x), xp.zeros_like(x))
 
 
-@lion(involution=True)
+@lion(involution=True, linear=((0,),))
 def negative(xp, x: Value) -> Value:
     """-x."""
     return -x
@@ -208,25 +208,25 @@ def negative(xp, x: Value) -> Value:
 # --- 6 operators of two arguments ---------------------------------------------------------------
 
 
-@lion(infix="+", commutative=True, identity=0.0)
+@lion(infix="+", commutative=True, identity=0.0, linear=((0, 1),))
 def add(xp, x: Value, y: Value) -> Value:
     """x + y."""
     return x + y
 
 
-@lion(infix="-", identity=0.0)
+@lion(infix="-", identity=0.0, linear=((0, 1),))
 def subtract(xp, x: Value, y: Value) -> Value:
     """x - y."""
     return x - y
 
 
-@lion(infix="*", commutative=True, identity=1.0)
+@lion(infix="*", commutative=True, identity=1.0, linear=((0,), (1,)))
 def multiply(xp, x: Value, y: Value) -> Value:
     """x · y."""
     return x * y
 
 
-@lion(infix="/", flops=4, identity=1.0)
+@lion(infix="/", flops=4, identity=1.0, linear=((0,),))
 def divide(xp, x: Value, y: Value) -> Value:
     """x / y; 0 where y is exactly 0."""
     return _quotient(xp, x, y)
@@ -266,7 +266,7 @@ def global_norm(xp, x: Tensor) -> Scalar:
     return _everywhere(xp.sqrt(_inner(xp, x, x)), x)
 
 
-@lion(flops=3)
+@lion(flops=3, linear=((0, 1),))
 def interp(xp, x: Value, y: Value, a: Scalar) -> Value:
     """Walk a fraction `a` of the way from x to y: (1 - a)·x + a·y.
 
@@ -277,7 +277,7 @@ def interp(xp, x: Value, y: Value, a: Scalar) -> Value:
     return (1.0 - a) * x + a * y
 
 
-@lion(scope=MODEL, flops=2, commutative=True)
+@lion(scope=MODEL, flops=2, commutative=True, linear=((0,), (1,)))
 def dot(xp, x: Tensor, y: Tensor) -> Scalar:
     """Inner product over the whole model."""
     return _everywhere(_inner(xp, x, y), x)

@@ -53,25 +53,25 @@ def not_equal(xp, x: Value, y: Value) -> Value:
     return _truth(xp, x != y, x, y)
 
 
-@logic()
+@logic(linear=((1, 2),))
 def where(xp, condition: Value, x: Value, y: Value) -> Value:
     """x where the condition is not 0, else y."""
     return xp.where(condition != 0.0, x, y)
 
 
-@primitive(family="structure", flops=0, source="the assignment statement")
+@primitive(family="structure", flops=0, linear=((0,),), source="the assignment statement")
 def copy(xp, x: Value) -> Value:
     """x itself; written `y = x`."""
     return x
 
 
-@primitive(family="reduction", scope=LEAF, flops=1, source="numpy.sum")
+@primitive(family="reduction", scope=LEAF, flops=1, linear=((0,),), source="numpy.sum")
 def total(xp, x: Tensor) -> Scalar:
     """Sum over one leaf; 0 for an empty leaf."""
     return xp.sum(x)
 
 
-@primitive(family="reduction", scope=LEAF, flops=1, source="numpy.mean")
+@primitive(family="reduction", scope=LEAF, flops=1, linear=((0,),), source="numpy.mean")
 def mean(xp, x: Tensor) -> Scalar:
     """Mean over one leaf; 0 for an empty leaf."""
     return xp.sum(x) / max(x.size, 1)

@@ -202,6 +202,10 @@ def _check_name(part: tuple[str, int], name: str, taken: list[str]) -> None:
         raise Illegal(part, f"{name!r} is the name of a primitive", f"Call the variable {name}_ or otherwise.")
     if name in taken:
         raise Illegal(part, f"{name!r} is declared twice", "Give one of them another name.")
+    if name in INPUTS:  # a declared one is in `taken`, or has a value already
+        hint = f"Call the variable {name}_ or otherwise"
+        hint += f", or declare the input: def step(..., {name})." if part[0] == "body" else "."
+        raise Illegal(part, f"{name!r} is the name of an input that step does not declare", hint)
     taken.append(name)
 
 

@@ -13,7 +13,7 @@ import inspect
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, get_type_hints
 
 from primitives.kinds import ANY, SCALAR, Kind, join
@@ -41,6 +41,7 @@ class Primitive:
     involution: bool  # f(f(x)) = x
     identity: float | None  # f(x, identity) = x
     mirror: str  # the primitive that computes the same with its two arguments exchanged
+    linear: tuple[tuple[int, ...], ...]  # groups of arguments; linear in each group while the others stay
     source: str
 
     @property
@@ -67,6 +68,7 @@ class Primitive:
         """A number for hashing that does not depend on the process or on the other primitives."""
         return zlib.crc32(self.name.encode())
 
+    @cache  # noqa: B019  (primitives live as long as the process)
     def kind(self, *arguments: Kind) -> Kind | None:
         """Kind of the result, or None where these arguments do not fit the signature."""
         free = []
@@ -94,6 +96,7 @@ def primitive(
     involution: bool = False,
     identity: float | None = None,
     mirror: str = "",
+    linear: tuple[tuple[int, ...], ...] = (),
     source: str = "",
 ) -> Callable[[Callable[..., Any]], Primitive]:
     """Enter a definition into the registry. The annotations of the function are its signature."""
@@ -108,7 +111,7 @@ def primitive(
             raise ValueError(f"{name}: no scope is called {scope!r}")
         entry = Primitive(
             name, function, tuple(kinds[:-1]), kinds[-1], scope, family, flops, infix,
-            commutative, idempotent, involution, identity, mirror, source,
+            commutative, idempotent, involution, identity, mirror, linear, source,
         )  # fmt: skip
         PRIMITIVES[name] = entry
         return entry

@@ -10,7 +10,7 @@ import os
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-from evolve.environment import pin  # noqa: E402
+from evolve.environment import pin
 
 pin()
 

@@ -152,7 +152,7 @@ state = scalar(0.0)
 mask = 0.5
 c1 = 0.25
 
-def step(g, lr):
+def step(w, g, lr):
     max = interp(g, _m, l)
     params = max + count
     jnp = params * mask

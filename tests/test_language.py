@@ -316,6 +316,21 @@ ERRORS = {
         "m = 0.5\nm = zeros_like(w)\n" + STEP,
         "x.py:2: 'm' is declared twice\n    m = zeros_like(w)\nGive one of them another name.",
     ),
+    "a local variable with the name of an input": (
+        body("t = norm(g)", "return g"),
+        "x.py:2: 't' is the name of an input that step does not declare\n    t = norm(g)\n"
+        "Call the variable t_ or otherwise, or declare the input: def step(..., t).",
+    ),
+    "a state with the name of an input": (
+        body("return g", head="w = zeros_like(w)\n", inputs="g"),
+        "x.py:1: 'w' is the name of an input that step does not declare\n    w = zeros_like(w)\n"
+        "Call the variable w_ or otherwise.",
+    ),
+    "a hyperparameter with the name of an input": (
+        body("return g", head="lr = 0.1\n", inputs="g"),
+        "x.py:1: 'lr' is the name of an input that step does not declare\n    lr = 0.1\n"
+        "Call the variable lr_ or otherwise.",
+    ),
     "the name of a primitive": (
         body("sin = g", "return sin"),
         "x.py:2: 'sin' is the name of a primitive\n    sin = g\nCall the variable sin_ or otherwise.",

@@ -64,7 +64,8 @@ def test_the_wheel_holds_the_packages_the_presets_the_references_and_nothing_els
         for path in (ROOT / package).rglob("*")
         if path.suffix in SHIPPED
     }
-    presets = {f"evolve/{path.relative_to(ROOT).as_posix()}" for path in (ROOT / "configs").rglob("*.yaml")}
+    configs = [path for path in (ROOT / "configs").rglob("*") if path.suffix in SHIPPED]
+    presets = {f"evolve/{path.relative_to(ROOT).as_posix()}" for path in configs}
     assert names - facts == expected | presets
     assert {"evolve/configs/quickstart.yaml", "evolve/configs/suites/quickstart.yaml"} <= presets
     assert {"baselines/programs/lion.py", "primitives/optax_template.py.jinja"} <= expected
