@@ -144,8 +144,7 @@ class Journal:
     def rows(self, since: int = 0) -> Iterator[Row]:
         """All rows in order, the chain checked link by link."""
         previous = self.link_before(since)
-        query = f"SELECT {', '.join(_COLUMNS)} FROM candidate WHERE number >= ? ORDER BY number"
-        found = iter(self.db.execute(query, (since,)))
+        found = self._ask(f"SELECT {', '.join(_COLUMNS)} FROM candidate WHERE number >= ? ORDER BY number", since)
         for expected in itertools.count(since):
             damaged = f"{self.path}: row {expected} is damaged: "
             try:
@@ -161,15 +160,21 @@ class Journal:
             yield row
 
     def link_before(self, number: int) -> bytes:
-        found = self.db.execute("SELECT chain FROM candidate WHERE number = ?", (number - 1,)).fetchone()
+        found = self._ask("SELECT chain FROM candidate WHERE number = ?", number - 1).fetchone()
         return found[0] if found else bytes(32)
 
     def count(self) -> int:
-        (count,) = self.db.execute("SELECT COUNT(*) FROM candidate").fetchone()
+        (count,) = self._ask("SELECT COUNT(*) FROM candidate").fetchone()
         return count
 
+    def _ask(self, query: str, *values: Any) -> sqlite3.Cursor:
+        try:
+            return self.db.execute(query, values)
+        except sqlite3.Error as fault:
+            raise JournalError(f"{self.path}: cannot be read: {fault}") from None
+
     def get(self, name: str, default: Any = None) -> Any:
-        found = self.db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
+        found = self._ask("SELECT value FROM meta WHERE name = ?", name).fetchone()
         return json.loads(found[0]) if found else default
 
     def put(self, rows: list[Row], **meta: Any) -> None:

@@ -205,9 +205,10 @@ class Local:
     def lost(self, worker: _Worker, why: str) -> None:
         """A worker died or hung: replace it, and blame the job it was at only after several strikes."""
         self.dismiss(worker)
+        self.workers.remove(worker)
         if why == "start":
             self.failed_starts += 1
-            if self.failed_starts > 2 * len(self.workers):
+            if self.failed_starts > 2 * (len(self.workers) + 1):
                 where = f" Its last words are in {self.log}." if self.log else ""
                 raise WorkerFailure(f"workers cannot be started.{where}")
         waiting = list(worker.held)
@@ -218,7 +219,7 @@ class Local:
                 self.finished.append((number, Outcome(why, detail=f"{STRIKES} workers were lost on it")))
                 waiting = waiting[1:]
         self.queue.extendleft(reversed(waiting))
-        self.workers[self.workers.index(worker)] = self.hire()
+        self.workers.append(self.hire())
 
     def dismiss(self, worker: _Worker) -> None:
         self.selector.unregister(worker.process.stdout)

@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from primitives.definitions import term
+from primitives.definitions import meets_number, term
 from primitives.kinds import TENSOR, Kind
 from primitives.program import INPUTS, Program
-from primitives.registry import ELEMENTWISE, PRIMITIVES
+from primitives.registry import ELEMENTWISE, MODEL, PRIMITIVES
 
-W, G, LR, T = "w", "g", "lr", "t"  # the inputs that optax gives an optimizer
 FIRST = "first gradient"  # a listing's own operation (t, g, state): g in step 1, then the state
 DECAY = "weight_decay"  # what a decay is called that the program writes as a bare number
 
@@ -54,6 +53,13 @@ class Line:
     @property
     def scope(self) -> str:
         return ELEMENTWISE if self.op == FIRST else PRIMITIVES[self.op].scope
+
+    def array_slots(self) -> set[int]:
+        """Slots in which a literal must be an array: Python would compute in double precision."""
+        literal = {slot for slot, a in enumerate(self.args) if isinstance(a, Number)}
+        if self.scope == MODEL or not literal:
+            return set()
+        return literal if len(literal) == len(self.args) else literal & meets_number(self.op)
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,7 @@ def listing(program: Program) -> Listing:
     for state in program.states:
         if state.start == "g":
             env[state.name] = len(lines)
-            lines.append(Line(state.name, FIRST, (T, G, state.name), TENSOR))
+            lines.append(Line(state.name, FIRST, ("t", "g", state.name), TENSOR))
     for instruction, kind in zip(program.body, program.kinds, strict=True):
         args = tuple(env[a] if isinstance(a, str) else Number(repr(a)) for a in instruction.args)
         if instruction.op == "copy":
@@ -121,7 +127,7 @@ def without_learning_rate(code: Listing) -> Listing | None:
     powers: dict[int, int | None] = {}
 
     def power(value: Value) -> int | None:
-        return powers[value] if isinstance(value, int) else int(value == LR)
+        return powers[value] if isinstance(value, int) else int(value == "lr")
 
     for number in code.live()[0]:
         line = code.lines[number]
@@ -129,7 +135,7 @@ def without_learning_rate(code: Listing) -> Listing | None:
         powers[number] = None if None in given else _power(line.op, given)
     if power(code.update) != 1 or any(power(v) != 0 for v in code.states.values()):
         return None
-    moved: dict[Value, Value] = {LR: ONE}
+    moved: dict[Value, Value] = {"lr": ONE}
     lines: list[Line] = []
     for number, line in enumerate(code.lines):
         args = tuple(moved.get(a, a) for a in line.args)
@@ -175,7 +181,7 @@ def without_decay(code: Listing, program: Program) -> tuple[Listing, Value] | No
             continue  # a number is no direction
         for parameter, c in code.pairs(decay, "multiply"):
             literal = isinstance(c, Number)
-            if parameter != W or not (literal or (plain and c in program.values)):
+            if parameter != "w" or not (literal or (plain and c in program.values)):
                 continue
             split = replace(code, update=direction)
             if not plain:
@@ -183,7 +189,7 @@ def without_decay(code: Listing, program: Program) -> tuple[Listing, Value] | No
                 scaled = Line(name, "multiply", (direction, Number(repr(factor.value))), TENSOR)
                 split = replace(code, lines=(*code.lines, scaled), update=len(code.lines))
             entries = split.live()[1]
-            if W in entries or c in entries or (literal and DECAY in entries):
+            if "w" in entries or c in entries or (literal and DECAY in entries):
                 continue
             return split, Number(repr(c.value * factor.value)) if literal else c
     return None
@@ -219,7 +225,8 @@ def formulas(code: Listing, program: Program) -> list[str]:
 
     lines = []
     for state in program.states:
-        start = {"w": "w", "g": "g of the first step"}.get(state.start) or shown(Number(repr(state.start)))
+        start = state.start if isinstance(state.start, str) else shown(Number(repr(state.start)))
+        start = "g of the first step" if start == "g" else start
         lines.append(f"{state.name}[0] = {start}")
     for n in order:
         line = code.lines[n]

@@ -175,7 +175,7 @@ def _check(program: Program) -> tuple[Kind, ...]:
         kinds[target] = kind
         targets.append(kind)
     last = {i.target: n for n, i in enumerate(program.body)}
-    for number, s in enumerate(program.states):
+    for s in program.states:
         if kinds[s.name] is not s.kind:
             raise Illegal(
                 ("body", last[s.name]),

@@ -1,0 +1,476 @@
+"""The search: mutations keep what they say they keep, and the sequence of candidates is a function of config and seed.
+
+Scores come from a hash of the program here, so these tests train nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import random
+from collections import Counter, deque
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import baselines
+from evolve.config import Config, load_config
+from evolve.drive import Clock, Driver
+from evolve.journal import Journal
+from evolve.mutation import Space, delete, insert, modify, mutate, random_program, tweak
+from evolve.scoring import DIVERGED, HURDLE, OK, WORST, Job, Outcome, mean
+from evolve.search import ASCENT, CACHED, NO_GRADIENT, REJECTED, Committed, Member, Search, generator
+from primitives import PRIMITIVES, Program, ProgramError, identity, parse
+from primitives.graph import graph
+
+ALL = [baselines.get(name) for name in baselines.names()]
+FAMILIES = tuple(sorted({p.family for p in PRIMITIVES.values()}))
+SPACE = Space(FAMILIES, max_statements=24)
+DRAWS = 250
+
+by_name = pytest.mark.parametrize("program", ALL, ids=lambda p: p.name)
+
+
+# --- mutations -------------------------------------------------------------------------------------
+
+
+@by_name
+def test_a_long_line_of_children_stays_legal_and_within_its_length(program):
+    """A `Program` is checked as it is built; printing and reading it checks it again."""
+    space = Space(FAMILIES, max_statements=max(24, len(program.body)))
+    at = program
+    kinds = Counter()
+    for n in range(4 * DRAWS):
+        child = mutate(at, space, generator(1, n))
+        kinds[child.mutation] += 1
+        at = child.program
+        assert len(at.body) <= space.max_statements
+        assert all(abs(h.value) <= 1e10 for h in at.hyperparameters)
+        if n % 10 == 0:
+            assert parse(str(at)) == at
+    assert min(kinds[k] for k in ("insert", "delete", "modify")) > DRAWS
+
+
+@by_name
+def test_insert_adds_one_statement_and_touches_no_other(program):
+    born = 0
+    for n in range(DRAWS):
+        child = insert(program, SPACE, generator(2, n))
+        if child is not None:
+            born += 1
+            assert child.body in {
+                (*program.body[:k], child.body[k], *program.body[k:]) for k in range(len(program.body) + 1)
+            }
+            assert replace(child, body=program.body) == program
+    assert born > DRAWS / 10
+
+
+def test_insert_draws_only_from_the_families_it_is_given():
+    drawn = set()
+    for n in range(2000):
+        child = insert(baselines.get("lion"), Space(("logic", "reduction")), generator(3, n))
+        if child is not None:
+            drawn |= {i.op for i in child.body} - {i.op for i in baselines.get("lion").body}
+    assert drawn <= {p.name for p in PRIMITIVES.values() if p.family in ("logic", "reduction")}
+    assert len(drawn) > 5
+
+
+@by_name
+def test_delete_reaches_every_legal_deletion_and_nothing_else(program):
+    expected = set()
+    for k in range(len(program.body)):
+        with contextlib.suppress(ProgramError):
+            expected.add(replace(program, body=program.body[:k] + program.body[k + 1 :]).body)
+    found = {delete(program, SPACE, generator(4, n)) for n in range(DRAWS)} - {None}
+    assert {child.body for child in found} == expected
+    assert {replace(child, body=program.body) for child in found} <= {program}
+
+
+@by_name
+def test_modify_changes_one_argument_or_one_hyperparameter(program):
+    for n in range(DRAWS):
+        child = modify(program, SPACE, generator(5, n))
+        if child is None:
+            continue
+        before = [(i.target, i.op) for i in program.body]
+        assert [(i.target, i.op) for i in child.body] == before
+        pairs = zip(program.body, child.body, strict=True)
+        changed = sum(a != b for old, new in pairs for a, b in zip(old.args, new.args, strict=True))
+        pairs = zip(program.hyperparameters, child.hyperparameters, strict=True)
+        changed += sum(old.value != new.value for old, new in pairs)
+        assert changed == 1
+        assert replace(child, body=program.body, hyperparameters=program.hyperparameters) == program
+
+
+def test_modify_reaches_every_other_value_of_the_right_kind():
+    program = parse("m = zeros_like(w)\ndef step(w, g, lr):\n    m = interp(g, m, 0.9)\n    u = m * lr\n    return u\n")
+    expected = set()
+    for line, instruction in enumerate(program.body):
+        for slot in range(len(instruction.args)):
+            for name in ("w", "g", "lr", "m", "u"):
+                args = (*instruction.args[:slot], name, *instruction.args[slot + 1 :])
+                if args != instruction.args:
+                    body = (*program.body[:line], replace(instruction, args=args), *program.body[line + 1 :])
+                    with contextlib.suppress(ProgramError):
+                        expected.add(replace(program, body=body))
+    found = {modify(program, SPACE, generator(6, n)) for n in range(3000)} - {None}
+    new = {(p, n, k) for p in found for n, i in enumerate(p.body) for k, a in enumerate(i.args) if a not in NAMED}
+    assert found - {p for p, _, _ in new} == expected
+    assert {(n, k) for _, n, k in new} == {(0, 0), (0, 1), (0, 2), (1, 1)}  # a number as (1, 0) makes no update
+
+
+NAMED = ("w", "g", "lr", "m", "u", 0.9)
+
+
+def structure(program: Program) -> Program:
+    """The program with all its constants masked."""
+    body = tuple(replace(i, args=tuple(0.0 if isinstance(a, float) else a for a in i.args)) for i in program.body)
+    return replace(program, body=body, hyperparameters=tuple(replace(h, value=0.0) for h in program.hyperparameters))
+
+
+@by_name
+def test_tweak_changes_one_constant_and_nothing_else(program):
+    at = program
+    for n in range(DRAWS):
+        child = tweak(at, generator(7, n))
+        assert child.mutation == "constant"
+        assert structure(child.program) == structure(program)
+        at = child.program
+
+
+def test_a_decay_stays_a_decay_however_long_it_is_tweaked():
+    program = parse(
+        'b = tunable(0.9, low=0.5, high=0.9999, scale="log1m")\nm = zeros_like(w)\n'
+        "def step(w, g):\n    m = interp(g, m, b)\n    return m\n"
+    )
+    for start in (0.9, 1 - 2.0**-50, 1 - 2.0**-53):
+        at = program.with_values({"b": start})
+        for n in range(200):
+            at = tweak(at, generator(8, n)).program
+            assert at.values["b"] < 1.0
+
+
+def test_constants_stay_within_the_bound_of_the_language():
+    at = parse("def step(g):\n    u = g * 10000000000.0\n    return u\n")
+    for n in range(100):
+        at = tweak(at, generator(9, n)).program
+        assert abs(at.body[0].args[1]) <= 1e10
+
+
+@pytest.mark.parametrize("most", [2, 5, 24])
+def test_random_programs_are_legal_and_keep_the_limit_of_length(most):
+    like = baselines.get("adamw")
+    lengths = Counter()
+    for n in range(DRAWS):
+        child = random_program(like, Space(FAMILIES, most), generator(10, n))
+        assert child.mutation == "random"
+        assert child.program.states == like.states
+        assert parse(str(child.program)) == child.program
+        lengths[len(child.program.body)] += 1
+    assert max(lengths) <= most
+    assert len(lengths) >= most / 2
+
+
+def test_a_weight_of_zero_switches_a_mutation_off():
+    for weights, name in (((1, 0, 0), "insert"), ((0, 1, 0), "delete"), ((0, 0, 1), "modify")):
+        at, seen = baselines.get("lion"), set()
+        space = Space(FAMILIES, 12, *map(float, weights))
+        for n in range(60):
+            child = mutate(at, space, generator(11, n))
+            at = child.program
+            seen.add(child.mutation)
+            assert 1 <= len(at.body) <= 12
+        assert seen <= {name, "none"}
+
+
+def test_a_program_without_anything_to_change_is_its_own_child():
+    bare = parse("def step(g):\n    return g\n")
+    assert tweak(bare, generator(0, 0)).mutation == "none"
+    assert modify(bare, SPACE, generator(0, 0)) is None
+    assert {mutate(bare, SPACE, generator(0, n)).mutation for n in range(20)} == {"insert"}
+
+
+@by_name
+def test_the_same_generator_gives_the_same_child(program):
+    for n in range(30):
+        random.seed(n)
+        np.random.seed(n)  # noqa: NPY002  # global generators must not matter
+        assert mutate(program, SPACE, generator(12, n)) == mutate(program, SPACE, generator(12, n))
+    assert len({str(mutate(program, SPACE, generator(12, n)).program) for n in range(30)}) > 15
+    assert generator(1, 11).random() != generator(11, 1).random()
+
+
+# --- the search, on scores that are a hash ------------------------------------------------------------
+
+
+def luck(*words: str) -> float:
+    """A number in [-1, 1) that depends on the words alone."""
+    digest = hashlib.sha256("|".join(words).encode()).digest()
+    return int.from_bytes(digest[:6], "big") / 2**47 - 1.0
+
+
+def hashed(job: Job) -> Outcome:
+    """What a worker would say, if the loss were a hash of program and seed."""
+    if luck(job.program) > 0.9:
+        return Outcome(DIVERGED)
+
+    def row(seed: str) -> tuple[float, ...]:
+        return (luck(job.program) + 0.2 * luck(job.program, seed), luck(job.program))
+
+    scores = tuple(row(seed) for seed in job.seeds)
+    if mean(scores[:1]) < job.hurdle:
+        return Outcome(HURDLE, scores[:1])
+    selected = tuple(row(seed) for seed in job.select) if mean(scores) > job.bar else ()
+    return Outcome(OK, scores, selected)
+
+
+class Pool:
+    """An executor that delivers out of order: `rng` draws which of its jobs arrive, `slow` how seldom."""
+
+    def __init__(self, seed: int | None = None, slow: float = 0.0, score=hashed):
+        self.rng = random.Random(seed) if seed is not None else None
+        self.slow, self.score = slow, score
+        self.queue: deque[tuple[int, Job]] = deque()
+        self.asked = 0
+        self.deepest = 0
+
+    def submit(self, number: int, job: Job) -> None:
+        self.queue.append((number, job))
+        self.asked += 1
+        self.deepest = max(self.deepest, len(self.queue))
+
+    def arrivals(self, timeout: float) -> list[tuple[int, Outcome]]:
+        if self.rng is None:
+            number, job = self.queue.popleft()
+            return [(number, self.score(job))]
+        if self.rng.random() < self.slow:
+            return []
+        self.rng.shuffle(self.queue)
+        taken = [self.queue.popleft() for _ in range(self.rng.randint(1, len(self.queue)))]
+        return [(number, self.score(job)) for number, job in taken]
+
+
+def config(*changes: str) -> Config:
+    base = ("search.phase=150", "search.repeats=2", "search.lag=16", "budget={candidates: 500}")
+    return load_config("smoke", (*base, *changes))
+
+
+def history(
+    tmp_path, settings: Config, pool: Pool | None = None, initial=("adamw",)
+) -> tuple[list[Committed], str, Search]:
+    """All candidates with their outcomes, the last link of the chain, and the search itself."""
+    search = Search(settings, [baselines.get(name) if isinstance(name, str) else name for name in initial])
+    path = tmp_path / f"{len(list(tmp_path.iterdir()))}.sqlite"
+    with contextlib.closing(Journal(path)) as journal:
+        driver = Driver(search, pool or Pool(), journal, settings.budget, Clock())
+        return list(driver.run()), driver.chain.hex(), search
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory) -> tuple[list[Committed], str, Search]:
+    """The run that scores each candidate as soon as it is asked for."""
+    return history(tmp_path_factory.mktemp("plain"), config())
+
+
+@pytest.mark.parametrize(("seed", "slow"), [(1, 0.0), (2, 0.5), (3, 0.9), (4, 0.2)])
+def test_the_order_of_arrival_changes_nothing(tmp_path, plain, seed, slow):
+    pool = Pool(seed, slow)
+    committed, chain, _ = history(tmp_path, config(), pool)
+    assert pool.deepest > 8, "they were in flight together"
+    assert [c.candidate for c in committed] == [c.candidate for c in plain[0]]
+    assert chain == plain[1]
+
+
+def test_another_seed_or_lag_is_another_run(tmp_path, plain):
+    for change in ("seed=1", "search.lag=17", "search.tournament=4", "scoring.hurdle_percentile=50"):
+        assert history(tmp_path, config(change))[1] != plain[1]
+
+
+@pytest.mark.parametrize("budget", [1, 17, 155, 320])
+def test_a_budget_only_decides_where_the_sequence_stops(tmp_path, plain, budget):
+    committed, _, search = history(tmp_path, config(f"budget.candidates={budget}"))
+    assert len(committed) == budget == search.tally.candidates
+    assert [(c.candidate, c.outcome) for c in committed] == [(c.candidate, c.outcome) for c in plain[0][:budget]]
+
+
+def test_a_candidate_depends_on_the_outcomes_before_its_number_less_the_lag_only(tmp_path, plain):
+    committed, _, _ = plain
+    settings = config()
+    touched = 0
+    for k in (40, 71, 230):
+        victim = committed[k].candidate
+        if victim.job is None:
+            continue
+        touched += 1
+        spoilt = Outcome(OK, ((9.0, 9.0), (9.0, 9.0)), ((9.0, 9.0),) * 2)
+        pool = Pool(score=lambda job, said=victim.job: spoilt if job.program == said.program else hashed(job))  # noqa: B023
+        other, _, _ = history(tmp_path, settings, pool)
+        first = k + settings.search.lag + 1
+        assert [c.candidate for c in other[:first]] == [c.candidate for c in committed[:first]]
+        assert [c.candidate for c in other[first:]] != [c.candidate for c in committed[first:]]
+    assert touched
+
+
+def test_equal_programs_share_the_outcome_of_the_first_also_when_it_is_still_in_flight(plain):
+    committed, _, _ = plain
+    cached = [c for c in committed if c.status == CACHED]
+    in_flight = [c for c in cached if c.candidate.number - c.candidate.same_as <= 16]
+    assert len(cached) > 20
+    assert len(in_flight) > 5
+    for c in cached:
+        first = committed[c.candidate.same_as]
+        assert c.candidate.job is None
+        assert c.outcome is first.outcome
+        assert first.candidate.job is not None
+        values = [graph(x.candidate.program) for x in (c, first)]
+        equal = identity.key(values[0]) == identity.key(values[1])
+        assert equal or identity.probe(values[0]).key == identity.probe(values[1]).key
+
+
+def test_no_program_is_scored_twice(plain):
+    asked = [c.candidate.job.program for c in plain[0] if c.candidate.job]
+    assert len(asked) == len(set(asked)) == plain[2].tally.evaluated
+
+
+def test_cheap_rejections_have_a_reason_that_is_true(plain):
+    rejected = [c for c in plain[0] if c.status == REJECTED]
+    reasons = Counter(c.candidate.reason for c in rejected)
+    assert set(reasons) == {NO_GRADIENT, ASCENT}
+    assert reasons == plain[2].tally.reasons
+    for c in rejected:
+        assert c.fitness == WORST
+        assert c.candidate.job is None
+        assert not graph(c.candidate.program).uses("g") or c.candidate.reason == ASCENT
+    up = parse("def step(w, g, lr):\n    u = lr - g\n    u = u * 2.0\n    return u\n")
+    still = parse("def step(w, lr):\n    u = w * lr\n    return u\n")
+    search = Search(config(), [up])
+    from evolve.mutation import Child
+
+    assert search.judge(0, 0, None, Child(up, "x")).reason == ASCENT
+    assert search.judge(0, 0, None, Child(still, "x")).reason == NO_GRADIENT
+
+
+def test_the_population_is_the_youngest_of_the_phase(tmp_path):
+    settings = config("budget.candidates=140")
+    committed, _, search = history(tmp_path, settings)
+    kept = [c.candidate.number for c in committed if c.status != REJECTED]
+    assert [m.number for m in search.population] == kept[-settings.search.population :]
+    assert all(m.fitness == committed[m.number].fitness for m in search.population)
+
+
+def test_the_tournament_picks_the_fittest_of_a_few_and_the_first_drawn_of_equals():
+    search = Search(config("search.tournament=3", "search.population=20"), [baselines.get("lion")])
+    search.population.extend(Member(n, search.like, float(n // 2), 0.0) for n in range(20))
+    for n in range(200):
+        picks = generator(0, n).integers(20, size=3)
+        winner = search.tournament(generator(0, n))
+        assert winner.fitness == max(p // 2 for p in picks)
+        assert winner.number == next(p for p in picks if p // 2 == winner.fitness)
+
+
+def test_the_first_phases_start_again_and_the_later_ones_from_the_best(plain):
+    committed, _, _ = plain
+    lag = 16
+    for start in (0, 150):  # repeats
+        assert {c.candidate.parent for c in committed[max(1, start) : start + lag + 1]} == {0}
+    for start in (300, 450):
+        best = max(
+            (c for c in committed[: start - lag] if c.status == OK and c.outcome.selected),
+            key=lambda c: (mean(c.outcome.selected), -c.candidate.number),
+        )
+        assert {c.candidate.parent for c in committed[start : start + lag + 1]} == {best.candidate.number}
+    assert [c.candidate.phase for c in committed] == [n // 150 for n in range(500)]
+
+
+def test_several_initial_programs_share_the_first_population_evenly(tmp_path):
+    settings = config("search.initial=[adamw, lion, sgd]", "search.tournament=1", "budget.candidates=18")
+    committed, _, search = history(tmp_path, settings, initial=("adamw", "lion", "sgd"))
+    assert [c.candidate.mutation for c in committed[:3]] == ["initial"] * 3
+    assert {c.candidate.parent for c in committed[3:]} == {0, 1, 2}
+    search.begin(0)
+    assert set(Counter(m.number for m in search.population).values()) == {6, 7}
+
+
+def test_initial_programs_may_be_equal_or_rejected(tmp_path):
+    still = parse("def step(w, lr):\n    u = w * lr\n    return u\n")
+    for initial in (("lion", "lion"), (still,), (still, "lion")):
+        committed, _, _ = history(tmp_path, config("budget.candidates=60"), initial=initial)
+        assert len(committed) == 60
+    assert history(tmp_path, config("budget.candidates=60"), initial=(still, "lion"))[0][0].status == REJECTED
+
+
+def test_the_hall_of_fame_ranks_by_the_selection_seeds_alone(plain, tmp_path):
+    """And holds one of a kind: programs of the same operations share the place of the best of them."""
+
+    def entered(search: Search, scores: float, selected: float | None, number: int, status: str = OK, like=None) -> None:
+        candidate = replace(first, number=number, program=ALL[number if like is None else like])
+        chosen = () if selected is None else ((selected,),)
+        search.commit(candidate, Outcome(status, ((scores,),), chosen))
+
+    search = Search(config("scoring.hall_of_fame=3"), [baselines.get("lion")])
+    first = search.draw(0)
+    entered(search, 5.0, 0.1, 0)
+    entered(search, 0.0, 0.3, 1)
+    entered(search, 9.0, 0.2, 2)
+    entered(search, 99.0, None, 3)
+    entered(search, 99.0, 0.9, 4, DIVERGED)
+    entered(search, 99.0, 0.05, 5)
+    entered(search, 0.0, 0.2, 6)
+    assert [(e.number, e.score) for e in search.hall_of_fame] == [(1, 0.3), (2, 0.2), (6, 0.2)]
+    entered(search, 0.0, 0.3, 7, like=1)
+    entered(search, 0.0, 0.25, 8, like=2)
+    assert [(e.number, e.score) for e in search.hall_of_fame] == [(1, 0.3), (8, 0.25), (6, 0.2)]
+    assert search.bar() == 0.2
+    assert [e.number for e in search.found()] == [1, 8, 6]
+
+    _, _, long = plain
+    assert [e.score for e in long.hall_of_fame] == sorted((e.score for e in long.hall_of_fame), reverse=True)
+    assert not {e.number for e in long.found()} & {0}
+
+
+def test_the_bar_is_the_start_until_the_hall_of_fame_is_full(plain):
+    committed, _, _ = plain
+    start = committed[0].fitness
+    assert committed[0].candidate.job.bar == WORST, "the start itself is always measured"
+    hall = Search(config(), [baselines.get("adamw")])  # a second one, which only watches
+    raised = 0
+    for c in committed:
+        while len(hall.committed) < hall.needed(c.candidate.number):
+            done = committed[len(hall.committed)]
+            hall.commit(done.candidate, done.outcome)
+        if c.candidate.job is not None and c.candidate.number:
+            full = len(hall.hall_of_fame) == 4
+            raised += full
+            assert c.candidate.job.bar == (hall.hall_of_fame[-1].score if full else start)
+    assert raised > 50
+
+
+def test_the_hurdle_is_a_percentile_of_first_seeds_in_the_population():
+    search = Search(config("scoring.hurdle_percentile=25"), [baselines.get("lion")])
+    assert search.hurdle() == WORST
+    search.population.extend(Member(n, search.like, 9.0, float(n)) for n in (3, 1, 4, 0, 5, 2, 7, 6))
+    assert search.hurdle() == 2.0
+    low = Search(config("scoring.hurdle_percentile=0"), [baselines.get("lion")])
+    low.population.extend(search.population)
+    assert low.hurdle() == 0.0
+
+
+# --- controls --------------------------------------------------------------------------------------
+
+
+def test_the_random_control_contains_no_mutation(tmp_path):
+    committed, chain, search = history(tmp_path, config("search.kind=random", "budget.candidates=320"))
+    assert search.tally.mutations == {"random": 320}
+    assert {c.candidate.parent for c in committed} == {None}
+    assert len(search.found()) == len(search.hall_of_fame) > 0
+    assert history(tmp_path, config("search.kind=random", "budget.candidates=320"), Pool(5, 0.5))[1] == chain
+
+
+def test_the_control_of_constants_keeps_the_structure_of_the_start(tmp_path):
+    committed, chain, search = history(tmp_path, config("search.kind=constants", "budget.candidates=320"))
+    assert set(search.tally.mutations) == {"initial", "constant"}
+    shape = structure(committed[0].candidate.program)
+    assert all(structure(c.candidate.program) == shape for c in committed)
+    assert len({c.candidate.key for c in committed}) > 200
+    assert history(tmp_path, config("search.kind=constants", "budget.candidates=320"), Pool(6, 0.5))[1] == chain
