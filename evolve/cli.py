@@ -117,12 +117,13 @@ def run(config: str, overrides: tuple[str, ...], seed: int | None, workers: str 
 
     The last line printed is the run's folder. Ctrl-C stops and says how to go on.
     """
-    from evolve.run import RunFolder, command_line, resolve
+    from evolve.folder import RunFolder
+    from evolve.run import resolve
 
     more = () if seed is None else (f"seed={seed}",)
     settings = load_config(config, (*overrides, *more, *_worker_overrides(workers)))
-    resolved, _ = resolve(settings)
-    folder = RunFolder.create(root, resolved, settings.model_dump(mode="json"), command_line())
+    resolved, inputs = resolve(settings)
+    folder = RunFolder.create(root, resolved, settings.model_dump(mode="json"), inputs)
     say(f"run {resolved.name}: {resolved.search.kind} from {', '.join(resolved.search.initial)}, seed {resolved.seed}")
     _live(folder, resolved)
 
@@ -134,7 +135,7 @@ def run(config: str, overrides: tuple[str, ...], seed: int | None, workers: str 
 @click.option("--allow-different-machine", is_flag=True, help="Go on although machine or software differ; recorded.")
 def resume(folder: str, overrides: tuple[str, ...], workers: str | None, allow_different_machine: bool) -> None:
     """Go on with a run that was stopped or killed. Budgets are totals; only budget and workers can change."""
-    from evolve.run import RunFolder
+    from evolve.folder import RunFolder
 
     opened = RunFolder.open(folder)
     config = opened.config()
@@ -153,8 +154,9 @@ def _apply(config: Any, overrides: tuple[str, ...]) -> Any:
 
 def _live(folder: Any, config: Any, allow_different_machine: bool = False, options: str = "") -> None:
     from evolve.drive import Interrupted
+    from evolve.interrupt import StopSignal
     from evolve.report import print_result
-    from evolve.run import StopSignal, execute
+    from evolve.run import execute
 
     stop = StopSignal()
     try:
@@ -173,9 +175,9 @@ def _live(folder: Any, config: Any, allow_different_machine: bool = False, optio
 @json_flag
 def status(folder: str, as_json: bool) -> None:
     """Say how far a run is, while it runs or later."""
+    from evolve.folder import RunFolder
     from evolve.report import print_status
-    from evolve.run import RunFolder
-    from evolve.run import status as status_of
+    from evolve.status import status as status_of
 
     found = status_of(RunFolder.open(folder))
     facts(found) if as_json else print_status(found)
@@ -184,7 +186,7 @@ def status(folder: str, as_json: bool) -> None:
 def find_program(name_or_file: str) -> Program:
     """A known name, a program file, or the best program of a run folder."""
     import baselines
-    from evolve.run import RunFolder
+    from evolve.folder import RunFolder
     from primitives import load
 
     if Path(name_or_file).is_dir():

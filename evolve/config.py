@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -148,7 +148,7 @@ class Config(_Strict):
 class _Loader(yaml.SafeLoader):
     """Plain data: no anchors, no tags, no repeated keys, numbers as JSON writes them."""
 
-    yaml_implicit_resolvers: dict = {}
+    yaml_implicit_resolvers: ClassVar[dict] = {}
     depth = 0
 
     def compose_node(self, parent, index):

@@ -26,6 +26,7 @@ from evolve.scoring import Outcome
 from evolve.wire import canonical, decode_outcome
 
 FORMAT = 1
+STOPPED, FINISHED = "stopped", "finished"  # the meta fact "status"
 ROWS = 256  # rows and ...
 SECONDS = 0.2  # ... seconds that are committed together
 

@@ -89,10 +89,8 @@ def insert(program: Program, space: Space, rng: np.random.Generator) -> Program 
         return None
     constants = program.values
     targets = [n for n, k in kinds.items() if k is result and n not in constants]
-    if targets and rng.random() >= NEW_VARIABLE:
-        target = targets[rng.integers(len(targets))]
-    else:
-        target = _new_name(program)
+    reuse = targets and rng.random() >= NEW_VARIABLE
+    target = targets[rng.integers(len(targets))] if reuse else _new_name(program)
     body = (*program.body[:line], Instruction(target, primitive.name, tuple(args)), *program.body[line:])
     return _legal(program, body=body)
 

@@ -77,7 +77,7 @@ def task_fields(task: Task) -> dict[str, Any]:
 def tune(compiled: Trials, program: Program, trials: int, seeds: int) -> Tuned:
     """Search, widen where the optimum is at an edge, and search again with the whole budget."""
     tunable = [h for h in program.hyperparameters if h.low is not None]
-    for widened in range(WIDENINGS + 1):
+    for widened in range(WIDENINGS + 1):  # noqa: B007  (how often it was widened is part of the result)
         best = _search(compiled, program, tunable, trials, seeds)
         position = {h.name: _position(h, best[h.name]) for h in tunable}
         interior = {name: EDGE < p < 1 - EDGE for name, p in position.items()}
@@ -142,7 +142,8 @@ def _transformed(h: Hyperparameter, value: float | None) -> float:
 
 def _widen(h: Hyperparameter, position: float) -> Hyperparameter:
     """The range a factor of ten longer at the end where the optimum lies; a decay stays within [0, 1)."""
-    assert h.low is not None and h.high is not None
+    assert h.low is not None
+    assert h.high is not None
     if h.scale == "log1m":
         return (
             replace(h, low=max(0.0, 1 - 10 * (1 - h.low))) if position < 0.5 else replace(h, high=1 - (1 - h.high) / 10)

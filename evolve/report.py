@@ -130,7 +130,8 @@ def print_program(program: Program) -> None:
     print(program)
     print(
         f"# {found['live_statements']} of {found['statements']} statements are live; "
-        f"{found['buffers_per_parameter']} state buffers and {found['operations_per_parameter']:g} operations a parameter"
+        f"{found['buffers_per_parameter']} state buffers and {found['operations_per_parameter']:g} operations "
+        "a parameter"
     )
     print(f"# identity {found['key']}")
 

@@ -1,180 +1,30 @@
-"""A run: its folder, its life from the first candidate to the exported optimizer, and its end.
-
-runs/<name>-<UTC time>-<id>/
-    config.yaml            as it was given          journal.sqlite   every candidate, hash-chained
-    config.resolved.yaml   with every default       hall_of_fame.json
-    meta.json              versions, machine        summary.json     the confirmation
-    best/program.py        the best program         best/optax.py    the same for Optax
-    logs/workers.log       what workers print       run.lock         keeps a second driver out
-"""
+"""The life of a run: search, confirm, export; and going on after a stop."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-import platform
-import secrets
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 import baselines
-import evolve
-from evolve.config import Config, ConfigError, load_suite, read_yaml, validated, write_yaml
+from evolve.config import Config, ConfigError, load_suite
 from evolve.confirm import Contestant, Verdict, confirm
 from evolve.drive import Clock, Driver, Interrupted, tally_line
-from evolve.journal import FORMAT, Journal, JournalError, Lock, is_held, replace_file
+from evolve.folder import RunFolder
+from evolve.journal import FINISHED, STOPPED, Journal, Lock
 from evolve.scoring import WORST
 from evolve.search import Entry, Search
-from evolve.suite import Suite, make_suite, reference, tuned
+from evolve.suite import Suite, make_suite, reference, tuned, tuned_values
 from evolve.workers import make_executor
-from primitives import Program
+from primitives import Program, parse
 from primitives.export_optax import to_optax_source
 from primitives.liveness import prune
 
 PROGRESS = 10.0  # seconds between progress lines
 REWRITE = 2.0  # seconds between rewrites of the hall of fame
-
-RUNNING, STOPPED, FINISHED = "running", "stopped", "finished"
-
-
-class NotARun(ConfigError):
-    """A folder that is no run."""
-
-
-@dataclass(frozen=True)
-class RunFolder:
-    """Where everything about a run lies."""
-
-    path: Path
-
-    @classmethod
-    def create(cls, root: Path, config: Config, given: dict[str, Any], command: list[str]) -> RunFolder:
-        """A new folder; nothing is ever overwritten."""
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        path = root / f"{config.name}-{stamp}-{secrets.token_hex(2)}"
-        try:
-            path.mkdir(parents=True, exist_ok=False, mode=0o755)
-            folder = cls(path)
-            for part in ("best", "logs"):
-                (path / part).mkdir()
-            folder.write("config.yaml", write_yaml(given))
-            folder.write("config.resolved.yaml", write_yaml(config.model_dump(mode="json")))
-            folder.write("meta.json", json.dumps(_meta(config, command), indent=1) + "\n")
-        except OSError as fault:
-            raise ConfigError(
-                f"{path}: cannot be written: {fault.strerror}. Choose another folder with --output."
-            ) from None
-        return folder
-
-    @classmethod
-    def open(cls, path: str | Path) -> RunFolder:
-        folder = cls(Path(path))
-        if not folder.path.is_dir():
-            raise NotARun(f"{path}: there is no such folder. `ls runs` shows the runs of this folder.")
-        if not (folder.path / "config.resolved.yaml").is_file():
-            raise NotARun(
-                f"{path}: is no run: it has no config.resolved.yaml. Give the folder that `evolve run` printed."
-            )
-        return folder
-
-    @property
-    def journal(self) -> Path:
-        return self.path / "journal.sqlite"
-
-    @property
-    def meta(self) -> dict[str, Any]:
-        return json.loads((self.path / "meta.json").read_text())
-
-    def config(self) -> Config:
-        path = self.path / "config.resolved.yaml"
-        return validated(read_yaml(path.read_bytes(), str(path)), str(path))
-
-    def write(self, name: str, text: str) -> Path:
-        path = self.path / name
-        replace_file(path, text)
-        return path
-
-    def best(self) -> Path:
-        """The best program. Raises `NotARun` where there is none yet."""
-        path = self.path / "best" / "program.py"
-        if not path.is_file():
-            raise NotARun(f"{self.path}: has no best program yet. `evolve status {self.path}` says how far it is.")
-        return path
-
-
-def _meta(config: Config, command: list[str]) -> dict[str, Any]:
-    return {
-        "format": FORMAT,
-        "pride": evolve.__version__,
-        "commit": _commit(),
-        "command": command,
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "packages": {name: _version(name) for name in ("jax", "jaxlib", "optax", "numpy", "scikit-learn", "scipy")},
-        "decisive": config.decisive(),
-    }
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "unknown"
-
-
-def _commit() -> str:
-    """The commit of the checkout that this code runs from; empty elsewhere."""
-    here = Path(__file__).parent.parent
-    if not (here / ".git").exists():
-        return ""
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        asked = subprocess.run(
-            ["git", "describe", "--always", "--dirty"], cwd=here, capture_output=True, text=True, timeout=10, check=True
-        )
-        return asked.stdout.strip()
-    return ""
-
-
-# --- signals ---------------------------------------------------------------------------------------
-
-
-class StopSignal:
-    """The first Ctrl-C or SIGTERM asks the run to stop; the second leaves at once."""
-
-    def __init__(self):
-        self.number = 0
-
-    def __call__(self) -> bool:
-        return self.number != 0
-
-    @contextlib.contextmanager
-    def watching(self) -> Iterator[StopSignal]:
-        before = {s: signal.signal(s, self.receive) for s in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            yield self
-        finally:
-            for s, handler in before.items():
-                signal.signal(s, handler)
-
-    def receive(self, number: int, frame: Any) -> None:
-        if self.number:
-            import os
-
-            os._exit(128 + number)  # what is committed stays; the kernel ends the workers
-        self.number = number
-
-
-# --- the life of a run -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -200,17 +50,21 @@ def initial_programs(config: Config, suite: Suite) -> list[Program]:
     return [tuned(name, suite.tasks[0]) or baselines.find(name) for name in config.search.initial]
 
 
-def resolve(config: Config) -> tuple[Config, Suite]:
-    """The config with its suite written out, and everything checked that can be before anything runs."""
+def resolve(config: Config) -> tuple[Config, dict[str, Any]]:
+    """The config with its suite written out, and the run's other inputs; all that can be checked is checked."""
     suite = suite_of(config)
     for task in suite.tasks:
         reference(task)
-    initial_programs(config, suite)
+    programs = initial_programs(config, suite)
     for name in config.confirm.baselines:
         baselines.get(name)
     if isinstance(config.suite, str):
         config = config.model_copy(update={"suite": load_suite(config.suite)[1]})
-    return config, suite
+    return config, {"initial": [[p.name, str(p)] for p in programs], "references": _references(suite)}
+
+
+def _references(suite: Suite) -> dict[str, Any]:
+    return {fingerprint: tuned_values(fingerprint) for fingerprint in suite.fingerprints}
 
 
 def execute(
@@ -229,7 +83,7 @@ def execute(
     try:
         suite = suite_of(config)
         journal = Journal(folder.journal)
-        _same_config(journal, config, folder)
+        _same_inputs(journal, config, suite, folder)
         log = folder.path / "logs" / "workers.log"
         began = time.monotonic()
         executor = make_executor(config.workers, list(config.suite), log)
@@ -238,7 +92,8 @@ def execute(
         finished = journal.get("status") == FINISHED
         journal.put([], status=STOPPED)  # what it is if it is killed from here on
         say(f"workers ready after {time.monotonic() - began:.1f} s ({machine['platform']})")
-        search = Search(config, initial_programs(config, suite))
+        initial = [parse(text, name=name) for name, text in folder.meta["inputs"]["initial"]]
+        search = Search(config, initial)
         clock = Clock(before=journal.get("elapsed", 0.0))
         driver = Driver(search, executor, journal, config.budget, clock, stop)
         _search(folder, driver, say)
@@ -255,7 +110,13 @@ def execute(
         lock.release()
 
 
-def _same_config(journal: Journal, config: Config, folder: RunFolder) -> None:
+def _same_inputs(journal: Journal, config: Config, suite: Suite, folder: RunFolder) -> None:
+    """What a run depends on must be what it was when it began."""
+    if folder.meta["inputs"]["references"] != _references(suite):
+        raise ConfigError(
+            f"{folder.path}: its tasks or the tuned values of its baselines are not those it began with (other data, "
+            "another version, or reference files made anew). Go on with what it began with, or start another run."
+        )
     before = journal.get("decisive")
     if before is None:
         journal.put([], decisive=config.decisive())
@@ -397,62 +258,3 @@ def tally_facts(search: Search) -> dict[str, Any]:
         "statuses": dict(sorted(tally.statuses.items())),
         "mutations": dict(sorted(tally.mutations.items())),
     }
-
-
-def status(folder: RunFolder) -> dict[str, Any]:
-    """The facts of a run, running or not."""
-    if not folder.journal.is_file():
-        nothing: dict[str, Any] = dict.fromkeys(("candidates", "evaluated", "cached", "seconds"), 0)
-        nothing |= {"rejected": {}, "statuses": {}, "best": None, "hash_chain": bytes(32).hex()}
-        return {"run": str(folder.path), "state": RUNNING if _is_live(folder) else STOPPED} | nothing
-    journal = Journal(folder.journal, read_only=True)
-    try:
-        db = journal.db
-        statuses = dict(db.execute("SELECT status, COUNT(*) FROM candidate GROUP BY status").fetchall())
-        reasons = dict(
-            db.execute("SELECT reason, COUNT(*) FROM candidate WHERE reason != '' GROUP BY reason").fetchall()
-        )
-        count = journal.count()
-        state = journal.get("status", STOPPED)
-        chain = journal.link_before(count).hex()
-        elapsed = journal.get("elapsed", 0.0)
-    except (JournalError, Exception) as fault:  # a damaged file shows as one clear sentence
-        raise JournalError(f"{folder.journal}: cannot be read: {fault}") from None
-    finally:
-        journal.close()
-    if _is_live(folder):
-        state = RUNNING
-    return {
-        "run": str(folder.path),
-        "state": state,
-        "candidates": count,
-        "evaluated": count - statuses.get("cached", 0) - statuses.get("rejected", 0),
-        "cached": statuses.get("cached", 0),
-        "rejected": reasons,
-        "statuses": statuses,
-        "best": _best_facts(folder),
-        "seconds": elapsed,
-        "hash_chain": chain,
-    }
-
-
-def _best_facts(folder: RunFolder) -> dict[str, Any] | None:
-    path = folder.path / "hall_of_fame.json"
-    if not path.is_file():
-        return None
-    entries = json.loads(path.read_text())
-    return entries[0] if entries else None
-
-
-def _is_live(folder: RunFolder) -> bool:
-    path = folder.path / "run.lock"
-    if not path.is_file():
-        return False
-    try:
-        return is_held(path)
-    except OSError:
-        return False
-
-
-def command_line() -> list[str]:
-    return ["evolve", *sys.argv[1:]]

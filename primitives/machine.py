@@ -172,10 +172,7 @@ class _Loader:
                 for dead in dying.get(at, ()):  # free before the result is placed: branches read first
                     if dead != node and dead not in place and dead not in direct:
                         free[home[dead][0]].append(home[dead][1])
-                if node in direct:
-                    register = place[state_node[direct[node]]][1]
-                else:
-                    register = allocate(bank)
+                register = place[state_node[direct[node]]][1] if node in direct else allocate(bank)
                 free["v"].extend(temporary)
                 home[node] = (bank, register)
                 rows[bank].append(_row(table[said.op, form], operands, register))

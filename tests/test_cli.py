@@ -346,9 +346,9 @@ def test_a_run_prints_its_folder_last_and_writes_what_is_documented_and_nothing_
     files = ["config.yaml", "config.resolved.yaml", "meta.json", "journal.sqlite", "hall_of_fame.json"]
     files += ["summary.json", "best", "best/program.py", "best/optax.py", "logs", "run.lock"]
     assert beside == sorted(["tiny.yaml", "runs", name, *(f"{name}/{f}" for f in files)])
-    import evolve.run
+    import evolve.folder
 
-    assert all(f.split("/")[-1] in evolve.run.__doc__ for f in files)
+    assert all(f.split("/")[-1] in evolve.folder.__doc__ for f in files)
 
 
 def test_a_run_says_what_it_found_and_what_to_do_next(finished):

@@ -65,7 +65,7 @@ def test_importing_a_package_imports_no_other_that_it_may_not(package):
     code = f"import sys, {package}; print(*sorted({{m.split('.')[0] for m in sys.modules}}))"
     said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True).stdout
     assert set(said.split()) & set(OURS) <= MAY[package] | {package}
-    assert not set(said.split()) & {"ray", "click", "rich", "hypothesis"}
+    assert "ray" not in said.split()
 
 
 def test_the_command_line_pins_the_environment_before_jax_is_imported():

@@ -92,9 +92,7 @@ def test_the_readme_has_a_row_for_every_task(kind):
 
 
 def test_the_example_in_the_readme_is_a_complete_task():
-    code = re.findall(r"```python\n(.*?)```", (FOLDER / "README.md").read_text(encoding="utf-8"), re.DOTALL)[
-        -1
-    ]
+    code = re.findall(r"```python\n(.*?)```", (FOLDER / "README.md").read_text(encoding="utf-8"), re.DOTALL)[-1]
     names = {"dataclass": dataclasses.dataclass, "ClassVar": ClassVar, "Task": Task, "PARTS": PARTS}
     names |= {"frozen": frozen, "jax": jax, "jnp": jnp, "np": np, "__name__": "readme"}
     try:
@@ -294,9 +292,7 @@ def test_a_convolution_is_that_of_lax(stride):
     theirs = jax.lax.conv_general_dilated(
         images, kernel, (stride, stride), [(1, 1), (1, 1)], dimension_numbers=("NHWC", "HWIO", "NHWC")
     )
-    ours = jax.jit(convolution, static_argnames="stride")(
-        {"kernel": kernel, "bias": bias}, images, stride=stride
-    )
+    ours = jax.jit(convolution, static_argnames="stride")({"kernel": kernel, "bias": bias}, images, stride=stride)
     # 27 float32 products summed in another order.
     np.testing.assert_allclose(ours, theirs + bias[None, None, None], atol=1e-5)
 
@@ -350,9 +346,7 @@ def test_every_field_and_the_version_change_the_fingerprint(kind, monkeypatch):
 def test_a_changed_number_in_the_data_changes_the_fingerprint(monkeypatch):
     usual = make_task("diabetes_regression")
     before, data = usual.fingerprint, usual.data()
-    moved = data["test"]["y"] * np.where(
-        np.arange(len(data["test"]["y"])) == 3, np.float32(1.0001), np.float32(1)
-    )
+    moved = data["test"]["y"] * np.where(np.arange(len(data["test"]["y"])) == 3, np.float32(1.0001), np.float32(1))
     changed = data | {"test": data["test"] | {"y": moved}}
     monkeypatch.setattr(type(usual), "data", lambda self: changed)
     assert usual.fingerprint != before
@@ -364,9 +358,7 @@ def test_a_number_is_the_same_however_it_is_written():
 
 
 def test_fingerprints_are_the_same_in_a_fresh_process_with_other_hashes():
-    code = (
-        "from proxy_tasks import TASKS, make_task; print(*(make_task(k).fingerprint for k in sorted(TASKS)))"
-    )
+    code = "from proxy_tasks import TASKS, make_task; print(*(make_task(k).fingerprint for k in sorted(TASKS)))"
     env = os.environ | {"PYTHONHASHSEED": "12345", "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", code]
     fresh = subprocess.run(command, cwd=FOLDER.parent, env=env, capture_output=True, text=True, check=True)
@@ -446,9 +438,7 @@ def test_a_task_that_cannot_be_is_refused_with_one_sentence(kind, fields, senten
 def test_every_size_can_be_one_when_all_are(kind):
     smallest = make_task(kind, **dict.fromkeys(fields_of(kind), 1))
     key = jax.random.key(0)
-    loss = jax.jit(
-        lambda: smallest.loss(smallest.init(key), smallest.data(), one_step(smallest.draws(key), 0))
-    )
+    loss = jax.jit(lambda: smallest.loss(smallest.init(key), smallest.data(), one_step(smallest.draws(key), 0)))
     assert np.isfinite(loss())
 
 

@@ -24,9 +24,11 @@ import pytest
 
 from evolve import workers
 from evolve.config import TaskSettings, load_config, read_yaml, write_yaml
+from evolve.folder import RunFolder
 from evolve.journal import Journal, JournalError, Lock, Row, RunIsLive, is_held, replace_file
-from evolve.run import RunFolder, execute, resolve, status
+from evolve.run import execute, resolve
 from evolve.scoring import WORST, Job, Outcome
+from evolve.status import status
 from evolve.wire import canonical, decode_job, decode_outcome, encode_job, encode_outcome
 
 CANDIDATES = 1500
@@ -270,8 +272,8 @@ def test_one_local_worker_gives_the_chain_of_the_inline_run(place, evolve, strai
 
 def test_scoring_in_the_process_of_the_tests_gives_the_same_chain(place, straight):
     """Without the cache of compiled loops, and under strict promotion: neither changes a bit."""
-    config, _ = resolve(load_config(str(place / "tiny.yaml"), ("budget.candidates=300",)))
-    folder = RunFolder.create(place / "here", config, config.model_dump(mode="json"), ["pytest"])
+    config, inputs = resolve(load_config(str(place / "tiny.yaml"), ("budget.candidates=300",)))
+    folder = RunFolder.create(place / "here", config, config.model_dump(mode="json"), inputs)
     result = execute(folder, config, lambda line: None)
     assert recorded(folder.path) == straight[:300]
     assert result.chain == straight[299][-1].hex()

@@ -403,7 +403,9 @@ def test_initial_programs_may_be_equal_or_rejected(tmp_path):
 def test_the_hall_of_fame_ranks_by_the_selection_seeds_alone(plain, tmp_path):
     """And holds one of a kind: programs of the same operations share the place of the best of them."""
 
-    def entered(search: Search, scores: float, selected: float | None, number: int, status: str = OK, like=None) -> None:
+    def entered(
+        search: Search, scores: float, selected: float | None, number: int, status: str = OK, like=None
+    ) -> None:
         candidate = replace(first, number=number, program=ALL[number if like is None else like])
         chosen = () if selected is None else ((selected,),)
         search.commit(candidate, Outcome(status, ((scores,),), chosen))

@@ -1,0 +1,134 @@
+"""A run's folder: what lies where, and how it begins.
+
+runs/<name>-<UTC time>-<id>/
+    config.yaml            as it was given          journal.sqlite   every candidate, hash-chained
+    config.resolved.yaml   with every default       hall_of_fame.json
+    meta.json              versions, machine        summary.json     the confirmation
+    best/program.py        the best program         best/optax.py    the same for Optax
+    logs/workers.log       what workers print       run.lock         keeps a second driver out
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import platform
+import secrets
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import evolve
+from evolve.config import Config, ConfigError, read_yaml, validated, write_yaml
+from evolve.journal import FORMAT, replace_file
+
+
+class NotARun(ConfigError):
+    """A folder that is no run."""
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """Where everything about a run lies."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, root: Path, config: Config, given: dict[str, Any], inputs: dict[str, Any]) -> RunFolder:
+        """A new folder; nothing is ever overwritten.
+
+        `inputs` is what a run depends on beside its config: the programs it starts from, as text, and the
+        tuned values of its baselines. They are kept, so that a file that changes later changes no run.
+        """
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        path = root / f"{config.name}-{stamp}-{secrets.token_hex(2)}"
+        try:
+            path.mkdir(parents=True, exist_ok=False, mode=0o755)
+            folder = cls(path)
+            for part in ("best", "logs"):
+                (path / part).mkdir()
+            folder.write("config.yaml", write_yaml(given))
+            folder.write("config.resolved.yaml", write_yaml(config.model_dump(mode="json")))
+            folder.write("meta.json", json.dumps(_meta(config) | {"inputs": inputs}, indent=1) + "\n")
+        except OSError as fault:
+            raise ConfigError(
+                f"{path}: cannot be written: {fault.strerror}. Choose another folder with --output."
+            ) from None
+        return folder
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        folder = cls(Path(path))
+        if not folder.path.is_dir():
+            raise NotARun(f"{path}: there is no such folder. `ls runs` shows the runs of this folder.")
+        if not (folder.path / "config.resolved.yaml").is_file():
+            raise NotARun(
+                f"{path}: is no run: it has no config.resolved.yaml. Give the folder that `evolve run` printed."
+            )
+        return folder
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "journal.sqlite"
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        return json.loads((self.path / "meta.json").read_text())
+
+    def config(self) -> Config:
+        path = self.path / "config.resolved.yaml"
+        return validated(read_yaml(path.read_bytes(), str(path)), str(path))
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.path / name
+        replace_file(path, text)
+        return path
+
+    def best(self) -> Path:
+        """The best program. Raises `NotARun` where there is none yet."""
+        path = self.path / "best" / "program.py"
+        if not path.is_file():
+            raise NotARun(f"{self.path}: has no best program yet. `evolve status {self.path}` says how far it is.")
+        return path
+
+
+def _meta(config: Config) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "pride": evolve.__version__,
+        "commit": _commit(),
+        "command": command_line(),
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        "system": platform.platform(),
+        "packages": {name: _version(name) for name in ("jax", "jaxlib", "optax", "numpy", "scikit-learn", "scipy")},
+        "decisive": config.decisive(),
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _commit() -> str:
+    """The commit of the checkout that this code runs from; empty elsewhere."""
+    here = Path(__file__).parent.parent
+    if not (here / ".git").exists():
+        return ""
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        asked = subprocess.run(
+            ["git", "describe", "--always", "--dirty"], cwd=here, capture_output=True, text=True, timeout=10, check=True
+        )
+        return asked.stdout.strip()
+    return ""
+
+
+def command_line() -> list[str]:
+    return ["evolve", *sys.argv[1:]]

@@ -1,0 +1,66 @@
+"""How far a run is: facts from its record, while it runs or later."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from evolve.folder import RunFolder
+from evolve.journal import STOPPED, Journal, JournalError, is_held
+
+RUNNING = "running"
+
+
+def status(folder: RunFolder) -> dict[str, Any]:
+    """The facts of a run, running or not."""
+    if not folder.journal.is_file():
+        nothing: dict[str, Any] = dict.fromkeys(("candidates", "evaluated", "cached", "seconds"), 0)
+        nothing |= {"rejected": {}, "statuses": {}, "best": None, "hash_chain": bytes(32).hex()}
+        return {"run": str(folder.path), "state": RUNNING if _is_live(folder) else STOPPED} | nothing
+    journal = Journal(folder.journal, read_only=True)
+    try:
+        db = journal.db
+        statuses = dict(db.execute("SELECT status, COUNT(*) FROM candidate GROUP BY status").fetchall())
+        reasons = dict(
+            db.execute("SELECT reason, COUNT(*) FROM candidate WHERE reason != '' GROUP BY reason").fetchall()
+        )
+        count = journal.count()
+        state = journal.get("status", STOPPED)
+        chain = journal.link_before(count).hex()
+        elapsed = journal.get("elapsed", 0.0)
+    except (JournalError, Exception) as fault:  # a damaged file shows as one clear sentence
+        raise JournalError(f"{folder.journal}: cannot be read: {fault}") from None
+    finally:
+        journal.close()
+    if _is_live(folder):
+        state = RUNNING
+    return {
+        "run": str(folder.path),
+        "state": state,
+        "candidates": count,
+        "evaluated": count - statuses.get("cached", 0) - statuses.get("rejected", 0),
+        "cached": statuses.get("cached", 0),
+        "rejected": reasons,
+        "statuses": statuses,
+        "best": _best_facts(folder),
+        "seconds": elapsed,
+        "hash_chain": chain,
+    }
+
+
+def _best_facts(folder: RunFolder) -> dict[str, Any] | None:
+    path = folder.path / "hall_of_fame.json"
+    if not path.is_file():
+        return None
+    entries = json.loads(path.read_text())
+    return entries[0] if entries else None
+
+
+def _is_live(folder: RunFolder) -> bool:
+    path = folder.path / "run.lock"
+    if not path.is_file():
+        return False
+    try:
+        return is_held(path)
+    except OSError:
+        return False
