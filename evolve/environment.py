@@ -24,10 +24,15 @@ def pinned() -> dict[str, str]:
     for flag in wanted_flags:
         if not any(given.split("=")[0] == flag.split("=")[0] for given in flags):
             flags.append(flag)
-    wanted = {"NPROC": "1", "PJRT_NPROC": "1", "OMP_NUM_THREADS": "1", "XLA_FLAGS": " ".join(flags)}
-    if "JAX_PLATFORMS" in os.environ:
-        wanted["JAX_PLATFORMS"] = os.environ["JAX_PLATFORMS"]
-    return wanted
+    # The proxy tasks are small, and several workers would fight over one accelerator: the CPU, unless asked.
+    platforms = os.environ.get("JAX_PLATFORMS", "cpu")
+    return {
+        "JAX_PLATFORMS": platforms,
+        "NPROC": "1",
+        "PJRT_NPROC": "1",
+        "OMP_NUM_THREADS": "1",
+        "XLA_FLAGS": " ".join(flags),
+    }
 
 
 def pin() -> None:
