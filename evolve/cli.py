@@ -189,7 +189,7 @@ def find_program(name_or_file: str) -> Program:
     from evolve.folder import RunFolder
     from primitives import load
 
-    if Path(name_or_file).is_dir():
+    if name_or_file not in baselines.names() and Path(name_or_file).is_dir():
         program = load(RunFolder.open(name_or_file).best())
         title = program.doc.split(":")[0]
         from dataclasses import replace
@@ -231,9 +231,9 @@ def score(programs: tuple[str, ...], suite_name: str, seeds: int, workers: str |
     """
     import baselines
     from evolve.config import WorkerSettings
-    from evolve.confirm import Contestant, confirm
+    from evolve.confirm import Contestant, confirm, known_label
     from evolve.report import print_verdicts
-    from evolve.suite import make_suite, reference, tuned_values
+    from evolve.suite import make_suite, reference
     from evolve.workers import make_executor
     from primitives.program import LEARNING_RATE
 
@@ -245,8 +245,7 @@ def score(programs: tuple[str, ...], suite_name: str, seeds: int, workers: str |
     for given in programs:
         program = find_program(given)
         known = given if given in baselines.names() else ""
-        has_values = known and all(known in tuned_values(t.fingerprint) for t in suite.tasks)
-        label = f"{program.name} (tuned)" if has_values else f"{program.name} (as written)" if known else program.name
+        label = known_label(known, suite) if known else program.name
         if LEARNING_RATE not in program.values and "lr" in program.inputs:
             say(f"{given} states no learning_rate; 0.001 is used as the peak of the schedule")
         contestants.append(Contestant(label, program, known=known))
@@ -286,8 +285,10 @@ def export(program: str, target: str, output: Path | None, name: str | None, for
 
     found = find_program(program)
     source = to_optax_source(found, name=name)
+    alias = name or found.name
+    about = {"alias": alias, "scale_by": f"scale_by_{alias}", "target": target}
     if output is None:
-        click.echo(source, nl=False)
+        facts(about | {"source": source}) if as_json else click.echo(source, nl=False)
         return
     if output.exists() and not force:
         raise ConfigError(f"{output}: exists already. Choose another name, or write over it with --force.")
@@ -295,9 +296,8 @@ def export(program: str, target: str, output: Path | None, name: str | None, for
         output.write_text(source)
     except OSError as fault:
         raise ConfigError(f"{output}: cannot be written: {fault.strerror}. Choose another place with -o.") from None
-    alias = name or found.name
     if as_json:
-        facts({"file": str(output), "alias": alias, "scale_by": f"scale_by_{alias}", "target": target})
+        facts({"file": str(output)} | about)
     else:
         click.echo(f"{output}: {alias}(learning_rate, ...) and scale_by_{alias}(...), as optax optimizers")
 

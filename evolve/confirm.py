@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from evolve.scoring import DIVERGED, OK, Job, Outcome
+from evolve.suite import Suite, tuned
 from evolve.workers import Executor
 from primitives import Program
 from primitives.cost import cost
@@ -53,6 +54,12 @@ class Verdict:
     def facts(self) -> dict[str, Any]:
         """For JSON, which has no infinity."""
         return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(self).items()}
+
+
+def known_label(name: str, suite: Suite) -> str:
+    """What a known optimizer is called in a table: whether its hyperparameters are tuned on every task."""
+    is_tuned = all(tuned(name, task) for task in suite.tasks)
+    return f"{name} ({'tuned' if is_tuned else 'as written'})"
 
 
 def confirm_seeds(count: int) -> tuple[str, ...]:

@@ -46,8 +46,11 @@ def fingerprint() -> dict[str, Any]:
     import jaxlib
     import numpy
 
+    import evolve
+
     device = jax.devices()[0]
     return {
+        "pride": evolve.__version__,
         "jax": jax.__version__,
         "jaxlib": jaxlib.__version__,
         "numpy": numpy.__version__,

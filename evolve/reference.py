@@ -1,10 +1,10 @@
 """References: known optimizers tuned on a task, with equal budgets, by quasi-random search.
 
-The points are a scrambled Sobol sequence over the tuning ranges that the
-programs declare. The best few points are scored again on fresh seeds, because
-the best of many noisy scores is a lucky one. Where the optimum lies at an edge
-of a range, the range is widened and the search repeated.
-The result is one file per task, named by its fingerprint.
+The points are a scrambled Sobol sequence over the tuning ranges that the programs
+declare, and half as many close to the best of them. The best few points are
+scored again on fresh seeds, because the best of many noisy scores is a lucky
+one. Where the optimum lies at an edge of a range, the range is widened and the
+search repeated. The result is one file per task, named by its fingerprint.
 """
 
 from __future__ import annotations
@@ -64,7 +64,8 @@ def tune_task(
         "task": {"kind": task.kind, "fields": task_fields(task)},
         "fingerprint": task.fingerprint,
         "machine": fingerprint(),
-        "method": f"scrambled Sobol points over the declared ranges, {seeds} seeds a point; the best {FINALISTS} "
+        "method": f"scrambled Sobol points over the declared ranges, then half as many over a quarter of "
+        f"each around the best, {seeds} seeds a point; the best {FINALISTS} "
         f"again on {FINAL_SEEDS} others; the losses stated are on {FINAL_SEEDS} more",
         "optimizers": found,
     }
@@ -90,7 +91,7 @@ def tune(compiled: Trials, program: Program, trials: int, seeds: int) -> Tuned:
     return Tuned(
         values=best,
         ranges={h.name: (h.low, h.high) for h in tunable},
-        trials=trials,
+        trials=trials + trials // 2,
         widened=widened,
         interior=interior,
         validation=[compiled.loss(chosen, s, "validation") for s in fresh],
@@ -101,13 +102,32 @@ def tune(compiled: Trials, program: Program, trials: int, seeds: int) -> Tuned:
 def _search(
     compiled: Trials, program: Program, tunable: list[Hyperparameter], trials: int, seeds: int
 ) -> dict[str, float]:
-    sobol = qmc.Sobol(len(tunable), scramble=True, rng=np.random.default_rng(20230213))
-    points = sobol.random(2 ** math.ceil(math.log2(trials)))[:trials]
-    settings = [{h.name: _value(h, p) for h, p in zip(tunable, point, strict=True)} for point in points]
+    """The best of points over the whole range, and half as many close to the best of those."""
     first = [f"tune:search:{k}" for k in range(seeds)]
     again = [f"tune:select:{k}" for k in range(FINAL_SEEDS)]
-    ranked = sorted(settings, key=lambda s: _mean_loss(compiled, program, s, first))
-    return min(ranked[:FINALISTS], key=lambda s: _mean_loss(compiled, program, s, again))
+
+    def loss(values: dict[str, float], names: list[str]) -> float:
+        return _mean_loss(compiled, program, values, names)
+
+    ranked = sorted(((loss(v, first), n, v) for n, v in enumerate(_points(tunable, trials))), key=lambda r: r[:2])
+    best = min((v for _, _, v in ranked[:FINALISTS]), key=lambda v: loss(v, again))
+    near = [_zoom(h, best[h.name]) for h in tunable]
+    ranked += [(loss(v, first), trials + n, v) for n, v in enumerate(_points(near, trials // 2))]
+    ranked.sort(key=lambda r: r[:2])
+    return min((v for _, _, v in ranked[:FINALISTS]), key=lambda v: loss(v, again))
+
+
+def _points(tunable: list[Hyperparameter], count: int) -> list[dict[str, float]]:
+    """A scrambled Sobol sequence over the ranges."""
+    sobol = qmc.Sobol(len(tunable), scramble=True, rng=np.random.default_rng(20230213))
+    points = sobol.random(2 ** math.ceil(math.log2(count)))[:count]
+    return [{h.name: _value(h, p) for h, p in zip(tunable, point, strict=True)} for point in points]
+
+
+def _zoom(h: Hyperparameter, value: float) -> Hyperparameter:
+    """A quarter of the range around a value, cut where the range ends."""
+    at = _position(h, value)
+    return replace(h, low=_at(h, max(0.0, at - 0.125)), high=_at(h, min(1.0, at + 0.125)))
 
 
 def _mean_loss(compiled: Trials, program: Program, values: dict[str, float], seeds: list[str]) -> float:
@@ -121,11 +141,16 @@ def _mean_loss(compiled: Trials, program: Program, values: dict[str, float], see
     return total / len(seeds)
 
 
-def _value(h: Hyperparameter, position: float) -> float:
-    """The value at a position in [0, 1] of a range, rounded to four digits: nobody needs more."""
+def _at(h: Hyperparameter, position: float) -> float:
+    """The value at a position in [0, 1] of a range."""
     low, high = _transformed(h, h.low), _transformed(h, h.high)
     at = low + position * (high - low)
-    value = math.exp(at) if h.scale == "log" else 1 - math.exp(at) if h.scale == "log1m" else at
+    return math.exp(at) if h.scale == "log" else 1 - math.exp(at) if h.scale == "log1m" else at
+
+
+def _value(h: Hyperparameter, position: float) -> float:
+    """The value at a position, rounded to four digits: nobody needs more."""
+    value = _at(h, position)
     digits = 4 if h.scale != "log1m" else 4 + max(0, math.ceil(-math.log10(1 - value)) - 1)
     return float(f"{value:.{digits}g}")
 

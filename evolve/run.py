@@ -11,7 +11,7 @@ from typing import Any
 
 import baselines
 from evolve.config import Config, ConfigError, load_suite
-from evolve.confirm import Contestant, Verdict, confirm
+from evolve.confirm import Contestant, Verdict, confirm, known_label
 from evolve.drive import Clock, Driver, Interrupted, tally_line
 from evolve.folder import RunFolder
 from evolve.journal import FINISHED, STOPPED, Journal, Lock
@@ -208,7 +208,10 @@ def _confirm(
 ) -> tuple[list[Verdict], Program | None]:
     entries = search.found()[: config.confirm.finalists]
     contestants = [Contestant(f"found_{e.number}", e.program, finalist=True) for e in entries]
-    contestants += [Contestant(f"{name} (tuned)", baselines.get(name), known=name) for name in config.confirm.baselines]
+    suite = suite_of(config)
+    contestants += [
+        Contestant(known_label(name, suite), baselines.get(name), known=name) for name in config.confirm.baselines
+    ]
     verdicts = confirm(executor, contestants, config.confirm.seeds, stop)
     if contestants and not verdicts:
         raise Interrupted
