@@ -154,6 +154,7 @@ def _apply(config: Any, overrides: tuple[str, ...]) -> Any:
 
 def _live(folder: Any, config: Any, allow_different_machine: bool = False, options: str = "") -> None:
     from evolve.drive import Interrupted
+    from evolve.folder import command
     from evolve.interrupt import StopSignal
     from evolve.report import print_result
     from evolve.run import execute
@@ -163,7 +164,7 @@ def _live(folder: Any, config: Any, allow_different_machine: bool = False, optio
         with stop.watching():
             result = execute(folder, config, say, stop, allow_different_machine)
     except Interrupted:
-        say(f"stopped; everything up to here is recorded. Go on with:\n  evolve resume {folder.path}{options}")
+        say(f"stopped; everything up to here is recorded. Go on with:\n  {command()} resume {folder.path}{options}")
         click.echo(str(folder.path))
         sys.exit(128 + stop.number)
     print_result(result, config)

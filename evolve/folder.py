@@ -14,6 +14,7 @@ import contextlib
 import json
 import platform
 import secrets
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -128,6 +129,11 @@ def _commit() -> str:
         )
         return asked.stdout.strip()
     return ""
+
+
+def command() -> str:
+    """How the user calls this program: its name where a shell finds it, else the path that was used."""
+    return "evolve" if shutil.which("evolve") or not sys.argv[0].endswith("evolve") else sys.argv[0]
 
 
 def command_line() -> list[str]:

@@ -11,6 +11,7 @@ from rich.table import Table
 import baselines
 from evolve.config import Config, load_config, load_suite, preset_names
 from evolve.confirm import Verdict, shown_interval, shown_score
+from evolve.folder import command
 from primitives import PRIMITIVES, Program, identity
 from primitives.cost import cost
 from primitives.graph import graph
@@ -57,7 +58,7 @@ def print_result(result: Result, config: Config) -> None:
     title = f"{suite}: {config.confirm.seeds} fresh seeds, test part ({result.tally})"
     out.print()
     out.print(verdict_table(result.verdicts, title))
-    path = result.folder.path
+    path, evolve = result.folder.path, command()
     if result.best is None:
         print("\nNothing was found: no candidate passed the selection seeds. A longer budget may help.\n")
     else:
@@ -67,10 +68,10 @@ def print_result(result: Result, config: Config) -> None:
         print(f"As optax file:   {path / 'best' / 'optax.py'}\n")
     print(
         "Go on searching:       "
-        + f"evolve resume {path} --set budget.candidates={more(config)} --set budget.seconds=null"
+        + f"{evolve} resume {path} --set budget.candidates={more(config)} --set budget.seconds=null"
     )
-    print(f"Score one of yours:    evolve score adamw lion {path} my_program.py --suite {_suite_name(result)}")
-    print(f"Export:                evolve export {path} --to optax -o my_optimizer.py")
+    print(f"Score one of yours:    {evolve} score adamw lion {path} my_program.py --suite {_suite_name(result)}")
+    print(f"Export:                {evolve} export {path} --to optax -o my_optimizer.py")
 
 
 def more(config: Config) -> int:
@@ -102,7 +103,7 @@ def print_status(found: dict[str, Any]) -> None:
         print(f"best so far: candidate {best['candidate']}, {best['score']:+.4f} on the selection seeds")
     print(f"hash chain: {found['hash_chain']}")
     if found["state"] == "stopped":
-        print(f"go on with:  evolve resume {found['run']}")
+        print(f"go on with:  {command()} resume {found['run']}")
 
 
 def program_facts(program: Program) -> dict[str, Any]:
