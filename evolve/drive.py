@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evolve.config import Budget
 from evolve.journal import ROWS, SECONDS, Journal, JournalError, Row
@@ -140,7 +140,7 @@ class Driver:
             chain=b"",
         )
         self.chain = row.linked(self.chain)
-        self.unwritten.append(Row(**(vars(row) | {"chain": self.chain})))
+        self.unwritten.append(replace(row, chain=self.chain))
         if len(self.unwritten) >= ROWS or time.monotonic() - self.last_write > SECONDS:
             self.write()
 

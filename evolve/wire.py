@@ -16,8 +16,9 @@ def encode_job(job: Job) -> dict[str, Any]:
 
 
 def decode_job(said: dict[str, Any]) -> Job:
-    numbers = {name: float.fromhex(said[name]) for name in ("hurdle", "bar")}
-    return Job(**(said | numbers | {"seeds": tuple(said["seeds"]), "select": tuple(said["select"])}))
+    typed: dict[str, Any] = {name: float.fromhex(said[name]) for name in ("hurdle", "bar")}
+    typed |= {name: tuple(said[name]) for name in ("seeds", "select")}
+    return Job(**(said | typed))
 
 
 def encode_outcome(outcome: Outcome) -> dict[str, Any]:
