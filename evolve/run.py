@@ -99,7 +99,7 @@ def execute(
         _search(folder, driver, say)
         if not finished:
             say("confirming the best on fresh seeds and the test part")
-        verdicts, best = _confirm(folder, config, search, executor, stop)
+        verdicts, best = _confirm(folder, config, driver, executor, stop)
         journal.put([], status=FINISHED)
         return Result(folder, verdicts, best, driver.chain.hex(), tally_line(search, clock.elapsed))
     finally:
@@ -204,8 +204,9 @@ def found_program(entry: Entry, config: Config, note: str = "") -> Program:
 
 
 def _confirm(
-    folder: RunFolder, config: Config, search: Search, executor: Any, stop: Callable[[], bool]
+    folder: RunFolder, config: Config, driver: Driver, executor: Any, stop: Callable[[], bool]
 ) -> tuple[list[Verdict], Program | None]:
+    search, chain = driver.search, driver.chain.hex()
     entries = search.found()[: config.confirm.finalists]
     contestants = [Contestant(f"found_{e.number}", e.program, finalist=True) for e in entries]
     suite = suite_of(config)
@@ -229,7 +230,7 @@ def _confirm(
         "summary.json",
         json.dumps(
             {
-                "chain": driver_chain(folder),
+                "chain": chain,
                 "kind": config.search.kind,
                 "tally": tally_facts(search),
                 "verdicts": [v.facts() for v in verdicts],
@@ -240,15 +241,6 @@ def _confirm(
         + "\n",
     )
     return verdicts, program
-
-
-def driver_chain(folder: RunFolder) -> str:
-    """The last link of the recorded chain."""
-    journal = Journal(folder.journal, read_only=True)
-    try:
-        return journal.link_before(journal.count()).hex()
-    finally:
-        journal.close()
 
 
 def tally_facts(search: Search) -> dict[str, Any]:
