@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import functools
 
-from primitives.kinds import Scalar, Tensor, Value
-from primitives.registry import LEAF, primitive
+from primitives.kinds import Value
+from primitives.registry import primitive
 
 logic = functools.partial(primitive, family="logic", source="IEEE 754")
 
@@ -63,21 +63,3 @@ def where(xp, condition: Value, x: Value, y: Value) -> Value:
 def copy(xp, x: Value) -> Value:
     """x itself; written `y = x`."""
     return x
-
-
-@primitive(family="reduction", scope=LEAF, flops=1, linear=((0,),), source="numpy.sum")
-def total(xp, x: Tensor) -> Scalar:
-    """Sum over one leaf; 0 for an empty leaf."""
-    return xp.sum(x)
-
-
-@primitive(family="reduction", scope=LEAF, flops=1, linear=((0,),), source="numpy.mean")
-def mean(xp, x: Tensor) -> Scalar:
-    """Mean over one leaf; 0 for an empty leaf."""
-    return xp.sum(x) / max(x.size, 1)
-
-
-@primitive(family="reduction", scope=LEAF, flops=1, source="numpy.linalg.norm with ord=inf")
-def largest(xp, x: Tensor) -> Scalar:
-    """Largest |x| of one leaf; 0 for an empty leaf."""
-    return xp.max(xp.abs(x), initial=0.0)

@@ -22,7 +22,7 @@ MAX_LINE = 1000
 MAX_NESTING = 32
 
 _INFIX = {p.infix: p.name for p in PRIMITIVES.values() if p.infix}
-_BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**"}
+_BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**", ast.Mod: "%"}
 _COMPARE = {ast.Gt: ">", ast.GtE: ">=", ast.Lt: "<", ast.LtE: "<=", ast.Eq: "==", ast.NotEq: "!="}
 
 ALLOWED = (

@@ -47,6 +47,12 @@ def quotient(x, y):
     return np.divide(x, y, out=np.zeros(np.broadcast(x, y).shape), where=y != 0.0)
 
 
+def plain_modulo(x, y):
+    """x - y·floor(x / y), exactly; 0 for y = 0."""
+    with np.errstate(all="ignore"):
+        return np.where(y == 0.0, 0.0, np.mod(x, np.where(y == 0.0, 1.0, y)))
+
+
 PLAIN = {
     "abs": np.abs, "cos": np.cos, "sin": np.sin, "tan": np.tan, "arctan": np.arctan, "sinh": np.sinh, "cosh": np.cosh,
     "tanh": np.tanh, "arcsinh": np.arcsinh, "exp": np.exp, "exp2": np.exp2, "expm1": np.expm1, "square": np.square,
@@ -72,6 +78,9 @@ PLAIN = {
     "equal": lambda x, y: np.float64(x == y), "not_equal": lambda x, y: np.float64(x != y),
     "where": lambda c, x, y: np.where(c == 0.0, y, x),
     "copy": lambda x: x,
+    "atan2": np.arctan2,
+    "soft_threshold": lambda x, a: np.sign(x) * np.maximum(np.abs(x) - np.abs(a), 0.0),
+    "modulo": plain_modulo,
     "get_pi": lambda: np.float64(math.pi), "get_e": lambda: np.float64(math.e), "get_eps": lambda: np.float64(1e-8),
 }  # fmt: skip
 

@@ -1,6 +1,8 @@
 """Adam: an average of gradients over the root of an average of squared gradients, both corrected for their start.
 
 Convention: Algorithm 1 of the paper, eps outside the root and after the correction (optax, torch).
+Family: adaptive
+Optax: optax.adam
 Source: Kingma and Ba 2015, arXiv:1412.6980; equals optax.adam.
 """
 learning_rate = tunable(0.003, low=3e-05, high=0.3, scale="log")

@@ -2,6 +2,8 @@
 
 Convention: decay times the learning rate (optax, torch); the paper multiplies it with the schedule's
 shape only. eps outside the root and after the correction.
+Family: adaptive
+Optax: optax.adamw
 Source: Loshchilov and Hutter 2019, arXiv:1711.05101; equals optax.adamw.
 """
 learning_rate = tunable(0.003, low=3e-05, high=0.3, scale="log")

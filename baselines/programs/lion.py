@@ -1,6 +1,8 @@
 """Lion: the sign of an interpolated momentum, with decoupled weight decay.
 
 Convention: decay times the learning rate. Learning rate 3-10 times smaller, decay 3-10 times larger than AdamW's.
+Family: sign
+Optax: optax.lion
 Source: Chen et al. 2023, arXiv:2302.06675, Program 1; equals optax.lion.
 """
 learning_rate = tunable(0.0003, low=3e-06, high=0.1, scale="log")

@@ -1,6 +1,7 @@
 """The program that Lion's search started from: AdamW without bias correction and without epsilon.
 
 Convention: the constants stand in the program and lr is the schedule's shape alone, as in the paper.
+Family: adaptive
 Source: Chen et al. 2023, arXiv:2302.06675.
 """
 learning_rate = 1.0

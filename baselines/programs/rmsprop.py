@@ -2,6 +2,7 @@
 
 Convention: eps outside the root (torch, most textbooks). Optax puts it inside by default; this is
 optax.rmsprop(eps_in_sqrt=False). The average starts at 0 and is not corrected.
+Family: adaptive
 Source: Tieleman and Hinton 2012, Coursera lecture 6.5.
 """
 learning_rate = tunable(0.003, low=3e-05, high=0.3, scale="log")
