@@ -16,7 +16,7 @@ from functools import cache
 import numpy as np
 
 from primitives.errors import ProgramError
-from primitives.kinds import ANY, SCALAR, TENSOR, Kind
+from primitives.kinds import SCALAR, Kind, Slot, takes
 from primitives.program import LEARNING_RATE, MAX_CONSTANT, Hyperparameter, Instruction, Program
 from primitives.registry import PRIMITIVES, Primitive
 
@@ -87,8 +87,8 @@ def insert(program: Program, space: Space, rng: np.random.Generator) -> Program 
     result = primitive.kind(*given)
     if result is None:
         return None
-    constants = program.values
-    targets = [n for n, k in kinds.items() if k is result and n not in constants]
+    fixed = {*program.values, *(slot for s in program.states if s.ring for slot in s.slots)}
+    targets = [n for n, k in kinds.items() if k is result and n not in fixed]
     reuse = targets and rng.random() >= NEW_VARIABLE
     target = targets[rng.integers(len(targets))] if reuse else _new_name(program)
     body = (*program.body[:line], Instruction(target, primitive.name, tuple(args)), *program.body[line:])
@@ -170,10 +170,14 @@ def random_program(like: Program, space: Space, rng: np.random.Generator) -> Chi
 
 
 def _legal(program: Program, **changes) -> Program | None:
+    """The changed program; None where it is none, or where it needs matrices and its parent did not: its task may
+    have leaves that it has no rule for."""
     try:
-        return replace(program, **changes)
+        child = replace(program, **changes)
     except ProgramError:
         return None
+    unruled = child.matrix_statement and not child.fallback and not program.matrix_statement
+    return None if unruled else child
 
 
 def _kinds_before(program: Program, line: int) -> dict[str, Kind]:
@@ -183,10 +187,10 @@ def _kinds_before(program: Program, line: int) -> dict[str, Kind]:
     return kinds
 
 
-def _draw_argument(slot: Kind | None, kinds: dict[str, Kind], rng: np.random.Generator) -> str | float | None:
-    if slot is not TENSOR and rng.random() < NEW_CONSTANT:
+def _draw_argument(slot: Slot, kinds: dict[str, Kind], rng: np.random.Generator) -> str | float | None:
+    if takes(slot, SCALAR) and rng.random() < NEW_CONSTANT:
         return float(rng.standard_normal())
-    names: Sequence[str] = [n for n, k in kinds.items() if slot is ANY or k is slot]
+    names: Sequence[str] = [n for n, k in kinds.items() if takes(slot, k)]
     return names[rng.integers(len(names))] if names else None
 
 
@@ -206,7 +210,7 @@ def _with_hyperparameter(program: Program, number: int, rng: np.random.Generator
 
 
 def _new_name(program: Program) -> str:
-    taken = {i.target for i in program.body} | set(program.entry_kinds)
+    taken = {i.target for i in program.body} | set(program.entry_kinds) | {s.name for s in program.states}
     number = 0
     while f"v{number}" in taken:
         number += 1

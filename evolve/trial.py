@@ -117,7 +117,7 @@ class Trials:
         def step(bank, gradient, shape, t):
             return machine.step(code, self.layout, bank, gradient, shape, t)
 
-        return self.train(step, machine.start(code, w), lambda bank: bank.w, draws, data, schedule)
+        return self.train(step, machine.start(code, self.layout, w), lambda bank: bank.w, draws, data, schedule)
 
     def _evaluate(self, w, data, part: str):
         return self.task.evaluate(self.layout.unflatten(w), data, part)

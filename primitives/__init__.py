@@ -3,6 +3,8 @@
 from primitives import arithmetic as _arithmetic
 from primitives import lion as _lion
 from primitives import logic as _logic
+from primitives import matrix as _matrix
+from primitives import oracles as _oracles
 from primitives import reductions as _reductions
 from primitives.errors import ProgramError
 from primitives.kinds import SCALAR, TENSOR, Kind
@@ -10,7 +12,7 @@ from primitives.program import Hyperparameter, Instruction, Program, State
 from primitives.registry import PRIMITIVES, Primitive, primitive
 from primitives.text import load, parse
 
-del _arithmetic, _lion, _logic, _reductions
+del _arithmetic, _lion, _logic, _matrix, _oracles, _reductions
 
 __all__ = [
     "PRIMITIVES",

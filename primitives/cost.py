@@ -26,4 +26,5 @@ def cost(program: Program) -> Cost:
     values = graph(program)
     work = sum(PRIMITIVES[n.op].flops for n in values.nodes if n.op in PRIMITIVES and n.kind is TENSOR)
     buffers = sum(s.kind is TENSOR for s in values.states)
-    return Cost(len(prune(program).body), buffers, work + 1)  # + 1: w - update
+    statements = sum(map(len, prune(program).bodies))
+    return Cost(statements, buffers, work + 1)  # + 1: w - update

@@ -17,12 +17,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from primitives.kinds import SCALAR, Kind
-from primitives.program import INPUTS, Program
-from primitives.registry import ELEMENTWISE, PRIMITIVES
+from primitives.kinds import COLUMN, KINDS, LEFT, RIGHT, ROW, SCALAR, TENSOR, Kind
+from primitives.program import INPUTS, ORACLES, Program
+from primitives.registry import ELEMENTWISE, MACHINE, MODEL, PRIMITIVES
 
 CONSTANT = "constant"
 STATE = "state"
+MATRIX_LEAF = "matrix leaf"  # 1 on a leaf that is read as a matrix, 0 on one that is the fallback's
+
+FLAT_INPUTS = ("w", "g", "lr", "t", "loss", MATRIX_LEAF)
+"""What a reading on flat vectors is given; noise would be drawn in every step, whatever the program."""
 
 
 class Node(NamedTuple):
@@ -39,7 +43,7 @@ class Node(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Recurrence:
-    """A state: where it starts ("w" or a number) and the node that it becomes."""
+    """A state: where it starts ("w", "identity" or a number) and the node that it becomes."""
 
     kind: Kind
     start: float | str
@@ -48,27 +52,62 @@ class Recurrence:
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes in an order in which they can be computed; `update` is the node that is subtracted from w."""
+    """Nodes in an order in which they can be computed; `update` is the node that is subtracted from w.
+
+    evaluation: the node at which the model is evaluated, None for the new w; kernels: how leaves of more than
+    two axes are read, empty where it does not matter.
+    """
 
     nodes: tuple[Node, ...]
     update: int
     states: tuple[Recurrence, ...]
+    evaluation: int | None = None
+    kernels: str = ""
 
     def uses(self, leaf: str) -> bool:
         """Whether an input reaches the update, now or in a later step."""
         return any(node.op == leaf for node in self.nodes)
+
+    def unflat(self) -> str:
+        """Why the graph cannot run on flat vectors, as the machine and the probe do; empty where it can."""
+        for node in self.nodes:
+            if node.op in PRIMITIVES:
+                primitive = PRIMITIVES[node.op]
+                if MACHINE not in primitive.readings or _is_square(node.kind):
+                    return f"{node.op} is no operation of the machine"
+                if primitive.scope == MODEL and self.uses(MATRIX_LEAF):
+                    return f"{node.op} reduces over the matrices alone, or over the other leaves"
+            elif node.op not in (*FLAT_INPUTS, CONSTANT, STATE):
+                return f"{node.op} is no input of the machine"
+        if any(_is_square(s.kind) for s in self.states):
+            return "a square state does not fit into a register"
+        return "stacked matrices are not flat" if self.kernels == "stack" else ""
 
     def serial(self) -> bytes:
         """Equal for programs that say the same."""
         parts = [f"{n.op}{n.args}{n.value!r}" for n in self.nodes]
         parts += [f"{s.kind}{s.start!r}>{s.next}" for s in self.states]
         parts.append(str(self.update))
+        if self.evaluation is not None or self.kernels:
+            parts.append(f"{self.evaluation} {self.kernels}")
         return "\n".join(parts).encode()
+
+
+def _said(node: Node) -> tuple:
+    """What distinguishes a node: to a dictionary, 0.0 and -0.0 are one number."""
+    return (*node, repr(node.value)) if node.value == 0.0 else node
+
+
+def _is_square(kind: Kind) -> bool:
+    return kind in (LEFT, RIGHT)
 
 
 def graph(program: Program, dtype: type = np.float32) -> Graph:
     """The value graph of a program whose constants have this dtype."""
     return _canonical(*_Builder(program, dtype).result())
+
+
+_UPDATE, _EVALUATION = "return[0]", "return[1]"  # what a body returns; no state has these names
 
 
 class _Builder:
@@ -77,17 +116,37 @@ class _Builder:
     def __init__(self, program: Program, dtype: type):
         self.program, self.dtype = program, dtype
         self.nodes: list[Node] = []
-        self.index: dict[Node, int] = {}
+        self.index: dict[tuple, int] = {}
 
-    def result(self) -> tuple[list[Node], int, list[Recurrence]]:
-        program = self.program
+    def result(self) -> tuple[list[Node], list[int], list[Recurrence], str]:
+        """Nodes, the update (and the value to evaluate at), states, and the rule for kernels where it matters."""
+        parts = self.program.parts
+        names = list({s.name: s for part in parts for s in part.states}.values())
+        number = {state.name: n for n, state in enumerate(names)}
+        results = [self.part(part, number) for part in parts]
+        if len(parts) == 1:
+            (env,) = results
+        else:  # each leaf belongs to one of the two; a state that only one of them knows is seen there alone
+            mask = self.make(Node(MATRIX_LEAF, (), 0.0, SCALAR))
+            first, second = results
+            env = second | first
+            for name in (n for n in first if n in second):
+                env[name] = self.call("where", (mask, first[name], second[name]))
+        states = [Recurrence(s.kind, self.start(s.start), env[s.name]) for s in names]
+        roots = [env[name] for name in (_UPDATE, _EVALUATION) if name in env]
+        matters = len(parts) > 1 or self.program.matrix_statement is not None
+        return self.nodes, roots, states, self.program.kernels if matters else ""
+
+    def part(self, program: Program, number: dict[str, int]) -> dict[str, int]:
+        """The nodes of what one body returns and of what its states become."""
         env: dict[str, int] = {}
         for name in program.inputs:
-            env[name] = self.make(Node(name, (), program.learning_rate if name == "lr" else 0.0, INPUTS[name]))
+            if name not in ORACLES:
+                env[name] = self.make(Node(name, (), program.learning_rate if name == "lr" else 0.0, INPUTS[name]))
         for h in program.hyperparameters:
             env[h.name] = self.constant(h.value)
-        for number, state in enumerate(program.states):
-            env[state.name] = self.make(Node(STATE, (), float(number), state.kind))
+        for state in program.states:
+            env[state.name] = self.make(Node(STATE, (), float(number[state.name]), state.kind))
             if state.start == "g":  # the first gradient: state at 0, read as `where(t == 1, g, state)`
                 t, g = (self.make(Node(name, (), 0.0, INPUTS[name])) for name in ("t", "g"))
                 first = self.call("equal", (t, self.constant(1.0)))
@@ -95,18 +154,21 @@ class _Builder:
         for instruction in program.body:
             args = tuple(env[a] if isinstance(a, str) else self.constant(a) for a in instruction.args)
             env[instruction.target] = self.call(instruction.op, args)
-        states = [Recurrence(s.kind, self.start(s.start), env[s.name]) for s in program.states]
-        return self.nodes, env[program.output], states
+        found = {state.name: env[state.name] for state in program.states} | {_UPDATE: env[program.output]}
+        return found | ({_EVALUATION: env[program.evaluate_at]} if program.evaluate_at else {})
 
     def make(self, node: Node) -> int:
-        if node not in self.index:
-            self.index[node] = len(self.nodes)
+        said = _said(node)
+        if said not in self.index:
+            self.index[said] = len(self.nodes)
             self.nodes.append(node)
-        return self.index[node]
+        return self.index[said]
 
     def start(self, start: float | str) -> float | str:
         """An initial value, rounded as constants are; the first gradient starts at 0 (see above)."""
-        return {"w": "w", "g": 0.0}[start] if isinstance(start, str) else float(self.dtype(start))
+        if isinstance(start, str):
+            return 0.0 if start == "g" else start
+        return float(self.dtype(start))
 
     def constant(self, value: float) -> int:
         return self.make(Node(CONSTANT, (), float(self.dtype(value)), SCALAR))
@@ -126,6 +188,8 @@ class _Builder:
                 return self.constant(value)
         if op == "multiply" and args[0] == args[1]:
             return self.call("square", args[:1])
+        if op == "matmul" and given[0].kind is COLUMN and given[1].kind is ROW:  # the outer product
+            return self.call("multiply", args)
         if op == "subtract" and given[1].op == CONSTANT:
             return self.call("add", (args[0], self.constant(-given[1].value)))
         if op == "where" and args[1] == args[2] and given[1].kind is primitive.kind(*(n.kind for n in given)):
@@ -147,9 +211,9 @@ class _Builder:
         return self.make(Node(op, args, 0.0, primitive.kind(*(n.kind for n in given))))
 
 
-def _canonical(nodes: list[Node], update: int, states: list[Recurrence]) -> Graph:
+def _canonical(nodes: list[Node], roots: list[int], states: list[Recurrence], kernels: str) -> Graph:
     """Keep what reaches the update, merge equal states, and number everything independently of names."""
-    live = _live_states(nodes, update, states)
+    live = _live_states(nodes, roots, states)
     colour, hashes = _refine(nodes, states, live)
     representative = {}  # colour -> the first live state that has it
     for number in live:
@@ -183,25 +247,27 @@ def _canonical(nodes: list[Node], update: int, states: list[Recurrence]) -> Grap
                     state_number[first] = len(state_number)
                     waiting.append(first)
                 value = float(state_number[first])
-            said = Node(node.op, tuple(place[a] for a in args), value, node.kind)
+            new = Node(node.op, tuple(place[a] for a in args), value, node.kind)
+            said = _said(new)
             if said not in new_number:
                 new_number[said] = len(new_nodes)
-                new_nodes.append(said)
+                new_nodes.append(new)
             place[old] = new_number[said]
             stack.pop()
         return place[root]
 
-    new_update = visit(update)
+    new_roots = [visit(root) for root in roots]
     new_states = []
     while len(new_states) < len(waiting):
         old = states[waiting[len(new_states)]]
         new_states.append(Recurrence(old.kind, old.start, visit(old.next)))
-    return Graph(tuple(new_nodes), new_update, tuple(new_states))
+    evaluation = new_roots[1] if len(new_roots) > 1 else None
+    return Graph(tuple(new_nodes), new_roots[0], tuple(new_states), evaluation, kernels)
 
 
-def _live_states(nodes: list[Node], update: int, states: list[Recurrence]) -> list[int]:
+def _live_states(nodes: list[Node], roots: list[int], states: list[Recurrence]) -> list[int]:
     """Numbers of the states that reach the update, through any number of steps."""
-    seen, live, stack = set(), set(), [update]
+    seen, live, stack = set(), set(), list(roots)
     while stack:
         at = stack.pop()
         if at in seen:
@@ -215,13 +281,16 @@ def _live_states(nodes: list[Node], update: int, states: list[Recurrence]) -> li
     return sorted(live)
 
 
+_KIND_NUMBER = {kind: n for n, kind in enumerate([TENSOR, *(k for k in KINDS.values() if k is not TENSOR)])}
+
+
 def _refine(nodes: list[Node], states: list[Recurrence], live: list[int]) -> tuple[dict[int, int], list[int]]:
     """Colour states so that two have one colour only if they always hold the same value.
 
     Starts from their initial values and splits colours by what the states become, until nothing
     splits any more. Hashes are of tuples of integers, which Python computes alike in every process.
     """
-    colour = {s: hash((SCALAR is states[s].kind, _bits(states[s].start))) for s in live}
+    colour = {s: hash((_KIND_NUMBER[states[s].kind], _bits(states[s].start))) for s in live}
     hashes: list[int] = []
     classes = 0
     while True:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from primitives.graph import CONSTANT, STATE, Graph
+from primitives.graph import CONSTANT, MATRIX_LEAF, STATE, Graph
 from primitives.kinds import SCALAR
 from primitives.layout import Layout
+from primitives.program import KERNELS
 from primitives.registry import PRIMITIVES
 
 # The step numbers reach far, so that what depends on t shows early.
@@ -31,6 +32,8 @@ _STEADY = _BASE * (1.0 + 0.4 * _rng.standard_normal((len(_STEPS), _BASE.size))) 
 _UNSTEADY = _rng.choice([-1.0, 1.0], (len(_STEPS), 241)) * 10.0 ** _rng.uniform(-3.0, 1.0, (len(_STEPS), 241))
 _GRADIENTS = np.concatenate([_STEADY, _UNSTEADY], axis=1)
 _WEIGHTS = 0.2 * _rng.standard_normal(_GRADIENTS.shape)
+_LOSSES = np.array([2.3, 1.9, 2.05, 0.6, 0.11])
+_MASKS = {rule: _LAYOUT.mask(rule).astype(float) for rule in KERNELS}
 _STEEP = np.flatnonzero(np.abs(_BASE) > 0.01)
 _MANTISSA = 2.0**32  # about nine and a half digits are compared
 
@@ -40,18 +43,21 @@ class Probe:
     """What a program does on the fixed inputs."""
 
     updates: np.ndarray  # f64[step, number]
+    points: np.ndarray | None = None  # f64[step, number]: where the model is evaluated, if the program says
     trusted: bool = True  # whether equal updates mean equal programs
+    known: bool = True  # whether the program was run at all; matrix programs are not
 
     @property
     def finite(self) -> bool:
-        return bool(np.isfinite(self.updates).all())
+        return bool(np.isfinite(self.updates).all()) and (self.points is None or bool(np.isfinite(self.points).all()))
 
     @property
     def key(self) -> str:
         """Equal for programs whose updates agree to about nine digits; empty where nothing can be said."""
         if not self.finite or not self.trusted:
             return ""
-        mantissa, exponent = np.frexp(self.updates)
+        said = self.updates if self.points is None else np.concatenate([self.updates, self.points])
+        mantissa, exponent = np.frexp(said)
         # As a number again: 1 and 1 - 2^-53, on two sides of an exponent, get the same bits; + 0.0 drops -0.0.
         rounded = np.ldexp(np.rint(mantissa * _MANTISSA) / _MANTISSA, exponent) + 0.0
         digest = hashlib.blake2b(rounded.tobytes(), digest_size=16)
@@ -61,9 +67,9 @@ class Probe:
     def descends(self) -> bool:
         """Whether most steep coordinates move against their gradient; counted where its sign stays the same.
 
-        True where the probe is not finite: nothing is known then.
+        True where the probe is not finite or was not made: nothing is known then.
         """
-        if not self.finite:
+        if not self.finite or not self.known:
             return True
         moved = np.sign(self.updates[:, _STEEP].sum(axis=0)) * np.sign(_BASE[_STEEP])
         return float(moved.sum()) > 0.0
@@ -76,21 +82,31 @@ def key(graph: Graph) -> str:
 
 def probe(graph: Graph) -> Probe:
     """Run a graph on the fixed inputs, in float64 on the host."""
+    if graph.unflat():
+        return Probe(np.zeros_like(_GRADIENTS), trusted=False, known=False)
     states = [_start(s.kind, s.start) for s in graph.states]
     updates = np.empty_like(_GRADIENTS)
+    points = np.zeros_like(_GRADIENTS) if graph.evaluation is not None else None
     with np.errstate(all="ignore"):
         for number in range(len(_STEPS)):
-            leaves = {"w": _WEIGHTS[number], "g": _GRADIENTS[number], "t": _STEPS[number], "lr": _SHAPES[number]}
+            leaves = {
+                "w": _WEIGHTS[number], "g": _GRADIENTS[number], "t": _STEPS[number], "lr": _SHAPES[number],
+                "loss": _LOSSES[number], MATRIX_LEAF: _MASKS.get(graph.kernels),
+            }  # fmt: skip
             values = evaluate(graph, _LAYOUT, leaves, states)
             updates[number] = values[graph.update]
+            if points is not None:
+                points[number] = values[graph.evaluation]
             states = [values[s.next] for s in graph.states]
-    return Probe(updates, trusted=not _may_switch(graph))
+    return Probe(updates, points, trusted=not _may_switch(graph))
 
 
 def _may_switch(graph: Graph) -> bool:
     """Whether a program may change its mind at a step between those of the probe, as where(t > 50, ...) does."""
     switches = any(
-        n.op in _SWITCHES or (n.op in PRIMITIVES and PRIMITIVES[n.op].family == "logic") for n in graph.nodes
+        n.op in _SWITCHES or (n.op in PRIMITIVES and PRIMITIVES[n.op].family == "logic")
+        for n in graph.nodes
+        if not (n.op == "where" and graph.nodes[n.args[0]].op == MATRIX_LEAF)
     )
     return switches and graph.uses("t")
 

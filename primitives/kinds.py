@@ -2,7 +2,8 @@
 
 A leaf is read as an r x c matrix. A kind names the extent of a value along the
 two axes; values of different kinds combine as numpy broadcasts, axis by axis.
-One more kind (a row is `("1", "c")`) is one more line here.
+A column times a row is a tensor, a row times a right stays a right. One more
+kind is one more line here.
 """
 
 from __future__ import annotations
@@ -25,8 +26,13 @@ class Kind:
 
 SCALAR = Kind("scalar", ("1", "1"))
 TENSOR = Kind("tensor", ("r", "c"))
+ROW = Kind("row", ("1", "c"))
+COLUMN = Kind("column", ("r", "1"))
+LEFT = Kind("left", ("r", "r"))
+RIGHT = Kind("right", ("c", "c"))
 
-KINDS = {kind.axes: kind for kind in (SCALAR, TENSOR)}
+KINDS = {kind.axes: kind for kind in (SCALAR, TENSOR, ROW, COLUMN, LEFT, RIGHT)}
+OF_MATRICES = (ROW, COLUMN, LEFT, RIGHT)  # kinds that a value of a vector or of a number cannot have
 
 
 @cache
@@ -41,8 +47,35 @@ def join(*kinds: Kind) -> Kind | None:
     return KINDS.get((axes[0], axes[1]))
 
 
-# Annotations of a primitive's definition. `Value` is any kind; all `Value`s of one call are joined.
+@cache
+def product(x: Kind, y: Kind) -> Kind | None:
+    """The kind of the matrix product of two values; None where they do not fit."""
+    if SCALAR in (x, y) or x.axes[1] != y.axes[0]:
+        return None
+    return KINDS.get((x.axes[0], y.axes[1]))
+
+
+# Annotations of a primitive's definition. A slot takes one kind, some kinds, or any. The kinds of all
+# arguments of one call whose slots leave a choice are joined.
 ANY = None
+Slot = Kind | tuple[Kind, ...] | None
+
 Value = Annotated[Any, ANY]
 Tensor = Annotated[Any, TENSOR]
 Scalar = Annotated[Any, SCALAR]
+Row = Annotated[Any, ROW]
+Column = Annotated[Any, COLUMN]
+Left = Annotated[Any, LEFT]
+Right = Annotated[Any, RIGHT]
+Square = Annotated[Any, (LEFT, RIGHT)]
+Array = Annotated[Any, (TENSOR, ROW, COLUMN, LEFT, RIGHT)]
+
+
+def takes(slot: Slot, kind: Kind) -> bool:
+    """Whether a value of this kind fits into a slot."""
+    return slot is ANY or slot is kind or (isinstance(slot, tuple) and kind in slot)
+
+
+def shown(slot: Slot) -> str:
+    """What a slot takes, for people."""
+    return " or ".join(map(str, slot)) if isinstance(slot, tuple) else str(slot)

@@ -9,8 +9,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from primitives.registry import ELEMENTWISE, MODEL, Primitive
+from primitives.kinds import SCALAR, Slot
+from primitives.registry import AXIS, ELEMENTWISE, MODEL, Primitive
+from primitives.views import as_matrix, is_matrix
 
 
 @dataclass(frozen=True)
@@ -51,16 +54,35 @@ class Layout:
         """The tree -> [size]."""
         return jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(tree)])
 
+    def mask(self, kernels: str) -> np.ndarray:
+        """bool[size]: where the numbers of matrices lie, by a rule for kernels."""
+        return np.repeat([is_matrix(shape, kernels) for shape in self.shapes], self.sizes)
+
     def apply(self, primitive: Primitive, xp: Any, *arguments: Any) -> Any:
         """One primitive on flat values.
 
         A value is a vector [size], or one number that holds for the whole model. What differs from
-        leaf to leaf only (the norm of a leaf) is a vector too, constant along each leaf.
+        leaf to leaf only (the norm of a leaf) is a vector too, constant along each leaf; a row is
+        constant along the columns of its leaf, a column along the rows.
         """
         if primitive.scope == ELEMENTWISE:
             return primitive.apply(xp, *arguments)
         if primitive.scope == MODEL:  # one leaf that is the whole model
             return primitive.apply(xp, *((a,) for a in arguments))[0]
-        leaves = zip(*(self.split(a) for a in arguments), strict=True)
-        results = [primitive.apply(xp, *leaf) for leaf in leaves]
-        return xp.concatenate([xp.broadcast_to(r, (n,)) for r, n in zip(results, self.sizes, strict=True)])
+        seen = [self._leaves(a, slot, xp) for a, slot in zip(arguments, primitive.slots, strict=True)]
+        shapes = [as_matrix(s) if primitive.scope == AXIS else s for s in self.shapes]
+        results = []
+        for shape, *leaf in zip(shapes, *seen, strict=True):
+            result = primitive.apply(xp, *(x.reshape(shape) if x.ndim else x for x in leaf))
+            results.append(xp.broadcast_to(result, shape).reshape(-1))
+        return xp.concatenate(results)
+
+    def _leaves(self, value: Any, slot: Slot, xp: Any) -> list[Any]:
+        """A flat value leaf by leaf; a number for a slot that takes one."""
+        if xp.ndim(value) == 0:
+            return [xp.asarray(value)] * len(self.shapes)
+        leaves, at = [], 0
+        for size in self.sizes:
+            leaves.append(xp.sum(value[at : min(at + 1, at + size)]) if slot is SCALAR else value[at : at + size])
+            at += size
+        return leaves

@@ -20,19 +20,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from primitives.graph import CONSTANT, STATE, Graph
+from primitives.graph import CONSTANT, MATRIX_LEAF, STATE, Graph
 from primitives.kinds import SCALAR
 from primitives.layout import Layout
-from primitives.registry import ELEMENTWISE, MODEL, PRIMITIVES, Primitive
+from primitives.program import KERNELS
+from primitives.registry import ELEMENTWISE, MACHINE, MODEL, PRIMITIVES, Primitive
 
 VECTORS = 32  # registers of [size]; 0 is w, 1 is g
-NUMBERS = 96  # registers of []; 0 is lr, 1 is t
+NUMBERS = 96  # registers of []; 0 is lr, 1 is t, 2 is the loss
 INSTRUCTIONS = 128  # of each of the two kinds
 SEGMENTS = 16  # alternations between number and vector instructions
 OPERANDS = 3
 
 _W, _G = 0, 1
-_LR, _T = 0, 1
+_LR, _T, _LOSS = 0, 1, 2
+_FILL, _COPY_W, _MASK = 0, 1, 2  # what a vector register starts as; a mask of a rule for kernels is _MASK + its number
 
 
 class DoesNotFit(Exception):
@@ -47,10 +49,11 @@ class Code(NamedTuple):
     segments: np.ndarray  # int32[SEGMENTS, 4]: number instructions from, to; vector instructions from, to
     segment_count: np.ndarray  # int32[]
     fill: np.ndarray  # dtype[VECTORS]: initial value of each vector register
-    copies_w: np.ndarray  # bool[VECTORS]: registers that start as a copy of w
+    starts: np.ndarray  # int32[VECTORS]: 0 the fill, 1 a copy of w, 2... where the matrices are, by a rule
     constants: np.ndarray  # dtype[NUMBERS]
     learning_rate: np.ndarray  # dtype[]
     update: np.ndarray  # int32[]: vector register that is subtracted from w
+    evaluation: np.ndarray  # int32[]: vector register at which the model is evaluated, -1 for w
 
 
 class Bank(NamedTuple):
@@ -92,7 +95,7 @@ def _tables() -> tuple[dict, dict]:
     vectors: dict[tuple[str, str], int] = {("spread", "n"): 0}
     numbers: dict[tuple[str, str], int] = {}
     for primitive in PRIMITIVES.values():
-        if primitive.mirror:  # the graph writes its mirror instead
+        if primitive.mirror or MACHINE not in primitive.readings:  # the graph writes the mirror instead
             continue
         for form in _forms(primitive):
             table = numbers if _result_is_number(primitive, form) else vectors
@@ -108,25 +111,29 @@ VECTOR_OPCODES, NUMBER_OPCODES = _tables()
 
 def load(graph: Graph, dtype: Any = np.float32) -> Code:
     """Translate a graph into instructions. Raises `DoesNotFit`."""
+    if why := graph.unflat():
+        raise DoesNotFit(why)
     return _Loader(graph, dtype).code()
 
 
 class _Loader:
     def __init__(self, graph: Graph, dtype: Any):
         self.graph, self.dtype = graph, np.dtype(dtype)
+        self.roots = [graph.update] if graph.evaluation is None else [graph.update, graph.evaluation]
         self.is_number = _numbers(graph)
 
     def code(self) -> Code:
         graph = self.graph
         order, segments = self.schedule()
-        place, fill, copies_w, constants = self.leaves()
+        place, fill, starts, constants = self.leaves()
         position = {node: n for n, node in enumerate(order)}
         end = len(order)
         last_use: dict[int, int] = {}
         for node in order:
             for argument in graph.nodes[node].args:
                 last_use[argument] = max(last_use.get(argument, -1), position[node])
-        last_use[graph.update] = end
+        for root in self.roots:
+            last_use[root] = end
         for state in graph.states:
             last_use[state.next] = end
 
@@ -140,7 +147,7 @@ class _Loader:
 
         rows: dict[str, list] = {"v": [], "n": []}
         free = {"v": list(range(VECTORS - 1, -1, -1)), "n": list(range(NUMBERS - 1, -1, -1))}
-        for bank, register in {*place.values(), ("v", _W), ("v", _G), ("n", _LR), ("n", _T)}:
+        for bank, register in {*place.values(), ("v", _W), ("v", _G), ("n", _LR), ("n", _T), ("n", _LOSS)}:
             free[bank].remove(register)
         dying: dict[int, list[int]] = {}
         for node, at in last_use.items():
@@ -179,8 +186,8 @@ class _Loader:
                 at += 1
             bounds.append((first[0], len(rows["n"]), first[1], len(rows["v"])))
 
-        update = self.finish(rows, bounds, home, place, state_node, direct, allocate)
-        return self.tables(rows, bounds, fill, copies_w, constants, update)
+        returned = self.finish(rows, bounds, home, place, state_node, direct, allocate)
+        return self.tables(rows, bounds, fill, starts, constants, returned)
 
     def schedule(self) -> tuple[list[int], list[tuple[list[int], list[int]]]]:
         """Alternate: all numbers that can be computed, then all vectors that can be computed."""
@@ -205,40 +212,37 @@ class _Loader:
         """Registers of inputs, constants and states, and what they hold at the start."""
         place: dict[int, tuple[str, int]] = {}
         fill = np.zeros(VECTORS, self.dtype)
-        copies_w = np.zeros(VECTORS, bool)
+        starts = np.full(VECTORS, _FILL, np.int32)
         constants = np.zeros(NUMBERS, self.dtype)
-        vector, number = itertools.count(2), itertools.count(2)
-        inputs = {"w": ("v", _W), "g": ("v", _G), "lr": ("n", _LR), "t": ("n", _T)}
+        vector, number = itertools.count(2), itertools.count(3)
+        inputs = {"w": ("v", _W), "g": ("v", _G), "lr": ("n", _LR), "t": ("n", _T), "loss": ("n", _LOSS)}
         for i, node in enumerate(self.graph.nodes):
             if node.op in inputs:
                 place[i] = inputs[node.op]
-            elif node.op == CONSTANT:
+            elif node.op == CONSTANT or (node.op == STATE and self.is_number[i]):
                 register = next(number)
                 if register >= NUMBERS:
                     raise DoesNotFit("too many constants")
                 place[i] = ("n", register)
-                constants[register] = node.value
-            elif node.op == STATE:
-                start = self.graph.states[int(node.value)].start
-                if self.is_number[i]:
-                    register = next(number)
-                    if register >= NUMBERS:
-                        raise DoesNotFit("too many constants")
-                    place[i] = ("n", register)
-                    constants[register] = start
+                constants[register] = node.value if node.op == CONSTANT else self.graph.states[int(node.value)].start
+            elif node.op in (STATE, MATRIX_LEAF):
+                register = next(vector)
+                if register >= VECTORS:
+                    raise DoesNotFit("too many states")
+                place[i] = ("v", register)
+                if node.op == MATRIX_LEAF:
+                    starts[register] = _MASK + KERNELS.index(self.graph.kernels)
+                elif (start := self.graph.states[int(node.value)].start) == "w":
+                    starts[register] = _COPY_W
                 else:
-                    register = next(vector)
-                    if register >= VECTORS:
-                        raise DoesNotFit("too many states")
-                    place[i] = ("v", register)
-                    if start == "w":
-                        copies_w[register] = True
-                    else:
-                        fill[register] = start
-        return place, fill, copies_w, constants
+                    fill[register] = start
+        return place, fill, starts, constants
 
-    def finish(self, rows, bounds, home, place, state_node, direct, allocate) -> int:
-        """Copies at the end of the step, for states that could not be overwritten in place."""
+    def finish(self, rows, bounds, home, place, state_node, direct, allocate) -> list[int]:
+        """Copies at the end of the step, for states that could not be overwritten in place.
+
+        Returns the registers of what the program returns.
+        """
         moves = []  # (bank, from, to)
         for number, state in enumerate(self.graph.states):
             if state.next not in direct or direct[state.next] != number:
@@ -267,17 +271,19 @@ class _Loader:
                 return saved[bank, register]
             return register
 
-        update_bank, update = home[self.graph.update]
-        assert update_bank == "v"
-        update = save("v", update)
+        returned = []
+        for root in self.roots:
+            bank, register = home[root]
+            assert bank == "v"
+            returned.append(save("v", register))
         moves = [(sb, save(sb, s), b, to) for sb, s, b, to in moves]
         for move in moves:
             copy(*move)
         if moves or saved:
             bounds.append((first[0], len(rows["n"]), first[1], len(rows["v"])))
-        return update
+        return returned
 
-    def tables(self, rows, bounds, fill, copies_w, constants, update) -> Code:
+    def tables(self, rows, bounds, fill, starts, constants, returned) -> Code:
         if max(map(len, rows.values())) > INSTRUCTIONS or len(bounds) > SEGMENTS:
             raise DoesNotFit("too many instructions")
 
@@ -294,10 +300,11 @@ class _Loader:
             table(bounds, SEGMENTS, 4),
             np.int32(len(bounds)),
             fill,
-            copies_w,
+            starts,
             constants,
             self.dtype.type(learning_rate),
-            np.int32(update),
+            np.int32(returned[0]),
+            np.int32(returned[1] if len(returned) > 1 else -1),
         )
 
 
@@ -331,6 +338,8 @@ def _numbers(graph: Graph) -> list[bool]:
         for node in graph.nodes:
             if node.op == STATE:
                 flags.append(states[int(node.value)])
+            elif node.op == MATRIX_LEAF:  # a number a leaf
+                flags.append(False)
             elif node.op not in PRIMITIVES or PRIMITIVES[node.op].scope == MODEL:
                 flags.append(node.kind is SCALAR)
             else:
@@ -344,21 +353,28 @@ def _numbers(graph: Graph) -> list[bool]:
 # --- running ---------------------------------------------------------------------------------------
 
 
-def start(code: Code, w: jax.Array) -> Bank:
+def start(code: Code, layout: Layout, w: jax.Array) -> Bank:
     """The registers before the first step. w: dtype[size]."""
-    vectors = jnp.where(code.copies_w[:, None], w[None, :], code.fill[:, None])
+    begin = jnp.asarray(code.starts)[:, None]
+    vectors = jnp.where(begin == _COPY_W, w[None, :], jnp.asarray(code.fill)[:, None])
+    for number, rule in enumerate(KERNELS):
+        mask = jnp.asarray(layout.mask(rule), w.dtype)
+        vectors = jnp.where(begin == _MASK + number, mask[None, :], vectors)
     return Bank(w, vectors, jnp.asarray(code.constants))
 
 
-def step(code: Code, layout: Layout, bank: Bank, gradient: jax.Array, shape: jax.Array, t: jax.Array) -> Bank:
+def step(
+    code: Code, layout: Layout, bank: Bank, gradient: jax.Array, shape: jax.Array, t: jax.Array, loss: Any = 0.0
+) -> Bank:
     """One step of whatever program is loaded: w becomes w - update.
 
-    gradient: dtype[size]; shape: dtype[], the schedule at this step, peak 1; t: dtype[], from 1.
+    gradient: dtype[size]; shape: dtype[], the schedule at this step, peak 1; t: dtype[], from 1; loss: dtype[],
+    this step's loss at w.
     """
     code = jax.tree.map(jnp.asarray, code)
     # One update of two rows: two updates of one row each are fused into a copy of the whole bank.
     vectors = jax.lax.dynamic_update_slice(bank.vectors, jnp.stack([bank.w, gradient]), (_W, 0))
-    numbers = bank.numbers.at[_LR].set(shape * code.learning_rate).at[_T].set(t)
+    numbers = bank.numbers.at[_LR].set(shape * code.learning_rate).at[_T].set(t).at[_LOSS].set(loss)
     vector_branches, number_branches = _branches(layout)
 
     def segment(k, banks):
@@ -382,6 +398,12 @@ def step(code: Code, layout: Layout, bank: Bank, gradient: jax.Array, shape: jax
     vectors, numbers = jax.lax.fori_loop(0, code.segment_count, segment, (vectors, numbers))
     update = jax.lax.dynamic_index_in_dim(vectors, code.update, 0, keepdims=False)
     return Bank(bank.w - update, vectors, numbers)
+
+
+def point(code: Code, bank: Bank) -> jax.Array:
+    """dtype[size]: where the model is evaluated after a step, which is w unless the program says otherwise."""
+    said = jax.lax.dynamic_index_in_dim(bank.vectors, jnp.maximum(code.evaluation, 0), 0, keepdims=False)
+    return jnp.where(jnp.asarray(code.evaluation) < 0, bank.w, said)
 
 
 def _branches(layout: Layout) -> tuple[list[Callable], list[Callable]]:

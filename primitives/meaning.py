@@ -7,17 +7,22 @@ the compiler. `xp` is `jax.numpy`, or `numpy` for a second opinion in float64.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from primitives.kinds import SCALAR
-from primitives.program import LEARNING_RATE, Program
-from primitives.registry import MODEL, PRIMITIVES, Primitive
+from primitives.kinds import COLUMN, LEFT, RIGHT, ROW, SCALAR
+from primitives.program import IDENTITY, INPUTS, LEARNING_RATE, ORACLES, STANDING, Program, State
+from primitives.registry import MODEL, ORACLE, PRIMITIVES, Primitive
+from primitives.views import Views
 
 Leaves = tuple[Any, ...]
-"""One value, seen from each leaf: arrays of the leaves' shapes for a tensor, 0-d arrays for a scalar."""
+"""One value, seen from each leaf: an array of the leaf's shape for a tensor, a 0-d array for a scalar; beside a
+matrix [r, c] a row is [1, c], a column [r, 1], a left [r, r], a right [c, c]."""
+
+EVALUATION = "return[1]"  # the value to evaluate at, kept beside the state; no variable has this name
 
 
 def apply(primitive: Primitive, xp: Any, *arguments: Leaves) -> Leaves:
@@ -27,17 +32,19 @@ def apply(primitive: Primitive, xp: Any, *arguments: Leaves) -> Leaves:
     return tuple(primitive.apply(xp, *leaf) for leaf in zip(*arguments, strict=True))
 
 
-def run(program: Program, env: dict[str, Leaves], xp: Any = jnp) -> dict[str, Leaves]:
-    """Execute one step's statements; return every variable's final value."""
+def run(program: Program, env: dict[str, Any], xp: Any = jnp) -> dict[str, Any]:
+    """Execute one step's statements; return every variable's final value. An oracle is a function in `env`."""
     env = dict(env)
     w = env["w"]
     for instruction in program.body:
         args = [env[a] if isinstance(a, str) else constant(a, w, xp) for a in instruction.args]
-        if args:
-            env[instruction.target] = apply(PRIMITIVES[instruction.op], xp, *args)
+        primitive = PRIMITIVES[instruction.op]
+        if primitive.scope == ORACLE:
+            env[instruction.target] = env[instruction.op](*args)
+        elif args:
+            env[instruction.target] = apply(primitive, xp, *args)
         else:
-            value = PRIMITIVES[instruction.op].apply(xp)
-            env[instruction.target] = constant(value, w, xp)
+            env[instruction.target] = constant(primitive.apply(xp), w, xp)
     return env
 
 
@@ -48,43 +55,103 @@ def constant(value: Any, w: Leaves, xp: Any = jnp) -> Leaves:
 
 def init(program: Program, params: Any, xp: Any = jnp) -> dict[str, Leaves]:
     """State before the first step. `params` is any tree of floating arrays of one dtype."""
-    w = tuple(jax.tree.leaves(params))
-    states = {}
-    for state in program.states:
-        if state.start == "w":
-            states[state.name] = w
-        elif state.kind is SCALAR:
-            states[state.name] = constant(state.start, w, xp)
-        else:
-            start = 0.0 if state.start == "g" else state.start
-            states[state.name] = tuple(xp.full_like(leaf, start) for leaf in w)
+    leaves = jax.tree.leaves(params)
+    views = Views(program, [leaf.shape for leaf in leaves])
+    states: dict[str, Leaves] = {}
+    for number, (part, w) in enumerate(zip(views.parts, views.split(leaves), strict=True)):
+        for state in part.states:
+            states[_key(number, state.name)] = tuple(_start(state, leaf, xp) for leaf in w)
+        if part.evaluate_at:
+            states[_key(number, EVALUATION)] = w
     return states
 
 
+def _key(part: int, name: str) -> str:
+    """Where the state of a part lies: both parts of a program may use one name."""
+    return f"fallback.{name}" if part else name
+
+
+def _start(state: State, leaf: Any, xp: Any) -> Any:
+    if state.start == "w":
+        return leaf
+    start = 0.0 if isinstance(state.start, str) else state.start
+    if state.kind is SCALAR:
+        return xp.asarray(start, dtype=leaf.dtype)
+    if state.kind in (ROW, COLUMN, LEFT, RIGHT):
+        rows, columns = leaf.shape
+        extent = {"1": 1, "r": rows, "c": columns}
+        shape = (extent[state.kind.axes[0]], extent[state.kind.axes[1]])
+        return xp.eye(shape[0], dtype=leaf.dtype) if state.start == IDENTITY else xp.full(shape, start, leaf.dtype)
+    return xp.full_like(leaf, start)
+
+
 def step(
-    program: Program, params: Any, grads: Any, states: dict[str, Leaves], shape: Any, t: Any, xp: Any = jnp
+    program: Program,
+    params: Any,
+    grads: Any,
+    states: dict[str, Leaves],
+    shape: Any,
+    t: Any,
+    xp: Any = jnp,
+    feed: Mapping[str, Any] | None = None,
 ) -> tuple[Any, dict[str, Leaves]]:
     """One step of the optimizer: new parameters (w - update) and new state.
 
-    shape: the schedule at this step, its peak 1; t: the step's number, from 1.
+    shape: the schedule at this step, its peak 1; t: the step's number, from 1; feed: what the program asks of
+    the task by name: a number for the loss, a tree as `params` for noise, a function of such a tree for an oracle.
     """
-    w, tree = jax.tree.flatten(params)
-    w, g = tuple(w), tuple(jax.tree.leaves(grads))
-    if not w:
+    leaves, tree = jax.tree.flatten(params)
+    if not leaves:
         return params, states
-    learning_rate = tuple(
-        a * b for a, b in zip(constant(shape, w, xp), constant(program.learning_rate, w, xp), strict=True)
-    )
-    number = constant(t, w, xp)
-    first = t == 1
-    env = {"w": w, "g": g, "lr": learning_rate, "t": number}
-    env = {name: env[name] for name in {"w", *program.inputs}}
-    env.update((h.name, constant(h.value, w, xp)) for h in program.hyperparameters if h.name != LEARNING_RATE)
-    for state in program.states:
-        env[state.name] = states[state.name]
-        if state.start == "g":
-            env[state.name] = tuple(xp.where(first, new, old) for new, old in zip(g, states[state.name], strict=True))
-    w_before = w
-    env = run(program, env, xp)
-    after = [old - update for old, update in zip(w_before, env[program.output], strict=True)]
-    return jax.tree.unflatten(tree, after), {s.name: env[s.name] for s in program.states}
+    views = Views(program, [leaf.shape for leaf in leaves])
+    given = {name: _fed(name, (feed or {})[name], views, tree, xp) for name in program.needs}
+    after: list[list[Any]] = []
+    new_states: dict[str, Leaves] = {}
+    for number, (part, w, g) in enumerate(
+        zip(views.parts, views.split(leaves), views.split(jax.tree.leaves(grads)), strict=True)
+    ):
+        learning_rate = tuple(
+            a * b for a, b in zip(constant(shape, w, xp), constant(part.learning_rate, w, xp), strict=True)
+        )
+        env: dict[str, Any] = {"w": w, "g": g, "lr": learning_rate, "t": constant(t, w, xp)}
+        env = {name: env[name] for name in STANDING if name == "w" or name in part.inputs}
+        for name in part.needs:
+            env[name] = given[name]
+            if name not in ORACLES:
+                env[name] = constant(given[name], w, xp) if INPUTS[name] is SCALAR else given[name][number]
+        env.update((h.name, constant(h.value, w, xp)) for h in part.hyperparameters if h.name != LEARNING_RATE)
+        for state in part.states:
+            env[state.name] = states[_key(number, state.name)]
+            if state.start == "g":
+                env[state.name] = tuple(xp.where(t == 1, new, old) for new, old in zip(g, env[state.name], strict=True))
+        if w:  # a global reduction over no leaves has no value
+            env = run(part, env, xp)
+            after.append([old - update for old, update in zip(w, env[part.output], strict=True)])
+        else:
+            after.append([])
+        new_states.update((_key(number, s.name), env[s.name]) for s in part.states)
+        if part.evaluate_at:
+            new_states[_key(number, EVALUATION)] = env[part.evaluate_at] if w else ()
+    return jax.tree.unflatten(tree, views.join(after, xp)), new_states
+
+
+def _fed(name: str, value: Any, views: Views, tree: Any, xp: Any) -> Any:
+    """An input of the task as the parts of the program see it."""
+    if name in ORACLES:
+
+        def oracle(x: Leaves) -> Leaves:
+            result: Callable = value
+            return views.split(jax.tree.leaves(result(jax.tree.unflatten(tree, views.join([x], xp)))))[0]
+
+        return oracle
+    return value if INPUTS[name] is SCALAR else views.split(jax.tree.leaves(value))
+
+
+def evaluation(program: Program, params: Any, states: dict[str, Leaves], xp: Any = jnp) -> Any:
+    """The parameters at which the model is evaluated: `params`, unless the program says otherwise."""
+    if not program.evaluate_at:
+        return params
+    leaves, tree = jax.tree.flatten(params)
+    views = Views(program, [leaf.shape for leaf in leaves])
+    seen = [states[_key(number, EVALUATION)] for number in range(len(views.parts))]
+    return jax.tree.unflatten(tree, views.join(seen, xp))

@@ -4,24 +4,37 @@ A program is written for one parameter leaf. It has named hyperparameters, state
 with its initial values, and a body of one primitive call a statement. The
 caller applies `w - update`. A `Program` that exists has passed the check of
 names, arities and kinds below, so later code need not ask.
+
+A program that treats its leaf as a matrix says what becomes of the others: it
+has a second body, the fallback, for vectors and numbers, and a rule for kernels
+of more axes. Every reading takes a program by its `parts`: one plain program
+for each of the two, without rings.
 """
 
 from __future__ import annotations
 
+import itertools
 import keyword
 import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from primitives.errors import ProgramError
-from primitives.kinds import ANY, SCALAR, TENSOR, Kind
-from primitives.registry import PRIMITIVES, nearest
+from primitives.kinds import LEFT, OF_MATRICES, RIGHT, SCALAR, TENSOR, Kind, shown, takes
+from primitives.registry import AXIS, MATRIX, ORACLE, PRIMITIVES, nearest
 
 Argument = str | float  # a variable's name, or a literal
 
-INPUTS: dict[str, Kind] = {"w": TENSOR, "g": TENSOR, "lr": SCALAR, "t": SCALAR}
-"""What a program may read: parameter, gradient, learning rate at this step, step number (1, 2, ...)."""
+STANDING: dict[str, Kind] = {"w": TENSOR, "g": TENSOR, "lr": SCALAR, "t": SCALAR}
+"""What every program may read: parameter, gradient, learning rate at this step, step number (1, 2, ...)."""
+
+INPUTS: dict[str, Kind] = STANDING | {"loss": SCALAR, "noise": TENSOR, "rademacher": TENSOR}
+"""What the task may offer besides: this step's loss at w, fresh normal numbers, fresh signs (-1 or 1)."""
+
+ORACLES = tuple(p.name for p in PRIMITIVES.values() if p.scope == ORACLE)
+"""Inputs that are called: hvp(x)."""
 
 LEARNING_RATE = "learning_rate"
 """Reserved hyperparameter: the peak of the schedule, so `lr` = learning_rate · shape(t)."""
@@ -30,7 +43,14 @@ DEFAULT_LEARNING_RATE = 1e-3
 SCALES = ("linear", "log", "log1m")
 """How a tuning range is walked: evenly in x, in log x, or in log(1 - x) (for decays near 1)."""
 
+KERNELS = ("flatten", "stack", "fallback")
+"""How a leaf with more than two axes is read: flatten all but the last one into the rows; take the last two as
+a matrix and those before as a stack of them; or leave it to the fallback."""
+
+IDENTITY = "identity"  # the start of a square state
+
 MAX_STATEMENTS = 256
+MAX_RING = 64
 MAX_CONSTANT = 1e10  # Lion's bound on constants
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 
@@ -48,12 +68,20 @@ class Instruction:
 class State:
     """A variable that lives from step to step.
 
-    `start` is a number, or "w" (a copy of the parameter) or "g" (the first gradient).
+    `start` is a number, or "w" (a copy of the parameter), "g" (the first gradient) or "identity" (of a square).
+    A ring of k keeps the last k values that were assigned to `name`; past1 is the last of `past`, past2 the
+    one before.
     """
 
     name: str
     kind: Kind
     start: float | str
+    ring: int = 0
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """The names by which the body reads it."""
+        return tuple(f"{self.name}{n}" for n in range(1, self.ring + 1)) or (self.name,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +95,21 @@ class Hyperparameter:
     scale: str = "linear"
 
 
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """The body for leaves that are no matrices. It shares the hyperparameters and the names of states."""
+
+    inputs: tuple[str, ...]
+    body: tuple[Instruction, ...]
+    output: str
+    evaluate_at: str = ""
+
+
 @dataclass(frozen=True)
 class Program:
     """An optimizer. Equality ignores the name, which is where it came from and not what it says.
+
+    evaluate_at: the value at which the model is evaluated after the step; empty for the new w itself.
 
     Raises `ProgramError` where it is not legal.
     """
@@ -80,6 +120,9 @@ class Program:
     states: tuple[State, ...] = ()
     hyperparameters: tuple[Hyperparameter, ...] = ()
     doc: str = ""
+    evaluate_at: str = ""
+    fallback: Fallback | None = None
+    kernels: str = KERNELS[0]
     name: str = field(default="program", compare=False)
     kinds: tuple[Kind, ...] = field(init=False, compare=False, repr=False)  # of each statement's target
 
@@ -104,10 +147,39 @@ class Program:
     @property
     def entry_kinds(self) -> dict[str, Kind]:
         """Kinds of all variables at the start of a step: inputs, hyperparameters and state."""
-        kinds = {name: INPUTS[name] for name in self.inputs}
+        kinds = {name: INPUTS[name] for name in self.inputs if name in INPUTS}
         kinds.update((h.name, SCALAR) for h in self.hyperparameters if h.name != LEARNING_RATE)
-        kinds.update((s.name, s.kind) for s in self.states)
+        kinds.update((slot, s.kind) for s in self.states for slot in s.slots)
         return kinds
+
+    @property
+    def bodies(self) -> tuple[tuple[Instruction, ...], ...]:
+        """The body, and that of the fallback."""
+        return (self.body,) if self.fallback is None else (self.body, self.fallback.body)
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """The inputs that a task must offer: all but the standing ones."""
+        declared = {*self.inputs, *(self.fallback.inputs if self.fallback else ())}
+        return frozenset(declared - set(STANDING))
+
+    @cached_property
+    def matrix_statement(self) -> Instruction | None:
+        """The first statement that makes sense on matrices only; None where every leaf will do."""
+        for instruction, kind in zip(self.body, self.kinds, strict=True):
+            if PRIMITIVES[instruction.op].scope in (AXIS, MATRIX) or kind in OF_MATRICES:
+                return instruction
+        return None
+
+    @cached_property
+    def parts(self) -> tuple[Program, ...]:
+        """Plain programs: one for matrices (or for all leaves), then the fallback's where there is one."""
+        if self.fallback is None:
+            return (_unrolled(self),)
+        matrices = replace(
+            self, fallback=None, states=_mentioned(self.states, self.body, self.output, self.evaluate_at)
+        )
+        return (_unrolled(matrices), _unrolled(_for_others(self)))
 
     def with_values(self, values: Mapping[str, float]) -> Program:
         """The same program with other values of some hyperparameters."""
@@ -134,16 +206,91 @@ def _did_you_mean(word: str, words) -> str:
     return f"Did you mean {found!r}?" if found else ""
 
 
+def _mentioned(states: tuple[State, ...], body: tuple[Instruction, ...], *more: str) -> tuple[State, ...]:
+    """The states that a body reads or writes."""
+    names = {i.target for i in body} | {a for i in body for a in i.args if isinstance(a, str)} | set(more)
+    return tuple(s for s in states if names & {s.name, *s.slots})
+
+
+def _for_others(program: Program) -> Program:
+    """The fallback as a program of its own. Raises `Illegal` where it is not legal."""
+    other = program.fallback
+    assert other is not None
+    states = _mentioned(program.states, other.body, other.output, other.evaluate_at)
+    for part, instruction in enumerate(other.body):
+        primitive = PRIMITIVES.get(instruction.op)
+        if primitive is not None and primitive.scope in (AXIS, MATRIX):
+            what = f"{primitive.name} needs a matrix, and the fallback is for leaves that are none"
+            raise Illegal(("body", part), what, "Do without it here.")
+    for state in states:
+        if state.kind in OF_MATRICES:
+            what = f"state {state.name!r} is a {state.kind}, which leaves that are no matrices do not have"
+            at = next(n for n, i in enumerate(other.body) if {i.target, *i.args} & {state.name, *state.slots})
+            raise Illegal(("body", at), what, "Use another state in the fallback.")
+    return Program(
+        other.inputs, other.body, other.output, states, program.hyperparameters,
+        evaluate_at=other.evaluate_at, name=program.name,
+    )  # fmt: skip
+
+
+def _unrolled(program: Program) -> Program:
+    """The same program with a state for each slot of its rings, which move on at the end of the step."""
+    if not any(s.ring for s in program.states):
+        return program
+    states, body = [], list(program.body)
+    taken = {*program.entry_kinds, *(i.target for i in body)}
+    # what is returned may be an earlier value of a ring, which moves on before the end
+    returned = []
+    for name in (program.output, program.evaluate_at):
+        if any(s.ring and name in s.slots for s in program.states):
+            kept = next(n for n in (f"{name}_{k}" for k in itertools.count()) if n not in taken)
+            taken.add(kept)
+            body.append(Instruction(kept, "copy", (name,)))
+            name = kept
+        returned.append(name)
+    for state in program.states:
+        states += [replace(state, name=slot, ring=0) for slot in state.slots]
+        if state.ring:
+            slots = (state.name, *state.slots)
+            body += [Instruction(new, "copy", (old,)) for old, new in reversed(list(itertools.pairwise(slots)))]
+    return replace(program, states=tuple(states), body=tuple(body), output=returned[0], evaluate_at=returned[1])
+
+
 def _check(program: Program) -> tuple[Kind, ...]:
     """Kind inference, statement by statement. Returns the kind of each statement's target."""
+    kinds = _check_body(program)
+    if program.kernels not in KERNELS:
+        what = f"no rule for kernels is called {program.kernels!r}"
+        raise Illegal(("kernels", 0), what, f"There are: {', '.join(KERNELS)}.")
+    if program.kernels == "fallback" and program.fallback is None:
+        raise Illegal(("kernels", 0), "there is no fallback for kernels", "Write def fallback(w, g, lr).")
+    if program.fallback is not None:
+        if bool(program.evaluate_at) != bool(program.fallback.evaluate_at):
+            what = "only one of step and fallback returns a value to evaluate at"
+            raise Illegal(("fallback output", 0), what, "Return one in both, or in none.")
+        try:
+            others = _for_others(program)
+        except Illegal as fault:
+            raise Illegal((f"fallback {fault.part[0]}", fault.part[1]), fault.what, fault.hint) from None
+        for part, body in (("body", program.body), ("fallback body", others.body)):
+            for number, instruction in enumerate(body):
+                if instruction.op in ORACLES:
+                    what = (
+                        f"{instruction.op} is of the whole model, and a program with a fallback sees it in two groups"
+                    )
+                    raise Illegal((part, number), what, "Write it without a fallback.")
+    return kinds
+
+
+def _check_body(program: Program) -> tuple[Kind, ...]:
     if len(program.body) > MAX_STATEMENTS:
         raise ProgramError(
             f"the program has {len(program.body)} statements; the most is {MAX_STATEMENTS}",
             hint="Write a shorter program.",
         )
     for number, name in enumerate(program.inputs):
-        if name not in INPUTS:
-            hint = _did_you_mean(name, INPUTS) or f"There are: {', '.join(INPUTS)}."
+        if name not in INPUTS and name not in ORACLES:
+            hint = _did_you_mean(name, (*INPUTS, *ORACLES)) or f"There are: {', '.join((*INPUTS, *ORACLES))}."
             raise Illegal(("inputs", number), f"no input is called {name!r}", hint)
     names = list(program.inputs)
     for number, h in enumerate(program.hyperparameters):
@@ -153,13 +300,20 @@ def _check(program: Program) -> tuple[Kind, ...]:
         _check_range(part, h)
     for number, s in enumerate(program.states):
         part = ("states", number)
-        _check_name(part, s.name, names)
+        for name in dict.fromkeys((s.name, *s.slots)):
+            _check_name(part, name, names)
+        if not 0 <= s.ring <= MAX_RING:
+            raise Illegal(part, f"a ring of {s.ring} is not possible", f"Keep 1 to {MAX_RING} values.")
         if isinstance(s.start, float):
             _check_constant(part, s.start)
-        elif s.start not in ("w", "g") or s.kind is not TENSOR:
-            raise Illegal(part, f"state {s.name!r} cannot start at {s.start!r}", "Start it at a number, at w or at g.")
+        elif s.kind not in {"w": (TENSOR,), "g": (TENSOR,), IDENTITY: (LEFT, RIGHT)}.get(s.start, ()) or (
+            s.ring and s.start == "g"
+        ):
+            hint = "Start it at a number, a tensor at w or at g, a left or a right at the identity."
+            raise Illegal(part, f"state {s.name!r}, a {s.kind}, cannot start at {s.start!r}", hint)
     kinds = program.entry_kinds
     constants = program.values
+    rings = {slot: s.name for s in program.states if s.ring for slot in s.slots}
     targets = []
     for number, instruction in enumerate(program.body):
         target = instruction.target
@@ -169,29 +323,37 @@ def _check(program: Program) -> tuple[Kind, ...]:
                 f"{target!r} is a hyperparameter and cannot be assigned",
                 "Assign to another name, or make it state.",
             )
+        if target in rings:
+            what = f"{target!r} is an earlier value of the ring {rings[target]!r} and cannot be assigned"
+            raise Illegal(("body", number), what, f"Assign this step's value to {rings[target]!r}.")
         if target not in kinds:
             _check_name(("body", number), target, [])
-        kind = _check_call(number, instruction, kinds)
+        kind = _check_call(number, instruction, kinds, program.inputs)
         kinds[target] = kind
         targets.append(kind)
     last = {i.target: n for n, i in enumerate(program.body)}
-    for s in program.states:
+    for number, s in enumerate(program.states):
+        if s.name not in kinds:
+            what = f"the ring {s.name!r} is given no value in this step"
+            raise Illegal(("states", number), what, f"Assign it: {s.name} = ...")
         if kinds[s.name] is not s.kind:
             raise Illegal(
                 ("body", last[s.name]),
                 f"state {s.name!r} is a {s.kind}, but it ends the step as a {kinds[s.name]}",
                 f"Give it a {s.kind}, or use another name for this value.",
             )
-    if program.output not in kinds:
-        raise Illegal(
-            ("output", 0), f"the returned name {program.output!r} has no value", _did_you_mean(program.output, kinds)
-        )
-    if kinds[program.output] is not TENSOR:
-        raise Illegal(
-            ("output", 0),
-            f"the update {program.output!r} is a {kinds[program.output]}; it must be a tensor, as w is",
-            "Multiply it with g, or with another tensor.",
-        )
+    for name, what, remedy in (
+        (program.output, "update", "Multiply it with g, or with another tensor."),
+        (program.evaluate_at, "value to evaluate at", "Return a tensor, as w is."),
+    ):
+        if what != "update" and not name:
+            continue
+        if name not in kinds:
+            raise Illegal(("output", 0), f"the returned name {name!r} has no value", _did_you_mean(name, kinds))
+        if kinds[name] is not TENSOR:
+            raise Illegal(
+                ("output", 0), f"the {what} {name!r} is a {kinds[name]}; it must be a tensor, as w is", remedy
+            )
     return tuple(targets)
 
 
@@ -229,7 +391,7 @@ def _check_range(part: tuple[str, int], h: Hyperparameter) -> None:
         )
 
 
-def _check_call(number: int, instruction: Instruction, kinds: dict[str, Kind]) -> Kind:
+def _check_call(number: int, instruction: Instruction, kinds: dict[str, Kind], inputs: tuple[str, ...]) -> Kind:
     primitive = PRIMITIVES.get(instruction.op)
     part = ("body", number)
     if primitive is None:
@@ -242,12 +404,16 @@ def _check_call(number: int, instruction: Instruction, kinds: dict[str, Kind]) -
             f"{primitive.name} takes {primitive.arity} arguments, not {len(instruction.args)}",
             f"Write {primitive.signature}.",
         )
+    if primitive.scope == ORACLE and primitive.name not in inputs:
+        raise Illegal(part, f"{primitive.name!r} has no value here", f"Declare it: def step(..., {primitive.name}).")
     given = []
     for argument in instruction.args:
         if isinstance(argument, str):
             if argument not in kinds:
                 hint = _did_you_mean(argument, kinds)
-                if argument in INPUTS:
+                if argument in ORACLES and argument in inputs:
+                    hint = f"Call it: {argument}(x)."
+                elif argument in INPUTS:
                     hint = f"Declare it: def step(..., {argument})."
                 elif argument == LEARNING_RATE:
                     hint = "Read lr, the schedule's value at this step; its peak is learning_rate."
@@ -259,13 +425,13 @@ def _check_call(number: int, instruction: Instruction, kinds: dict[str, Kind]) -
     kind = primitive.kind(*given)
     if kind is None:
         wrong = [
-            f"argument {n + 1} is a {have}, not a {want}"
+            f"argument {n + 1} is a {have}, not a {shown(want)}"
             for n, (have, want) in enumerate(zip(given, primitive.slots, strict=True))
-            if want is not ANY and have is not want
+            if not takes(want, have)
         ]
         what = wrong[0] if wrong else f"{' and '.join(map(str, given))} do not combine"
         raise Illegal(part, f"{primitive.name}: {what}", f"Its signature is {primitive.signature}.")
     return kind
 
 
-RESERVED = ("zeros_like", "full_like", "scalar", "tunable", "step")
+RESERVED = ("zeros_like", "full_like", "scalar", "tunable", "step", "fallback", "kernels")

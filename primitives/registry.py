@@ -16,12 +16,22 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, get_type_hints
 
-from primitives.kinds import ANY, SCALAR, Kind, join
+from primitives.kinds import ANY, SCALAR, Kind, Slot, join, shown, takes
 
 ELEMENTWISE = "elementwise"  # called on any array; element i of the result needs only elements i
 LEAF = "leaf"  # called on one leaf at a time; may reduce over it
 MODEL = "model"  # called on the tuple of all leaves; may reduce over the model
-SCOPES = (ELEMENTWISE, LEAF, MODEL)
+AXIS = "axis"  # called on one leaf as a matrix [r, c]; reduces over one of its axes
+MATRIX = "matrix"  # called on one leaf as a matrix; mixes its rows or its columns
+ORACLE = "oracle"  # computed by the task, which the program must ask for as an input
+SCOPES = (ELEMENTWISE, LEAF, MODEL, AXIS, MATRIX, ORACLE)
+
+MEANING, COMPILER, MACHINE = "meaning", "compiler", "machine"
+READINGS = dict.fromkeys(SCOPES, (MEANING, COMPILER, MACHINE)) | {
+    MATRIX: (MEANING, COMPILER),  # the machine's registers are flat vectors: they hold no left and no right
+    ORACLE: (MEANING, COMPILER),  # it would ask the task in every step, whatever the program
+}
+"""Which readings of a program know the primitives of a scope. Scoring picks the fastest that knows all."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,8 +40,8 @@ class Primitive:
 
     name: str
     apply: Callable[..., Any]  # apply(xp, *arguments)
-    slots: tuple[Kind | None, ...]  # kind of each argument; None takes any
-    result: Kind | None  # None: the join of the arguments in the slots that take any kind
+    slots: tuple[Slot, ...]  # kinds that each argument may have; None takes any
+    result: Kind | None  # None: the join of the arguments whose slots leave a choice
     scope: str
     family: str
     flops: float  # arithmetic per element of the result, in units of one addition
@@ -42,6 +52,7 @@ class Primitive:
     identity: float | None  # f(x, identity) = x
     mirror: str  # the primitive that computes the same with its two arguments exchanged
     linear: tuple[tuple[int, ...], ...]  # groups of arguments; linear in each group while the others stay
+    rule: Callable[..., Kind | None] | None  # the result's kind from those of the arguments, where no join says it
     source: str
 
     @property
@@ -60,8 +71,12 @@ class Primitive:
     def signature(self) -> str:
         """For people: `interp(x, y, a: scalar)`."""
         names = list(inspect.signature(self.apply).parameters)[1:]
-        shown = [n if k is ANY else f"{n}: {k}" for n, k in zip(names, self.slots, strict=True)]
-        return f"{self.name}({', '.join(shown)})"
+        parts = [n if k is ANY else f"{n}: {shown(k)}" for n, k in zip(names, self.slots, strict=True)]
+        return f"{self.name}({', '.join(parts)})"
+
+    @property
+    def readings(self) -> tuple[str, ...]:
+        return READINGS[self.scope]
 
     @cached_property
     def code(self) -> int:
@@ -71,15 +86,13 @@ class Primitive:
     @cache  # noqa: B019  (primitives live as long as the process)
     def kind(self, *arguments: Kind) -> Kind | None:
         """Kind of the result, or None where these arguments do not fit the signature."""
-        free = []
-        for slot, given in zip(self.slots, arguments, strict=True):
-            if slot is ANY:
-                free.append(given)
-            elif slot is not given:
-                return None
+        if not all(map(takes, self.slots, arguments)):
+            return None
+        if self.rule is not None:
+            return self.rule(*arguments)
         if self.result is not ANY:
             return self.result
-        return join(*free)
+        return join(*(given for slot, given in zip(self.slots, arguments, strict=True) if not isinstance(slot, Kind)))
 
 
 PRIMITIVES: dict[str, Primitive] = {}
@@ -97,6 +110,7 @@ def primitive(
     identity: float | None = None,
     mirror: str = "",
     linear: tuple[tuple[int, ...], ...] = (),
+    rule: Callable[..., Kind | None] | None = None,
     source: str = "",
 ) -> Callable[[Callable[..., Any]], Primitive]:
     """Enter a definition into the registry. The annotations of the function are its signature."""
@@ -109,9 +123,10 @@ def primitive(
             raise ValueError(f"a primitive called {name!r} exists already")
         if scope not in SCOPES:
             raise ValueError(f"{name}: no scope is called {scope!r}")
+        result = kinds[-1] if isinstance(kinds[-1], Kind) else ANY
         entry = Primitive(
-            name, function, tuple(kinds[:-1]), kinds[-1], scope, family, flops, infix,
-            commutative, idempotent, involution, identity, mirror, linear, source,
+            name, function, tuple(kinds[:-1]), result, scope, family, flops, infix,
+            commutative, idempotent, involution, identity, mirror, linear, rule, source,
         )  # fmt: skip
         PRIMITIVES[name] = entry
         return entry
@@ -125,4 +140,7 @@ def nearest(word: str, words: Any) -> str:
     return found[0] if found else ""
 
 
-__all__ = ["ELEMENTWISE", "LEAF", "MODEL", "PRIMITIVES", "SCALAR", "Primitive", "nearest", "primitive"]
+__all__ = [
+    "AXIS", "ELEMENTWISE", "LEAF", "MACHINE", "MATRIX", "MODEL", "ORACLE", "PRIMITIVES", "SCALAR", "Primitive",
+    "nearest", "primitive",
+]  # fmt: skip

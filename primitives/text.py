@@ -10,11 +10,23 @@ from __future__ import annotations
 import ast
 import re
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 from primitives.errors import ProgramError
-from primitives.kinds import SCALAR, TENSOR
-from primitives.program import INPUTS, MAX_CONSTANT, Hyperparameter, Illegal, Instruction, Program, State
+from primitives.kinds import COLUMN, LEFT, RIGHT, ROW, SCALAR, TENSOR
+from primitives.program import (
+    IDENTITY,
+    KERNELS,
+    MAX_CONSTANT,
+    STANDING,
+    Fallback,
+    Hyperparameter,
+    Illegal,
+    Instruction,
+    Program,
+    State,
+)
 from primitives.registry import PRIMITIVES, nearest
 
 MAX_BYTES = 64 * 1024
@@ -22,13 +34,17 @@ MAX_LINE = 1000
 MAX_NESTING = 32
 
 _INFIX = {p.infix: p.name for p in PRIMITIVES.values() if p.infix}
-_BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**", ast.Mod: "%"}
+_BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**", ast.Mod: "%", ast.MatMult: "@"}
 _COMPARE = {ast.Gt: ">", ast.GtE: ">=", ast.Lt: "<", ast.LtE: "<=", ast.Eq: "==", ast.NotEq: "!="}
 
 ALLOWED = (
     "A program has hyperparameters (`beta = 0.9`), state (`m = zeros_like(w)`) and one "
-    "`def step(w, g, lr): ...` of assignments that ends with `return update`."
+    "`def step(w, g, lr): ...` of assignments that ends with `return update`; where it needs matrices, "
+    "`def fallback(w, g, lr): ...` for the other leaves follows."
 )
+
+_MAKERS = {str(kind): kind for kind in (SCALAR, ROW, COLUMN, LEFT, RIGHT)}  # scalar(0.0), row(0.0), left(identity)
+_NAMED = ("zeros_like", "full_like", "copy", *_MAKERS, "ring", "tunable")
 
 
 def load(path: str | Path) -> Program:
@@ -98,7 +114,8 @@ class _Reader:
         self.text, self.file, self.name = text, file, name
         self.places: dict[tuple[str, int], int] = {}  # part of the program -> line
         self.taken: set[str] = set()  # names of the text, which temporaries avoid
-        self.body: list[Instruction] = []
+        self.body: list[Instruction] = []  # of the function that is being read
+        self.part = ""
         self.fresh = 0
 
     def fail(self, node: ast.AST | None, what: str, hint: str = "") -> ProgramError:
@@ -107,7 +124,8 @@ class _Reader:
 
     def module(self, module: ast.Module) -> Program:
         self.taken = {n.id for n in ast.walk(module) if isinstance(n, ast.Name)}
-        doc, step = "", None
+        doc, kernels = "", ""
+        functions: dict[str, ast.FunctionDef] = {}
         hyperparameters: list[Hyperparameter] = []
         states: list[State] = []
         for number, node in enumerate(module.body):
@@ -115,26 +133,45 @@ class _Reader:
                 if not isinstance(node.value.value, str):
                     raise self.fail(node, "this statement does nothing", ALLOWED)
                 doc = node.value.value
-            elif isinstance(node, ast.FunctionDef) and node.name == "step":
-                if step is not None:
-                    raise self.fail(node, "step is defined twice", "Keep one of them.")
-                step = node
-            elif isinstance(node, ast.Assign) and step is None:
-                self.declaration(node, hyperparameters, states)
+            elif isinstance(node, ast.FunctionDef) and node.name in ("step", "fallback"):
+                if node.name in functions:
+                    raise self.fail(node, f"{node.name} is defined twice", "Keep one of them.")
+                functions[node.name] = node
+            elif isinstance(node, ast.Assign) and not functions:
+                if self.target(node) != "kernels":
+                    self.declaration(node, hyperparameters, states)
+                elif kernels:
+                    raise self.fail(node, "the rule for kernels is given twice", "Keep one of them.")
+                else:
+                    kernels = self.kernels(node)
             else:
                 raise self.fail(node, f"{_called(node)} is not allowed here", ALLOWED)
+        step = functions.get("step")
         if step is None:
             raise self.fail(None, "there is no `def step(w, g, lr)`", ALLOWED)
-        inputs, output = self.step(step)
+        main = self.function(step, "")
+        fallback = None
+        if "fallback" in functions:
+            fallback = Fallback(*self.function(functions["fallback"], "fallback "))
         try:
             return Program(
-                inputs, tuple(self.body), output, tuple(states), tuple(hyperparameters), doc=doc, name=self.name
-            )
+                main[0], main[1], main[2], tuple(states), tuple(hyperparameters),
+                doc=doc, evaluate_at=main[3], fallback=fallback, kernels=kernels or KERNELS[0], name=self.name,
+            )  # fmt: skip
         except Illegal as fault:
             line = self.places.get(fault.part, step.lineno)
             raise fault.at(self.file, line, _line(self.text, line)) from None
         except ProgramError as fault:
             raise fault.at(self.file, step.lineno, "") from None
+
+    def kernels(self, node: ast.Assign) -> str:
+        """`kernels = stack()`: how a leaf with more than two axes is read."""
+        self.places["kernels", 0] = node.lineno
+        value = node.value
+        if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and not value.args and not value.keywords:
+            return value.func.id
+        ways = ", ".join(f"{name}()" for name in KERNELS)
+        raise self.fail(node, f"{self.source(value)[:60]!r} is no rule for kernels", f"Write one of {ways}.")
 
     def declaration(self, node: ast.Assign, hyperparameters: list, states: list) -> None:
         name = self.target(node)
@@ -146,32 +183,47 @@ class _Reader:
             return
         if not isinstance(value, ast.Call) or not isinstance(value.func, ast.Name):
             raise self.fail(node, f"{_called(value)} is not allowed here", ALLOWED)
-        maker = value.func.id
-        if maker == "tunable":
+        if value.func.id == "tunable":
             self.places["hyperparameters", len(hyperparameters)] = node.lineno
             hyperparameters.append(self.tunable(name, value))
             return
         self.places["states", len(states)] = node.lineno
-        arguments = [a.id if isinstance(a, ast.Name) else self.number(a) for a in value.args]
-        match maker, arguments, value.keywords:
-            case "zeros_like", ["w"], []:
-                states.append(State(name, TENSOR, 0.0))
-            case "full_like", ["w", float(start)], []:
-                states.append(State(name, TENSOR, start))
-            case "copy", ["w" | "g" as start], []:
-                states.append(State(name, TENSOR, start))
-            case "scalar", [float(start)], []:
-                states.append(State(name, SCALAR, start))
-            case _:
-                makers = ("zeros_like", "full_like", "copy", "scalar", "tunable")
-                near = "" if maker in makers else nearest(maker, makers)
-                hint = f"Did you mean {near!r}? " if near else ""
-                raise self.fail(
-                    node,
-                    f"{self.source(value)[:60]!r} is no initial value",
-                    hint + "Write zeros_like(w), full_like(w, 0.1), copy(w), copy(g), scalar(0.0), "
-                    "or a number for a hyperparameter.",
-                )
+        state = self.state(name, value)
+        if state is None:
+            maker = value.func.id
+            near = "" if maker in _NAMED else nearest(maker, _NAMED)
+            hint = f"Did you mean {near!r}? " if near else ""
+            raise self.fail(
+                node,
+                f"{self.source(value)[:60]!r} is no initial value",
+                hint + "Write zeros_like(w), full_like(w, 0.1), copy(w), copy(g), scalar(0.0), row(0.0), column(0.0), "
+                "left(0.0), right(identity), ring(zeros_like(w), 3), or a number for a hyperparameter.",
+            )
+        states.append(state)
+
+    def state(self, name: str, value: ast.expr) -> State | None:
+        """The state that an initial value says; None where it says none."""
+        if not isinstance(value, ast.Call) or not isinstance(value.func, ast.Name) or value.keywords:
+            return None
+        maker = value.func.id
+        if maker == "ring":
+            inner = self.state(name, value.args[0]) if len(value.args) == 2 else None
+            length = self.number(value.args[1]) if inner is not None else None
+            if inner is None or inner.ring or length is None or length < 1 or length != int(length):
+                return None
+            return State(name, inner.kind, inner.start, int(length))
+        match maker, [a.id if isinstance(a, ast.Name) else self.number(a) for a in value.args]:
+            case "zeros_like", ["w"]:
+                return State(name, TENSOR, 0.0)
+            case "full_like", ["w", float(start)]:
+                return State(name, TENSOR, start)
+            case "copy", ["w" | "g" as start]:
+                return State(name, TENSOR, start)
+            case _, [float(start)] if maker in _MAKERS:
+                return State(name, _MAKERS[maker], start)
+            case "left" | "right", ["identity"]:
+                return State(name, _MAKERS[maker], IDENTITY)
+        return None
 
     def source(self, node: ast.expr) -> str:
         """The text of a node on one line; `ast.unparse` would exhaust the stack on a deep one."""
@@ -194,16 +246,19 @@ class _Reader:
                 raise self.fail(call, f"tunable: {pair.arg} is no literal", usage)
         return Hyperparameter(name, value, **given)
 
-    def step(self, node: ast.FunctionDef) -> tuple[tuple[str, ...], str]:
+    def function(self, node: ast.FunctionDef, part: str) -> tuple[tuple[str, ...], tuple[Instruction, ...], str, str]:
+        """Inputs, body, the update and the value to evaluate at. `part` stands before its parts in `places`."""
+        self.body, self.part = [], part
         a = node.args
         plain = not (a.posonlyargs or a.kwonlyargs or a.vararg or a.kwarg or a.defaults or node.decorator_list)
         if not plain or node.returns or any(x.annotation for x in a.args):
-            raise self.fail(node, "step takes plain arguments only", f"Write def step({', '.join(INPUTS)}):")
+            remedy = f"Write def {node.name}({', '.join(STANDING)}):"
+            raise self.fail(node, f"{node.name} takes plain arguments only", remedy)
         inputs = tuple(x.arg for x in a.args)
         if len(set(inputs)) < len(inputs):
-            raise self.fail(node, "an argument of step is given twice", "Keep one of them.")
+            raise self.fail(node, f"an argument of {node.name} is given twice", "Keep one of them.")
         for number in range(len(inputs)):
-            self.places["inputs", number] = node.lineno
+            self.places[f"{part}inputs", number] = node.lineno
         *statements, last = node.body
         for statement in statements:
             if isinstance(statement, ast.AugAssign) and isinstance(statement.target, ast.Name):
@@ -211,15 +266,23 @@ class _Reader:
                 statement = ast.Assign([statement.target], ast.copy_location(value, statement), lineno=statement.lineno)
             if not isinstance(statement, ast.Assign):
                 what = _called(statement)
-                raise self.fail(statement, f"{what} is not allowed here", "A step consists of assignments.")
+                raise self.fail(statement, f"{what} is not allowed here", f"A {node.name} consists of assignments.")
             self.assign(self.target(statement), statement.value, statement)
         if not isinstance(last, ast.Return) or last.value is None:
-            raise self.fail(last, "step does not end with `return update`", "Return the update; w - update is applied.")
-        output = self.operand(last.value, last, 0)
-        if not isinstance(output, str):
-            raise self.fail(last, "the update is a number", "Return a tensor.")
-        self.places["output", 0] = last.lineno
-        return inputs, output
+            what = f"{node.name} does not end with `return update`"
+            raise self.fail(last, what, "Return the update; w - update is applied.")
+        values = last.value.elts if isinstance(last.value, ast.Tuple) else [last.value]
+        if not 1 <= len(values) <= 2:
+            remedy = "Return the update, or the update and the value at which the model is evaluated."
+            raise self.fail(last, f"{len(values)} values are returned", remedy)
+        outputs = [self.operand(value, last, 0) for value in values]
+        if not all(isinstance(output, str) for output in outputs):
+            what = (
+                "the update is a number" if not isinstance(outputs[0], str) else "the value to evaluate at is a number"
+            )
+            raise self.fail(last, what, "Return a tensor.")
+        self.places[f"{part}output", 0] = last.lineno
+        return inputs, tuple(self.body), str(outputs[0]), str(outputs[1]) if len(outputs) == 2 else ""
 
     def target(self, node: ast.Assign) -> str:
         if len(node.targets) != 1 or not isinstance(node.targets[0], ast.Name):
@@ -231,7 +294,7 @@ class _Reader:
         self.emit(target, op, args, statement)
 
     def emit(self, target: str, op: str, args: tuple, statement: ast.stmt) -> None:
-        self.places["body", len(self.body)] = statement.lineno
+        self.places[f"{self.part}body", len(self.body)] = statement.lineno
         self.body.append(Instruction(target, op, args))
 
     def call(self, node: ast.expr, statement: ast.stmt, depth: int) -> tuple[str, tuple]:
@@ -326,9 +389,17 @@ def print_program(program: Program) -> str:
         lines.append(f"{h.name} = {_print_hyperparameter(h)}")
     for s in program.states:
         lines.append(f"{s.name} = {_print_start(s)}")
-    lines += ["", f"def step({', '.join(program.inputs)}):"] if lines else [f"def step({', '.join(program.inputs)}):"]
-    lines += [f"    {print_instruction(instruction)}" for instruction in program.body]
-    lines.append(f"    return {program.output}")
+    if program.kernels != KERNELS[0]:
+        lines.append(f"kernels = {program.kernels}()")
+    functions: list[tuple[str, Program | Fallback]] = [("step", program)]
+    if program.fallback is not None:
+        functions.append(("fallback", program.fallback))
+    for name, function in functions:
+        lines += [""] if lines else []
+        lines.append(f"def {name}({', '.join(function.inputs)}):")
+        lines += [f"    {print_instruction(instruction)}" for instruction in function.body]
+        returned = (function.output, function.evaluate_at) if function.evaluate_at else (function.output,)
+        lines.append(f"    return {', '.join(returned)}")
     return "\n".join(lines) + "\n"
 
 
@@ -380,10 +451,12 @@ def _print_hyperparameter(h: Hyperparameter) -> str:
 
 
 def _print_start(s: State) -> str:
+    if s.ring:
+        return f"ring({_print_start(replace(s, ring=0))}, {s.ring})"
+    if s.kind is not TENSOR:
+        return f"{s.kind}({s.start if isinstance(s.start, str) else _print_number(s.start)})"
     if isinstance(s.start, str):
         return f"copy({s.start})"
-    if s.kind is SCALAR:
-        return f"scalar({_print_number(s.start)})"
     return "zeros_like(w)" if _is_positive_zero(s.start) else f"full_like(w, {_print_number(s.start)})"
 
 

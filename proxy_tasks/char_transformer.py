@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from proxy_tasks.networks import affine, affine_init, causal_attention, cross_entropy, layer_norm, matmul, normal
 from proxy_tasks.parts import frozen, split_blocks, take_rows
-from proxy_tasks.task import Params, Task
+from proxy_tasks.task import Params, PredictionTask
 
 ALPHABET = 64  # symbols: the 63 commonest characters, and one for all others
 BLOCK = 500  # characters; small enough that each part sees every document
@@ -41,7 +41,7 @@ def symbols() -> dict[str, Int[np.ndarray, " part"]]:
 
 
 @dataclass(frozen=True)
-class CharTransformer(Task):
+class CharTransformer(PredictionTask):
     """Cross-entropy of a causal transformer (pre-norm, relu, learned positions) on characters of real text.
 
     The text is cut into blocks of 500 characters; of every ten, eight train, one validates, one tests. The
@@ -111,20 +111,26 @@ class CharTransformer(Task):
         starts = len(symbols()["train"]) - self.context
         return jax.random.randint(key, (self.steps, self.batch), 0, starts, jnp.int32)
 
-    def loss(self, params: Params, data: dict[str, Any], draw: Int[Array, " batch"]) -> Float[Array, ""]:
-        return self.mean_loss(params, data["train"], draw)
+    def predict(
+        self, params: Params, data: dict[str, Any], draw: Int[Array, " batch"]
+    ) -> Float[Array, "batch context symbol"]:
+        return self.logits(params, self.windows(data["train"], draw)[:, :-1])
+
+    def judge(
+        self, predictions: Float[Array, "batch context symbol"], data: dict[str, Any], draw: Int[Array, " batch"]
+    ) -> Float[Array, ""]:
+        return cross_entropy(predictions, self.windows(data["train"], draw)[:, 1:])
 
     def evaluate(self, params: Params, data: dict[str, Any], part: str) -> Float[Array, ""]:
         last = data[part].shape[0] - self.context - 1
-        return self.mean_loss(params, data[part], jnp.asarray(np.linspace(0, last, WINDOWS).astype(np.int32)))
+        windows = self.windows(data[part], jnp.asarray(np.linspace(0, last, WINDOWS).astype(np.int32)))
+        return cross_entropy(self.logits(params, windows[:, :-1]), windows[:, 1:])
 
-    def mean_loss(self, params: Params, part: Int[Array, " part"], starts: Int[Array, " windows"]) -> Float[Array, ""]:
-        """Compute the mean cross-entropy of every next symbol in the windows that begin at `starts`."""
+    def windows(self, part: Int[Array, " part"], starts: Int[Array, " windows"]) -> Int[Array, "windows symbols"]:
+        """Cut out the symbols from each start on: the context and the symbol that follows it."""
         shape = (starts.shape[0], self.context + 1)
         ahead = jnp.arange(self.context + 1, dtype=jnp.int32)
-        windows = take_rows(part, jnp.broadcast_to(starts[:, None], shape) + jnp.broadcast_to(ahead, shape))
-        logits = self.logits(params, windows[:, :-1])
-        return cross_entropy(logits, windows[:, 1:])
+        return take_rows(part, jnp.broadcast_to(starts[:, None], shape) + jnp.broadcast_to(ahead, shape))
 
     def logits(self, params: Params, window: Int[Array, "batch context"]) -> Float[Array, "batch context symbol"]:
         """Predict the symbol after every position of a window."""

@@ -13,7 +13,7 @@ from sklearn.datasets import load_diabetes
 
 from proxy_tasks.networks import affine, affine_init
 from proxy_tasks.parts import batch_above, deal_anew, frozen, shuffled_batches, split_rows, take_rows
-from proxy_tasks.task import Params, Task
+from proxy_tasks.task import Params, PredictionTask
 
 SPLIT_SEED = 442  # of the shuffle before the cut
 TRAIN_ROWS = 265
@@ -34,7 +34,7 @@ def diabetes() -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class DiabetesRegression(Task):
+class DiabetesRegression(PredictionTask):
     """Half the squared error of a 10-width-1 tanh network on 442 patients.
 
     Shape   385 parameters at width 32; batches in shuffled epochs over 265 patients.
@@ -75,13 +75,19 @@ class DiabetesRegression(Task):
     def draws(self, key: PRNGKeyArray) -> Int[Array, "steps batch"]:
         return shuffled_batches(key, self.steps, self.batch, TRAIN_ROWS)
 
-    def loss(self, params: Params, data: dict[str, Any], draw: Int[Array, " batch"]) -> Float[Array, ""]:
-        return self.half_squared_error(params, take_rows(data["train"], draw))
+    def predict(self, params: Params, data: dict[str, Any], draw: Int[Array, " batch"]) -> Float[Array, " batch"]:
+        return self.targets(params, take_rows(data["train"]["x"], draw))
+
+    def judge(
+        self, predictions: Float[Array, " batch"], data: dict[str, Any], draw: Int[Array, " batch"]
+    ) -> Float[Array, ""]:
+        return optax.l2_loss(predictions, take_rows(data["train"]["y"], draw)).mean()
 
     def evaluate(self, params: Params, data: dict[str, Any], part: str) -> Float[Array, ""]:
-        return self.half_squared_error(params, data[part])
+        predictions = self.targets(params, jnp.asarray(data[part]["x"]))
+        return optax.l2_loss(predictions, jnp.asarray(data[part]["y"])).mean()
 
-    def half_squared_error(self, params: Params, rows: dict[str, Array]) -> Float[Array, ""]:
-        """Compute the mean of ½ (prediction - target)² over some rows of a part."""
-        hidden = jnp.tanh(affine(params["hidden"], jnp.asarray(rows["x"])))
-        return optax.l2_loss(affine(params["head"], hidden)[:, 0], jnp.asarray(rows["y"])).mean()
+    def targets(self, params: Params, x: Float[Array, "row 10"]) -> Float[Array, " row"]:
+        """Predict the progression for some patients."""
+        hidden = jnp.tanh(affine(params["hidden"], x))
+        return affine(params["head"], hidden)[:, 0]

@@ -9,11 +9,11 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 from proxy_tasks.digits import LICENCE, TRAIN_ROWS, digits
 from proxy_tasks.networks import affine, affine_init, cross_entropy
 from proxy_tasks.parts import batch_above, deal_anew, shuffled_batches, take_rows
-from proxy_tasks.task import Params, Task
+from proxy_tasks.task import Params, PredictionTask
 
 
 @dataclass(frozen=True)
-class DigitsDense(Task):
+class DigitsDense(PredictionTask):
     """Cross-entropy of a 64-width-10 relu network on 8x8 images of digits.
 
     Shape   2,410 parameters at width 32; batches in shuffled epochs over 1,078 images.
@@ -55,14 +55,18 @@ class DigitsDense(Task):
     def draws(self, key: PRNGKeyArray) -> Int[Array, "steps batch"]:
         return shuffled_batches(key, self.steps, self.batch, TRAIN_ROWS)
 
-    def loss(self, params: Params, data: dict[str, Any], draw: Int[Array, " batch"]) -> Float[Array, ""]:
-        return self.mean_loss(params, take_rows(data["train"], draw))
+    def predict(self, params: Params, data: dict[str, Any], draw: Int[Array, " batch"]) -> Float[Array, "batch 10"]:
+        return self.logits(params, take_rows(data["train"]["image"], draw))
+
+    def judge(
+        self, predictions: Float[Array, "batch 10"], data: dict[str, Any], draw: Int[Array, " batch"]
+    ) -> Float[Array, ""]:
+        return cross_entropy(predictions, take_rows(data["train"]["label"], draw))
 
     def evaluate(self, params: Params, data: dict[str, Any], part: str) -> Float[Array, ""]:
-        return self.mean_loss(params, data[part])
+        return cross_entropy(self.logits(params, data[part]["image"]), data[part]["label"])
 
-    def mean_loss(self, params: Params, rows: dict[str, Array]) -> Float[Array, ""]:
-        """Compute the mean cross-entropy over some rows of a part."""
-        hidden = jax.nn.relu(affine(params["hidden"], rows["image"].reshape(-1, 64)))
-        logits = affine(params["head"], hidden)
-        return cross_entropy(logits, rows["label"])
+    def logits(self, params: Params, images: Float[Array, "row 8 8"]) -> Float[Array, "row 10"]:
+        """Say how much each image looks like each digit."""
+        hidden = jax.nn.relu(affine(params["hidden"], images.reshape(-1, 64)))
+        return affine(params["head"], hidden)

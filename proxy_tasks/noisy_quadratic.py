@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
 from proxy_tasks.parts import PARTS, frozen
-from proxy_tasks.task import Params, Task
+from proxy_tasks.task import Params, PredictionTask
 
 OPTIMUM_SEED = 2019
 
@@ -25,7 +25,7 @@ def bowl(dim: int, condition: float) -> dict[str, np.ndarray]:
 
 
 @dataclass(frozen=True)
-class NoisyQuadratic(Task):
+class NoisyQuadratic(PredictionTask):
     """Minimise ½ Σ hᵢ(wᵢ - cᵢ)² when each gradient carries N(0, hᵢ) noise.
 
     The paper has c = 0. Here c is a fixed draw of N(0, 1), as far from 0 as the initial w: with the
@@ -65,9 +65,13 @@ class NoisyQuadratic(Task):
     def draws(self, key: PRNGKeyArray) -> Float[Array, "steps dim"]:
         return jax.random.normal(key, (self.steps, self.dim), jnp.float32)
 
-    def loss(self, params: Params, data: dict[str, Any], draw: Float[Array, " dim"]) -> Float[Array, ""]:
-        h, c = data["train"]["curvature"], data["train"]["optimum"]
-        away = params["point"]["w"] - c
+    def predict(self, params: Params, data: dict[str, Any], draw: Float[Array, " dim"]) -> Float[Array, " dim"]:
+        return params["point"]["w"] - data["train"]["optimum"]
+
+    def judge(
+        self, predictions: Float[Array, " dim"], data: dict[str, Any], draw: Float[Array, " dim"]
+    ) -> Float[Array, ""]:
+        h, away = data["train"]["curvature"], predictions
         return 0.5 * jnp.sum(h * away**2) + jnp.sum(jnp.sqrt(h) * draw * away)
 
     def evaluate(self, params: Params, data: dict[str, Any], part: str) -> Float[Array, ""]:

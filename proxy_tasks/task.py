@@ -2,7 +2,6 @@
 
 import abc
 import dataclasses
-import difflib
 import hashlib
 import json
 import math
@@ -10,8 +9,10 @@ from typing import Any, ClassVar
 
 import jax
 import numpy as np
-import optax
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
+
+from proxy_tasks.schedules import parse_schedule
+from proxy_tasks.sentences import listed, nearest
 
 type_names = {int: "a whole number", float: "a finite number"}
 
@@ -21,11 +22,15 @@ Params = dict[str, dict[str, Array]]
 """The parameters of a task: a leaf is `params[layer][name]`, always float32 outside tests."""
 
 
+DEFAULT_SCHEDULE = "warmup_cosine"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Task(abc.ABC):
     """A question put to an optimizer: parameters, batches, a loss, an evaluation, a number of steps.
 
     A task is a frozen dataclass whose fields are its configuration. Randomness comes in as keys, data as
-    an argument, so everything but `data` and `schedule` can be traced, compiled and vmapped. A task
+    an argument, so everything but `data` and `learning_rates` can be traced, compiled and vmapped. A task
     never knows what trains it.
 
     Raises  ValueError, one sentence, when a field has the wrong type or an impossible value.
@@ -36,8 +41,11 @@ class Task(abc.ABC):
     measures: ClassVar[str]
     cannot: ClassVar[str]
     source: ClassVar[str]
+    offers = frozenset({"loss", "hvp", "noise", "rademacher"})
+    """The inputs that a program may ask for here, beyond w, g, lr and t."""
 
     steps: int  # training steps, the length of the schedule
+    schedule: str = DEFAULT_SCHEDULE  # of the learning rate, in the words of `schedules.py`
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -47,7 +55,9 @@ class Task(abc.ABC):
             TASKS[cls.kind] = cls
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
+        for field in dataclasses.fields(self):
+            if field.name == "schedule":
+                continue
             value, name = getattr(self, field.name), f"{self.kind}: {field.name}"
             accepted = (int, np.integer) if field.type is int else (int, float, np.integer, np.floating)
             if isinstance(value, bool) or not isinstance(value, accepted) or not math.isfinite(value):
@@ -59,6 +69,11 @@ class Task(abc.ABC):
             if field.type is float and value <= 0:
                 raise ValueError(f"{name} must be above 0, not {value}.")
             object.__setattr__(self, field.name, value)
+        try:
+            # in its shortest form, so that two ways to write one schedule have the same fingerprint
+            object.__setattr__(self, "schedule", str(parse_schedule(self.schedule)))
+        except ValueError as fault:
+            raise ValueError(f"{self.kind}: {fault}") from None
         if why := self.impossible():
             raise ValueError(f"{self.kind}: {why}.")
 
@@ -94,16 +109,9 @@ class Task(abc.ABC):
     def evaluate(self, params: Params, data: dict[str, Any], part: str) -> Float[Array, ""]:
         """Compute the mean loss on `data[part]`; finite and above 0 for any parameters worth a score."""
 
-    def schedule(self) -> Float[np.ndarray, " steps"]:
-        """Shape of the learning rate at t = 1..steps: linear warm-up over 5 % of the steps, then a cosine.
-
-        The peak is 1. The schedule is that of steps + 1 steps without its two zeros, so no step is wasted.
-        """
-        warmup = max(1, round(0.05 * self.steps))
-        # float64, because 1 + cos near its zero rounds to 0 in float32 after some 20,000 steps
-        with jax.ensure_compile_time_eval(), jax.enable_x64(True):
-            shape = optax.warmup_cosine_decay_schedule(0.0, 1.0, warmup, self.steps + 1)
-            return np.asarray(shape(np.arange(1, self.steps + 1, dtype=np.float64)), np.float32)
+    def learning_rates(self) -> Float[np.ndarray, " steps"]:
+        """Compute the schedule: the learning rate at t = 1..steps, in units of the program's, which is the peak."""
+        return parse_schedule(self.schedule)(self.steps)
 
     @property
     def fingerprint(self) -> str:
@@ -112,7 +120,9 @@ class Task(abc.ABC):
         Numbers with different fingerprints are never mixed. A dependency that ships other data, or splits
         it otherwise, changes the fingerprint too.
         """
-        fields = dataclasses.asdict(self)  # type: ignore[call-overload]  # every subclass is a dataclass
+        fields = dataclasses.asdict(self)
+        if self.schedule == DEFAULT_SCHEDULE:
+            del fields["schedule"]  # as before there was a choice, so that references stay those of their tasks
         digest = hashlib.sha256(json.dumps([self.kind, self.version, fields], sort_keys=True).encode())
         for path, leaf in jax.tree_util.tree_leaves_with_path(self.data()):
             little_endian = np.ascontiguousarray(leaf, leaf.dtype.newbyteorder("<"))
@@ -122,30 +132,39 @@ class Task(abc.ABC):
         return digest.hexdigest()[:16]
 
 
+class PredictionTask(Task):
+    """A task whose loss judges predictions. It offers `gnvp` too, products with the Gauss-Newton matrix.
+
+    That is the matrix Jᵀ H J, with J the Jacobian of the predictions in the parameters and H the Hessian of
+    `judge` in the predictions. It is never negative, because `judge` is convex in the predictions.
+    """
+
+    offers = Task.offers | {"gnvp"}
+
+    @abc.abstractmethod
+    def predict(self, params: Params, data: dict[str, Any], draw: PyTree[Array]) -> Float[Array, "..."]:
+        """Compute what the parameters say about the batch of one step."""
+
+    @abc.abstractmethod
+    def judge(self, predictions: Float[Array, "..."], data: dict[str, Any], draw: PyTree[Array]) -> Float[Array, ""]:
+        """Compute the training loss of predictions for the batch of one step; convex in them."""
+
+    def loss(self, params: Params, data: dict[str, Any], draw: PyTree[Array]) -> Float[Array, ""]:
+        return self.judge(self.predict(params, data, draw), data, draw)
+
+
 def make_task(kind: str, **fields: Any) -> Task:
     """Build the task that a suite's line names; fields left out keep their defaults.
 
     Raises  ValueError, one sentence, for an unknown kind, an unknown field or an impossible value.
 
-    >>> make_task("noisy_quadratic", dim=32).steps
+    >>> make_task("noisy_quadratic", dim=32, schedule="cosine").steps
     400
     """
     if not isinstance(kind, str) or kind not in TASKS:
         raise ValueError(f"no task is called {kind!r}{nearest(kind, TASKS)}; there are {listed(TASKS)}.")
-    known = [field.name for field in dataclasses.fields(TASKS[kind])]  # type: ignore[arg-type]
+    known = [field.name for field in dataclasses.fields(TASKS[kind])]
     for name in fields:
         if name not in known:
             raise ValueError(f"{kind} has no field {name!r}{nearest(name, known)}; it has {listed(known)}.")
     return TASKS[kind](**fields)
-
-
-def nearest(name: Any, known: Any) -> str:
-    """Ask back for the known name nearest to a misspelt one, or say nothing."""
-    close = difflib.get_close_matches(str(name), list(known), n=1)
-    return f" (did you mean {close[0]!r}?)" if close else ""
-
-
-def listed(names: Any) -> str:
-    """Join names as a sentence does: a, b and c."""
-    *head, last = names
-    return f"{', '.join(head)} and {last}" if head else last

@@ -11,9 +11,11 @@ import numpy as np
 from hypothesis import strategies as st
 
 from primitives import PRIMITIVES, SCALAR, TENSOR, Hyperparameter, Instruction, Program, State
-from primitives.program import INPUTS, LEARNING_RATE, MAX_CONSTANT
+from primitives.kinds import takes
+from primitives.program import INPUTS, LEARNING_RATE, MAX_CONSTANT, STANDING
+from primitives.registry import ELEMENTWISE, LEAF, MODEL
 
-NAMES = ("a", "b", "c", "m", "v", "x_", "_y", "v1", "v2", "update", "decay", "loss", "Big", "z9", "self", "print")
+NAMES = ("a", "b", "c", "m", "v", "x_", "_y", "v1", "v2", "update", "decay", "loss_", "Big", "z9", "self", "print")
 
 CALM = (0.0, 1.0, -1.0, 0.5, 2.0, 0.9, 0.1, -0.3, 3.0, 0.999, 1e-3)
 """Literals that seldom make a program overflow."""
@@ -23,6 +25,10 @@ WILD = (-0.0, 1e-8, 5e-324, 1e-300, MAX_CONSTANT, -MAX_CONSTANT, 0.1 + 0.2, 1 / 
 docstrings = st.text(max_size=40) | st.sampled_from(
     ['a "quoted" word"', 'three """ quotes', "back\\slash \\n", "two\nlines\n", "ends in \\", '"', '""""', '\\"\\']
 )
+
+
+ANYWHERE = [p for p in PRIMITIVES.values() if p.scope in (ELEMENTWISE, LEAF, MODEL)]
+"""Primitives that take leaves of any shape; programs over matrices are drawn in test_matrices.py."""
 
 
 @st.composite
@@ -39,7 +45,7 @@ def programs(draw, calm: bool = False, docs=None, most: int = 20) -> Program:
 
 def random_program(rng: Random, length: int, calm: bool = False, doc: str = "") -> Program:
     """The program of one seed."""
-    inputs = tuple(name for name in rng.sample(list(INPUTS), len(INPUTS)) if name == "g" or rng.random() < 0.6)
+    inputs = tuple(name for name in rng.sample(list(STANDING), len(STANDING)) if name == "g" or rng.random() < 0.6)
     names = rng.sample(NAMES, len(NAMES))
     kinds = {name: INPUTS[name] for name in inputs}
     hyperparameters = []
@@ -69,7 +75,7 @@ def random_program(rng: Random, length: int, calm: bool = False, doc: str = "") 
     for _ in range(length):
         recent = [i.target for i in body[-3:]]  # read often: a chain of values is what reaches the update
         for _ in range(3):  # tensors are preferred, for the same reason
-            op = rng.choice(list(PRIMITIVES.values()))
+            op = rng.choice(ANYWHERE)
             args = [_argument(rng, slot, kinds, recent, calm) for slot in op.slots]
             scalar = op.kind(*(kinds[a] if isinstance(a, str) else SCALAR for a in args)) is SCALAR
             if not scalar or rng.random() < 0.3:
@@ -98,8 +104,8 @@ def _number(rng: Random, calm: bool) -> float:
 
 
 def _argument(rng: Random, slot, kinds: dict, recent: list[str], calm: bool):
-    fits = [name for name, kind in kinds.items() if slot is None or kind is slot]
-    if not fits or (slot is not TENSOR and rng.random() < 0.15):
+    fits = [name for name, kind in kinds.items() if takes(slot, kind)]
+    if not fits or (takes(slot, SCALAR) and rng.random() < 0.15):
         return _number(rng, calm)
     late = [name for name in recent if name in fits]
     return rng.choice(late if late and rng.random() < 0.8 else fits)

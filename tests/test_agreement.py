@@ -140,7 +140,8 @@ def random_inputs(shapes, seed: int, dtype):
 def compiled_machine(tree: str, dtype):
     """Start and step of the machine for one tree: what a task compiles once."""
     layout = Layout.of([np.zeros(s, dtype) for s in TREES[tree]])
-    return layout, jax.jit(machine.start), jax.jit(lambda *args: machine.step(args[0], layout, *args[1:]))
+    start = jax.jit(lambda code, w: machine.start(code, layout, w))
+    return layout, start, jax.jit(lambda *args: machine.step(args[0], layout, *args[1:]))
 
 
 def machine_trajectory(program: Program, tree: str, w, gradients, dtype):
@@ -530,7 +531,7 @@ def test_a_program_too_large_for_the_machine_is_refused(text):
 
 def test_the_machine_compiles_once_and_never_again():
     layout = Layout.of([np.zeros((3,), np.float32), np.zeros((), np.float32)])
-    start = jax.jit(lambda code, w: machine.start(code, w))
+    start = jax.jit(lambda code, w: machine.start(code, layout, w))
     step = jax.jit(lambda code, bank, *rest: machine.step(code, layout, bank, *rest))
     compilations, events = [], []
     jax.monitoring.register_event_duration_secs_listener(lambda name, *_, **__: events.append(name))

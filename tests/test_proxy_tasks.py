@@ -46,7 +46,8 @@ def small(kind: str) -> Any:  # each kind has methods of its own
 
 
 def fields_of(kind: str) -> list[str]:
-    return [field.name for field in dataclasses.fields(TASKS[kind])]
+    """Name the fields that are numbers: all but the schedule, which `test_schedules.py` is about."""
+    return [field.name for field in dataclasses.fields(TASKS[kind]) if field.name != "schedule"]
 
 
 @functools.cache
@@ -83,7 +84,7 @@ def test_a_task_is_a_frozen_dataclass_that_says_what_it_measures_and_what_it_can
     assert cls.kind == kind
     assert cls.__dataclass_params__.frozen
     assert all(sentence.strip() for sentence in (cls.measures, cls.cannot, cls.source, cls.__doc__))
-    assert {field.type for field in dataclasses.fields(cls)} <= {int, float}
+    assert {field.type for field in dataclasses.fields(cls) if field.name != "schedule"} <= {int, float}
 
 
 @every_task
@@ -242,7 +243,7 @@ def test_losses_are_the_same_under_vmap_over_seeds_as_one_by_one(kind):
 @every_task
 def test_adam_brings_the_validation_loss_down_and_leaves_it_positive(kind):
     chosen, adam = small(kind), optax.scale_by_adam()
-    data, schedule = jax.tree.map(jnp.asarray, chosen.data()), jnp.asarray(chosen.schedule())
+    data, schedule = jax.tree.map(jnp.asarray, chosen.data()), jnp.asarray(chosen.learning_rates())
     params, draws = drawn(kind, "init", 1), drawn(kind, "draws", 1)
 
     def train(params):
@@ -311,8 +312,8 @@ def test_the_transformer_does_not_look_ahead():
 
 
 @pytest.mark.parametrize("steps", [1, 2, 19, 150, 400, 100_000])
-def test_the_schedule_warms_up_to_one_and_ends_just_above_zero(steps):
-    shape = make_task("digits_dense", steps=steps).schedule()
+def test_the_usual_schedule_warms_up_to_one_and_ends_just_above_zero(steps):
+    shape = make_task("digits_dense", steps=steps).learning_rates()
     warmup = max(1, round(0.05 * steps))
     t = np.arange(1, steps + 1)
     cosine = 0.5 * (1 + np.cos(np.pi * (t - warmup) / (steps + 1 - warmup)))
@@ -324,8 +325,8 @@ def test_the_schedule_warms_up_to_one_and_ends_just_above_zero(steps):
 
 def test_the_schedule_can_be_asked_for_inside_a_traced_function():
     chosen = small("digits_dense")
-    traced = jax.jit(lambda: jnp.asarray(chosen.schedule()))()
-    np.testing.assert_array_equal(traced, chosen.schedule())
+    traced = jax.jit(lambda: jnp.asarray(chosen.learning_rates()))()
+    np.testing.assert_array_equal(traced, chosen.learning_rates())
 
 
 # The fingerprint.
@@ -379,12 +380,12 @@ REFUSED = [
     (
         "digits_dense",
         {"widht": 16},
-        "digits_dense has no field 'widht' (did you mean 'width'?); it has width, batch and steps.",
+        "digits_dense has no field 'widht' (did you mean 'width'?); it has steps, schedule, width and batch.",
     ),
     (
         "noisy_quadratic",
         {"momentum": 1},
-        "noisy_quadratic has no field 'momentum'; it has dim, condition and steps.",
+        "noisy_quadratic has no field 'momentum'; it has steps, schedule, dim and condition.",
     ),
     ("digits_dense", {"width": "32"}, "digits_dense: width must be a whole number, not '32'."),
     ("digits_dense", {"width": 32.0}, "digits_dense: width must be a whole number, not 32.0."),
@@ -401,6 +402,11 @@ REFUSED = [
         "noisy_quadratic",
         {"condition": float("nan")},
         "noisy_quadratic: condition must be a finite number, not nan.",
+    ),
+    (
+        "noisy_quadratic",
+        {"schedule": 3},
+        "noisy_quadratic: a schedule is text, not 3; write one such as cosine or step_decay(factor=0.5, every=0.25).",
     ),
     ("noisy_quadratic", {"condition": 0}, "noisy_quadratic: condition must be above 0, not 0.0."),
     ("noisy_quadratic", {"condition": 0.5}, "noisy_quadratic: condition must be at least 1, not 0.5."),

@@ -30,6 +30,8 @@ TREE = {"bias": (5,), "gain": (), "kernel": (3, 3, 2, 4), "matrix": (6, 7)}
 SHAPES = 0.5 * (1.0 + np.cos(np.pi * np.arange(STEPS) / STEPS))  # a cosine schedule, peak 1
 
 Tree = dict[str, np.ndarray]
+Walk = list[Tree] | dict[int, Tree]
+"""Parameters after each step, or after some: {1: after the first, 10: ...}. A tree may leave leaves out."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Opinion:
 
     name: str  # of the program
     by: str  # whose opinion: "optax.adam", "torch.optim.NAdam", "numpy: Bello et al. 2017, section 4.1"
-    walk: Callable[[Program, Any], list[Tree]]  # (program, dtype) -> parameters after each step
+    walk: Callable[[Program, Any], Walk]  # of (program, dtype)
     float32: float = 1e-6  # bars of DESIGN.md §15, relative to the norm of the parameters of a leaf
     float64: float = 1e-12
     why: str = ""  # why a bar is wider
@@ -54,9 +56,8 @@ OPINIONS: dict[tuple[str, str], Opinion] = {}
 def state(opinion: Opinion) -> None:
     """Enter an opinion."""
     assert (opinion.name, opinion.by) not in OPINIONS, f"the same opinion on {opinion.name} twice"
-    OPINIONS[opinion.name, opinion.by] = opinion
     assert opinion.why or (opinion.float32, opinion.float64) == (1e-6, 1e-12), f"{opinion.name}: why another bar?"
-    OPINIONS[opinion.name] = opinion
+    OPINIONS[opinion.name, opinion.by] = opinion
 
 
 @cache
@@ -81,6 +82,39 @@ def sequence(dtype: Any) -> tuple[Tree, list[Tree]]:
     return start, grads
 
 
+@cache
+def extras(dtype: Any) -> dict[str, Any]:
+    """What a task offers beside gradients, at each step: losses [STEPS], and trees of noise stacked as [STEPS, ...]."""
+    rng = np.random.default_rng(21)
+    losses = 2.3 * np.exp(-np.arange(STEPS) / 40.0) * rng.uniform(0.7, 1.3, STEPS)
+    noise = {name: rng.normal(0.0, 1.0, (STEPS, *s)) for name, s in TREE.items()}
+    signs = {name: rng.choice([-1.0, 1.0], (STEPS, *s)) for name, s in TREE.items()}
+    return jax.tree.map(lambda x: np.asarray(x, dtype), {"loss": losses, "noise": noise, "rademacher": signs})
+
+
+@cache
+def _curvature() -> tuple[Tree, Tree, Tree]:
+    rng = np.random.default_rng(22)
+    draws = [lambda s: rng.uniform(-0.5, 2.0, s), lambda s: rng.uniform(0.0, 2.0, s), lambda s: rng.normal(0.0, 0.2, s)]
+    return tuple({name: np.asarray(draw(s)) for name, s in TREE.items()} for draw in draws)
+
+
+def _product(x: Any, diagonal: Tree, u: Tree) -> Any:
+    """(D + u uᵀ) x, over the whole tree; of numpy arrays or of jax arrays, in their dtype."""
+    along = sum((x[k] * u[k].astype(x[k].dtype)).sum() for k in TREE)
+    return {k: x[k] * diagonal[k].astype(x[k].dtype) + along * u[k].astype(x[k].dtype) for k in TREE}
+
+
+def hvp(x: Any) -> Any:
+    """A Hessian that is the same at every step; it has directions of negative curvature."""
+    return _product(x, _curvature()[0], _curvature()[2])
+
+
+def gnvp(x: Any) -> Any:
+    """A Gauss-Newton matrix that is the same at every step."""
+    return _product(x, _curvature()[1], _curvature()[2])
+
+
 def schedule(program: Program) -> Callable:
     """The learning rate of a program for optax."""
     return lambda count: jnp.asarray(SHAPES)[count] * program.learning_rate
@@ -99,21 +133,30 @@ def unstacked(walk: Any) -> list[Tree]:
     return [{k: np.asarray(x[t]) for k, x in walk.items()} for t in range(STEPS)]
 
 
-def by_optax(name: str, by: str, make: Callable[..., Any], **bars: Any) -> None:
-    """An opinion of optax: `make(lr, **hyperparameters of the program)` gives the same optimizer."""
+def with_points(w: Tree, points: Tree) -> Tree:
+    """Parameters, and beside them those at which the model is evaluated, where a program says so."""
+    return w | {f"{name} evaluated": x for name, x in points.items()}
+
+
+def by_optax(name: str, by: str, make: Callable[..., Any], evaluate: Callable | None = None, **bars: Any) -> None:
+    """An opinion of optax: `make(lr, **hyperparameters of the program)` gives the same optimizer.
+
+    The loss is passed as `value`. evaluate: (state, parameters) -> parameters at which the model is evaluated.
+    """
 
     def walk(program: Program, dtype: Any) -> list[Tree]:
         optimizer = optax.with_extra_args_support(make(schedule(program), **hyperparameters(program)))
         w, grads = stack(dtype)
 
-        def step(carry, g):
+        def step(carry, now):
             w, kept = carry
-            update, kept = optimizer.update(g, kept, w)
+            update, kept = optimizer.update(now[0], kept, w, value=now[1])
             w = optax.apply_updates(w, update)
-            return (w, kept), w
+            return (w, kept), w if evaluate is None else with_points(w, evaluate(kept, w))
 
+        losses = jnp.asarray(extras(dtype)["loss"])
         with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an integer count
-            return unstacked(jax.jit(lambda: jax.lax.scan(step, (w, optimizer.init(w)), grads)[1])())
+            return unstacked(jax.jit(lambda: jax.lax.scan(step, (w, optimizer.init(w)), (grads, losses))[1])())
 
     state(Opinion(name, by, walk, **bars))
 
@@ -123,27 +166,36 @@ def by_paper(name: str, by: str, over: str = "leaf", **bars: Any) -> Callable:
 
     over: "leaf": w and g are arrays of one leaf, s a dict that lives with it and is empty at t = 1;
           "model": w and g are dicts of arrays, s one dict.
-    lr: the schedule's value at this step. A rule that takes `peak` also gets the schedule's peak.
+    lr: the schedule's value at this step. A rule that names `peak` as an argument also gets the schedule's peak;
+    so with `loss`, with `noise` and `rademacher` (as w), and over the model with `hvp` and `gnvp`, which are
+    functions of a dict of arrays. A rule may return (w, the point at which the model is evaluated).
     """
 
     def enter(rule: Callable) -> Callable:
+        names = inspect.signature(rule).parameters
+
         def walk(program: Program, dtype: Any) -> list[Tree]:
             start, grads = sequence(dtype)
             more = hyperparameters(program)
-            if "peak" in inspect.signature(rule).parameters:
-                more["peak"] = program.learning_rate
+            more |= {k: v for k, v in {"peak": program.learning_rate, "hvp": hvp, "gnvp": gnvp}.items() if k in names}
             w = {k: np.float64(x) for k, x in start.items()}
             kept: dict[str, Any] = {k: {} for k in w} if over == "leaf" else {}
             walked = []
             for t, g in enumerate(grads, 1):
                 g = {k: np.float64(x) for k, x in g.items()}
                 lr = SHAPES[t - 1] * program.learning_rate
+                now = jax.tree.map(lambda x, t=t: np.float64(x[t - 1]), extras(dtype))
+                given = more | {k: now[k] for k in now if k in names}
                 with np.errstate(all="raise", under="ignore"):
                     if over == "leaf":
-                        w = {k: rule(w[k], g[k], kept[k], lr, t, **more) for k in w}
+                        found = {k: rule(w[k], g[k], kept[k], lr, t, **_of_leaf(given, k)) for k in w}
+                        after = {k: x[0] if isinstance(x, tuple) else x for k, x in found.items()}
+                        points = {k: x[1] for k, x in found.items() if isinstance(x, tuple)}
                     else:
-                        w = rule(w, g, kept, lr, t, **more)
-                walked.append({k: np.asarray(x) for k, x in w.items()})
+                        found = rule(w, g, kept, lr, t, **given)
+                        after, points = found if isinstance(found, tuple) else (found, {})
+                w = after
+                walked.append({k: np.asarray(x) for k, x in with_points(w, points).items()})
             return walked
 
         state(Opinion(name, f"numpy: {by}", walk, **bars))
@@ -152,10 +204,23 @@ def by_paper(name: str, by: str, over: str = "leaf", **bars: Any) -> Callable:
     return enter
 
 
-def furthest(one: list[Tree], other: list[Tree]) -> float:
-    """Largest relative distance of a leaf at any step: norm of the difference over norm of the parameters."""
+def _of_leaf(given: dict[str, Any], leaf: str) -> dict[str, Any]:
+    return {k: v[leaf] if k in ("noise", "rademacher") else v for k, v in given.items()}
+
+
+def furthest(one: list[Tree], other: Walk) -> float:
+    """Largest relative distance of a leaf at any step that the other states.
+
+    The distance is the norm of the difference over the norm of the parameters.
+    """
+    if isinstance(other, list):
+        assert len(one) == len(other)
+        other = dict(enumerate(other, 1))
+    assert other, "the opinion states no step"
+    assert all(other.values()), "the opinion states no leaf at a step"
     worst = 0.0
-    for a, b in zip(one, other, strict=True):
+    for t, b in other.items():
+        a = one[t - 1]
         for name in b:
             x, y = np.float64(a[name]).ravel(), np.float64(b[name]).ravel()
             assert np.isfinite(y).all(), f"the opinion diverges at {name}"

@@ -1,0 +1,35 @@
+"""Known optimizers that are no straight-line program: they search along a line, take steps back, or need layers.
+
+All stand behind one interface, so that they are scored on the same tasks as programs are:
+
+    entry = handwritten.get("lbfgs_zoom")
+    state = entry.init(w, objective)
+    w, state = entry.step(w, state, objective, lr)
+"""
+
+from __future__ import annotations
+
+# An entry enters the registry by being defined.
+from baselines.handwritten import kfac, line_search, newton, quasi_newton  # noqa: F401
+from baselines.handwritten.entry import HANDWRITTEN, Handwritten, Rule
+from baselines.handwritten.objective import Objective, gauss_newton
+from primitives import ProgramError
+from primitives.registry import nearest
+
+__all__ = ["Handwritten", "Objective", "Rule", "gauss_newton", "get", "names"]
+
+
+def names() -> tuple[str, ...]:
+    """Names of all entries, sorted; also of those that cannot be used here, and say why."""
+    return tuple(sorted(HANDWRITTEN))
+
+
+def get(name: str) -> Handwritten:
+    """The entry of this name. Raises `ProgramError` for a name that nobody knows."""
+    if name not in HANDWRITTEN:
+        near = nearest(name, names())
+        hint = f"Did you mean {near!r}? " if near else ""
+        raise ProgramError(
+            f"no handwritten optimizer is called {name!r}", hint=hint + f"There are: {', '.join(names())}."
+        )
+    return HANDWRITTEN[name]

@@ -1,0 +1,166 @@
+"""Mechanic around gradient descent: six bettors with memories of 10 to a million steps learn its learning rate.
+
+Convention: the paper's with the authors' later clipping, as optax has it. The offset from the start is scaled by the
+sum of the bettors' shares s; the learning rate is that of the descent inside, of which only the schedule matters much.
+Family: parameter free
+Optax: optax.contrib.mechanize
+Source: Cutkosky, Defazio and Mehta 2023, arXiv:2306.00144; equals optax.contrib.mechanize.
+"""
+learning_rate = tunable(1.0, low=0.01, high=100.0, scale="log")
+s_init = tunable(1e-06, low=1e-08, high=0.01, scale="log")
+weight_decay = tunable(0.01, low=0.0001, high=1.0, scale="log")
+eps = 1e-08
+start = copy(w)
+scale = scalar(0.0)
+m1 = scalar(0.0)
+m2 = scalar(0.0)
+m3 = scalar(0.0)
+m4 = scalar(0.0)
+m5 = scalar(0.0)
+m6 = scalar(0.0)
+v1 = scalar(0.0)
+v2 = scalar(0.0)
+v3 = scalar(0.0)
+v4 = scalar(0.0)
+v5 = scalar(0.0)
+v6 = scalar(0.0)
+r1 = scalar(0.0)
+r2 = scalar(0.0)
+r3 = scalar(0.0)
+r4 = scalar(0.0)
+r5 = scalar(0.0)
+r6 = scalar(0.0)
+s1 = scalar(0.0)
+s2 = scalar(0.0)
+s3 = scalar(0.0)
+s4 = scalar(0.0)
+s5 = scalar(0.0)
+s6 = scalar(0.0)
+
+def step(w, g, lr, t):
+    first = t == 1.0
+    begin = s_init * 6.0
+    scale = where(first, begin, scale)
+    back = start - w
+    guarded = scale + eps
+    offset = back / guarded  # sum of the steps inside, as if the scale had always been 1
+    g_norm = global_norm(g)
+    w_norm = global_norm(w)
+    relative = w_norm + eps
+    relative = g_norm / relative
+    relative = relative * scale
+    relative = relative * weight_decay
+    decay = w * relative
+    decayed = g + decay
+    h = dot(decayed, offset)
+    size = abs(h)
+    size = size + eps
+    h2 = square(h)
+    stake = s_init / 6.0
+    low = negative(m1)
+    clipped = maximum(h, low)
+    clipped = minimum(clipped, m1)
+    bet = clipped * s1
+    r1 = r1 * 0.9
+    r1 = r1 + bet
+    m1 = m1 * 0.9
+    m1 = maximum(m1, size)
+    v1 = v1 * 0.81
+    v1 = v1 + h2
+    wealth = m1 * stake
+    won = maximum(r1, 0.0)
+    wealth = wealth + won
+    root = sqrt(v1)
+    root = root + eps
+    s1 = wealth / root
+    low = negative(m2)
+    clipped = maximum(h, low)
+    clipped = minimum(clipped, m2)
+    bet = clipped * s2
+    r2 = r2 * 0.99
+    r2 = r2 + bet
+    m2 = m2 * 0.99
+    m2 = maximum(m2, size)
+    v2 = v2 * 0.9801
+    v2 = v2 + h2
+    wealth = m2 * stake
+    won = maximum(r2, 0.0)
+    wealth = wealth + won
+    root = sqrt(v2)
+    root = root + eps
+    s2 = wealth / root
+    low = negative(m3)
+    clipped = maximum(h, low)
+    clipped = minimum(clipped, m3)
+    bet = clipped * s3
+    r3 = r3 * 0.999
+    r3 = r3 + bet
+    m3 = m3 * 0.999
+    m3 = maximum(m3, size)
+    v3 = v3 * 0.998001
+    v3 = v3 + h2
+    wealth = m3 * stake
+    won = maximum(r3, 0.0)
+    wealth = wealth + won
+    root = sqrt(v3)
+    root = root + eps
+    s3 = wealth / root
+    low = negative(m4)
+    clipped = maximum(h, low)
+    clipped = minimum(clipped, m4)
+    bet = clipped * s4
+    r4 = r4 * 0.9999
+    r4 = r4 + bet
+    m4 = m4 * 0.9999
+    m4 = maximum(m4, size)
+    v4 = v4 * 0.99980001
+    v4 = v4 + h2
+    wealth = m4 * stake
+    won = maximum(r4, 0.0)
+    wealth = wealth + won
+    root = sqrt(v4)
+    root = root + eps
+    s4 = wealth / root
+    low = negative(m5)
+    clipped = maximum(h, low)
+    clipped = minimum(clipped, m5)
+    bet = clipped * s5
+    r5 = r5 * 0.99999
+    r5 = r5 + bet
+    m5 = m5 * 0.99999
+    m5 = maximum(m5, size)
+    v5 = v5 * 0.9999800001
+    v5 = v5 + h2
+    wealth = m5 * stake
+    won = maximum(r5, 0.0)
+    wealth = wealth + won
+    root = sqrt(v5)
+    root = root + eps
+    s5 = wealth / root
+    low = negative(m6)
+    clipped = maximum(h, low)
+    clipped = minimum(clipped, m6)
+    bet = clipped * s6
+    r6 = r6 * 0.999999
+    r6 = r6 + bet
+    m6 = m6 * 0.999999
+    m6 = maximum(m6, size)
+    v6 = v6 * 0.999998000001
+    v6 = v6 + h2
+    wealth = m6 * stake
+    won = maximum(r6, 0.0)
+    wealth = wealth + won
+    root = sqrt(v6)
+    root = root + eps
+    s6 = wealth / root
+    scale = s1 + s2
+    scale = scale + s3
+    scale = scale + s4
+    scale = scale + s5
+    scale = scale + s6
+    change = g * lr
+    offset = offset + change
+    way = offset * scale
+    after = start - way
+    update = w - after
+    return update

@@ -1,0 +1,53 @@
+"""Curvature of a task's loss at a point, as functions from vectors to vectors; no matrix is ever formed.
+
+    tree v  →  H v    `hvp`, the Hessian
+    tree v  →  G v    `gnvp`, the Gauss-Newton matrix Jᵀ H_judge J
+
+Trees are shaped as the parameters. All is pure, and may be traced inside any loop.
+
+Only reverse mode is used, because `networks.matmul` states a gradient of its own, which forward mode cannot
+pass. What that leaves out is made up for by symmetry and transposition:
+
+    H v = Hᵀ v          the gradient of ⟨∇loss, v⟩
+    J v = (Jᵀ)ᵀ v       u ↦ Jᵀ u is linear, so its own reverse is J
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PyTree
+
+from proxy_tasks.sentences import listed
+from proxy_tasks.task import TASKS, Params, PredictionTask, Task
+
+Product = Callable[[Params], Params]
+
+
+def hvp(task: Task, params: Params, data: dict[str, Any], draw: PyTree[Array]) -> Product:
+    """Return v ↦ H v, with H the Hessian of the loss of one step (Pearlmutter 1994).
+
+    A relu has a second derivative of 0, at its kink too.
+    """
+    return transposed(jax.grad(lambda w: task.loss(w, data, draw)), params)
+
+
+def gnvp(task: Task, params: Params, data: dict[str, Any], draw: PyTree[Array]) -> Product:
+    """Return v ↦ G v, with G the Gauss-Newton matrix of the loss of one step (Schraudolph 2002).
+
+    Raises  ValueError when the task does not say what it predicts.
+    """
+    if not isinstance(task, PredictionTask):
+        able = sorted(kind for kind, cls in TASKS.items() if issubclass(cls, PredictionTask))
+        raise ValueError(f"{task.kind} has no Gauss-Newton matrix, because it predicts nothing; {listed(able)} do.")
+    predictions, back = jax.vjp(lambda w: task.predict(w, data, draw), params)
+    forward = transposed(lambda u: back(u)[0], jax.tree.map(jnp.zeros_like, predictions))
+    bend = transposed(jax.grad(lambda p: task.judge(p, data, draw)), predictions)
+    return lambda v: back(bend(forward(v)))[0]
+
+
+def transposed(function: Callable, at: PyTree[Array]) -> Callable:
+    """Return v ↦ Aᵀ v, with A the Jacobian of a function at a point."""
+    _, product = jax.vjp(function, at)
+    return lambda v: product(v)[0]
