@@ -227,6 +227,17 @@ def natural_gradient_diagonal(w, g, s, lr, t, *, decay, damping):
     return w - lr * g / (np.average(squares, axis=0, weights=weights) + damping)
 
 
+@by_paper("eve", "Hayashi, Koushik and Neubig 2016, version 3, algorithm 1")
+def eve(w, g, s, lr, t, *, beta1, beta2, beta3, c, eps, f_star, loss):
+    if t == 1:
+        s["d"] = 1.0
+    else:
+        change = abs(loss - s["loss"]) / (min(loss, s["loss"]) - f_star)
+        s["d"] += (1 - beta3) * (float(np.clip(change, 1 / c, c)) - s["d"])
+    s["loss"] = loss
+    return w - lr / s["d"] * adam(s, g, t, beta1, beta2, eps)
+
+
 # --- mirror descent -----------------------------------------------------------------------------
 
 

@@ -147,10 +147,12 @@ def by_optax(name: str, by: str, make: Callable[..., Any], evaluate: Callable | 
     def walk(program: Program, dtype: Any) -> list[Tree]:
         optimizer = optax.with_extra_args_support(make(schedule(program), **hyperparameters(program)))
         w, grads = stack(dtype)
+        asked = inspect.signature(optimizer.update).parameters.values()
+        valued = any(p.name == "value" or p.kind is p.VAR_KEYWORD for p in asked)
 
         def step(carry, now):
             w, kept = carry
-            update, kept = optimizer.update(now[0], kept, w, value=now[1])
+            update, kept = optimizer.update(now[0], kept, w, **({"value": now[1]} if valued else {}))
             w = optax.apply_updates(w, update)
             return (w, kept), w if evaluate is None else with_points(w, evaluate(kept, w))
 
