@@ -4,6 +4,7 @@
 #   make demo         find an optimizer: a search of a few minutes
 #   make test         all tests
 #   make bench        how fast it is, on this machine: tests/benchmarks/results.md
+#   make agreement    measure the known optimizers against their second opinions, and make the table of them
 #   make references   tune the known optimizers again, on all suites
 #   make test-lowest  all tests with the oldest versions that pyproject.toml allows; best with PYTHON=python3.11
 #   make lint         ruff and pyright
@@ -16,7 +17,7 @@ ARGS =
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
 .NOTPARALLEL:
-.PHONY: help demo test bench references test-lowest lint clean
+.PHONY: help demo test bench agreement references test-lowest lint clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -29,6 +30,10 @@ test: .venv/.test
 
 bench: .venv/.demo
 	@.venv/bin/python tests/benchmarks/bench.py $(ARGS)
+
+agreement: .venv/.test
+	@PYTHONPATH=tests .venv/bin/python -c "import conftest; from opinions.measure import main; main('$(ARGS)'.split())"
+	@.venv/bin/python -m baselines.catalogue > baselines/OPTIMIZERS.md
 
 references: .venv/.demo
 	@.venv/bin/evolve reference smoke quickstart practice --into evolve/references

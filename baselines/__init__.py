@@ -1,4 +1,4 @@
-"""The optimizers people invented, as programs: one file each in `programs/`."""
+"""The optimizers people invented, as programs: one file each in `programs/`, and prologues that stand before any."""
 
 from __future__ import annotations
 
@@ -6,15 +6,23 @@ from functools import cache
 from pathlib import Path
 
 from primitives import Program, ProgramError, load
+from primitives.compose import with_prologue
 from primitives.registry import nearest
 
 PROGRAMS = Path(__file__).parent / "programs"
+PROLOGUES = Path(__file__).parent / "prologues"
 
 
 @cache
 def names() -> tuple[str, ...]:
     """Names of all known programs, sorted."""
     return tuple(sorted(path.stem for path in PROGRAMS.glob("*.py")))
+
+
+@cache
+def prologues() -> tuple[str, ...]:
+    """Names of what can stand before a program, sorted: `clip_by_norm+adam`."""
+    return tuple(sorted(path.stem for path in PROLOGUES.glob("*.py")))
 
 
 @cache
@@ -29,9 +37,25 @@ def get(name: str) -> Program:
     return load(PROGRAMS / f"{name}.py")
 
 
+@cache
+def prologue(name: str) -> Program:
+    """A known prologue. Raises `ProgramError` for a name that nobody knows."""
+    if name not in prologues():
+        near = nearest(name, prologues())
+        hint = f"Did you mean {near!r}? " if near else ""
+        raise ProgramError(f"no prologue is called {name!r}", hint=f"{hint}There are: {', '.join(prologues())}.")
+    return load(PROLOGUES / f"{name}.py")
+
+
 def find(name_or_file: str | Path) -> Program:
-    """A known program by name, or the program in a file. Raises `ProgramError`."""
+    """A known program by name, or the program in a file; `clip_by_norm+adam` puts a prologue before it.
+
+    Raises `ProgramError`.
+    """
     text = str(name_or_file)
+    first, plus, rest = text.partition("+")
+    if plus and (first in prologues() or "/" not in first):
+        return with_prologue(prologue(first), find(rest))
     if text in names() or not ("/" in text or text.endswith(".py")):
         return get(text)
     return load(text)

@@ -185,8 +185,9 @@ def status(folder: str, as_json: bool) -> None:
 
 
 def find_program(name_or_file: str) -> Program:
-    """A known name, a program file, or the best program of a run folder."""
+    """A known name, a program file, or the best program of a run folder. Raises `ProgramError`."""
     import baselines
+    from baselines import handwritten
     from evolve.folder import RunFolder
     from primitives import load
 
@@ -196,21 +197,35 @@ def find_program(name_or_file: str) -> Program:
         from dataclasses import replace
 
         return replace(program, name=title if title.isidentifier() else "found")
+    if name_or_file in handwritten.names():
+        raise ProgramError(f"{name_or_file} is written by hand and has no program", hint="`evolve score` takes it too.")
     return baselines.find(name_or_file)
 
 
 @main.command(**example("evolve show lion"))
 @click.argument("program", metavar="NAME|FILE|RUN")
 @click.option("--live", is_flag=True, help="Leave out what is dead.")
+@click.option("--latex", is_flag=True, help="Print the rule alone, as LaTeX (amsmath).")
 @json_flag
-def show(program: str, live: bool, as_json: bool) -> None:
-    """Print a program and what a step of it costs."""
-    from evolve.report import print_program, program_facts
-    from primitives.liveness import prune
+def show(program: str, live: bool, latex: bool, as_json: bool) -> None:
+    """Print a program, its rule as mathematics, its hyperparameters and what a step of it costs.
 
+    An optimizer that is written by hand has no program: its description is printed.
+    """
+    from baselines import handwritten
+    from evolve.report import print_handwritten, print_program, program_facts
+    from primitives.liveness import prune
+    from primitives.mathematics import latex_rule
+
+    if program in handwritten.names():
+        print_handwritten(handwritten.get(program), as_json)
+        return
     found = find_program(program)
     if live:
         found = prune(found)
+    if latex:
+        click.echo(latex_rule(found))
+        return
     facts(program_facts(found)) if as_json else print_program(found)
 
 
@@ -222,45 +237,58 @@ def show(program: str, live: bool, as_json: bool) -> None:
 @click.option(
     "--seeds", default=10, show_default=True, type=click.IntRange(2, 1000), help="Fresh seeds; the same for all."
 )
+@click.option("--schedule", default="", metavar="TEXT", help="Learning rate of all: `evolve list schedules`.")
 @workers_option
 @json_flag
-def score(programs: tuple[str, ...], suite_name: str, seeds: int, workers: str | None, as_json: bool) -> None:
+def score(
+    programs: tuple[str, ...], suite_name: str, seeds: int, schedule: str, workers: str | None, as_json: bool
+) -> None:
     """Score optimizers side by side, as a run confirms its finalists: fresh seeds, the test part, 0 is tuned AdamW.
 
     Known names have their hyperparameters tuned on each task where the references know them; a file is
     scored as it stands, with its own `learning_rate` as the peak of the schedule (0.001 if it states none).
+    `clip_by_norm+lion` puts a prologue before a program. A schedule such as "step_decay(factor=0.5, every=0.25)"
+    replaces that of the tasks for all that are scored; the reference, 0, keeps its own.
     """
-    import baselines
-    from evolve.config import WorkerSettings
+    from evolve.config import WorkerSettings, checked_schedule
     from evolve.confirm import Contestant, confirm, known_label
     from evolve.report import print_verdicts
-    from evolve.suite import make_suite, reference
+    from evolve.suite import known, known_names, make_suite, reference
+    from evolve.trial import check_fit
     from evolve.workers import make_executor
     from primitives.program import LEARNING_RATE
 
+    try:
+        schedule = checked_schedule(schedule)
+    except ValueError as fault:
+        raise ConfigError(f"--schedule: {fault}") from None
     name, tasks = load_suite(suite_name)
     suite = make_suite(name, tasks)
     for task in suite.tasks:
         reference(task)
     contestants = []
     for given in programs:
-        program = find_program(given)
-        known = given if given in baselines.names() else ""
-        label = known_label(known, suite) if known else program.name
-        if LEARNING_RATE not in program.values and "lr" in program.inputs:
+        by_name = given in known_names()
+        optimizer = known(given) if by_name else find_program(given)
+        for task in suite.tasks:
+            check_fit(optimizer, task)
+        label = known_label(given, suite) if by_name else optimizer.name
+        if not by_name and LEARNING_RATE not in optimizer.values and "lr" in optimizer.inputs:
             say(f"{given} states no learning_rate; 0.001 is used as the peak of the schedule")
-        contestants.append(Contestant(label, program, known=known))
+        contestants.append(Contestant(label, optimizer, known=given if by_name else ""))
     settings = _worker_settings(workers, WorkerSettings, min(2, len(contestants)))
     executor = make_executor(settings, tasks)
     try:
         executor.ready()
-        verdicts = confirm(executor, contestants, seeds)
+        verdicts = confirm(executor, contestants, seeds, schedule=schedule)
     finally:
         executor.close()
     if as_json:
-        facts({"suite": suite.name, "seeds": seeds, "part": "test", "verdicts": [v.facts() for v in verdicts]})
+        verdicts_facts = [v.facts() for v in verdicts]
+        facts({"suite": suite.name, "seeds": seeds, "part": "test", "schedule": schedule, "verdicts": verdicts_facts})
     else:
-        print_verdicts(verdicts, f"{suite.name}: {seeds} fresh seeds, test part")
+        under = f", {schedule}" if schedule else ""
+        print_verdicts(verdicts, f"{suite.name}: {seeds} fresh seeds, test part{under}")
 
 
 def _worker_settings(workers: str | None, make: Callable[..., Any], most: int) -> Any:
@@ -304,14 +332,17 @@ def export(program: str, target: str, output: Path | None, name: str | None, for
 
 
 @main.command("list", **example("evolve list primitives"))
-@click.argument("what", type=click.Choice(["optimizers", "primitives", "tasks", "presets", "suites"]))
+@click.argument(
+    "what",
+    type=click.Choice(["optimizers", "prologues", "primitives", "schedules", "tasks", "presets", "suites"]),
+)
 @json_flag
 def list_(what: str, as_json: bool) -> None:
-    """List what there is."""
+    """List what there is; with --json, all that is known of each."""
     from evolve.report import listing, print_listing
 
     rows = listing(what)
-    facts(rows) if as_json else print_listing(rows)
+    facts(rows) if as_json else print_listing(what, rows)
 
 
 @main.command(**example("evolve validate my_program.py my_config.yaml"))

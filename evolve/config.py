@@ -34,7 +34,7 @@ class TaskSettings(_Strict):
     """One task of a suite: its kind, and those of its fields that differ from their defaults."""
 
     kind: str
-    fields: dict[str, int | float] = Field(default_factory=dict)
+    fields: dict[str, int | float | str] = Field(default_factory=dict)
 
     @model_validator(mode="before")
     @classmethod
@@ -124,6 +124,7 @@ class Config(_Strict):
     name: str = "run"
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     suite: str | list[TaskSettings]
+    schedule: str = ""  # of the learning rate of all candidates; empty for each task's own
     search: SearchSettings = Field(default_factory=SearchSettings)
     budget: Budget
     scoring: ScoringSettings = Field(default_factory=ScoringSettings)
@@ -137,9 +138,21 @@ class Config(_Strict):
             raise ValueError(f"{name!r} is no name for a run; use letters, digits, '.', '_' and '-', 64 at most")
         return name
 
+    @field_validator("schedule")
+    @classmethod
+    def _known_schedule(cls, schedule: str) -> str:
+        return checked_schedule(schedule)
+
     def decisive(self) -> dict[str, Any]:
         """The part that decides the sequence of candidates and outcomes; budget and workers do not."""
         return self.model_dump(mode="json", exclude={"name", "budget", "workers", "confirm"})
+
+
+def checked_schedule(text: str) -> str:
+    """A schedule in its shortest form; empty for each task's own. Raises `ValueError`, one sentence."""
+    from proxy_tasks.schedules import parse_schedule
+
+    return str(parse_schedule(text)) if text else ""
 
 
 # --- reading ---------------------------------------------------------------------------------------

@@ -17,9 +17,10 @@ import numpy as np
 
 from evolve.scoring import DIVERGED, OK, Job, Outcome
 from evolve.suite import Suite, tuned
+from evolve.trial import Optimizer
 from evolve.workers import Executor
 from primitives import Program
-from primitives.cost import cost
+from primitives.cost import Cost, cost
 from primitives.liveness import prune
 
 LEVEL = 0.95
@@ -27,10 +28,10 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Contestant:
-    """A program and its name in the table; `known` has its hyperparameters tuned on each task."""
+    """An optimizer and its name in the table; `known` has its hyperparameters tuned on each task."""
 
     name: str
-    program: Program
+    optimizer: Optimizer
     known: str = ""
     finalist: bool = False
 
@@ -45,8 +46,8 @@ class Verdict:
     score: float
     low: float
     high: float
-    statements: int
-    buffers: int
+    statements: int  # 0 for one written by hand
+    state: str  # kept per leaf, see `Cost`
     operations: float
     finalist: bool
     beats_adamw: bool
@@ -68,11 +69,17 @@ def confirm_seeds(count: int) -> tuple[str, ...]:
 
 
 def confirm(
-    executor: Executor, contestants: Sequence[Contestant], seeds: int, stop: Callable[[], bool] = lambda: False
+    executor: Executor,
+    contestants: Sequence[Contestant],
+    seeds: int,
+    stop: Callable[[], bool] = lambda: False,
+    schedule: str = "",
 ) -> list[Verdict]:
     """Score everybody and say who beats whom. Stops early with an empty list when asked to."""
     for number, c in enumerate(contestants):
-        executor.submit(number, Job(str(prune(c.program)), confirm_seeds(seeds), part="test", known=c.known))
+        text = str(prune(c.optimizer)) if isinstance(c.optimizer, Program) else ""
+        job = Job(text, confirm_seeds(seeds), part="test", known=c.known, schedule=schedule)
+        executor.submit(number, job)
     outcomes: dict[int, Outcome] = {}
     while len(outcomes) < len(contestants):
         if stop():
@@ -84,7 +91,7 @@ def confirm(
 
 def judge(contestant: Contestant, outcome: Outcome, finalists: int) -> Verdict:
     """The line of one contestant."""
-    price = cost(contestant.program)
+    price = cost(contestant.optimizer) if isinstance(contestant.optimizer, Program) else Cost(0, 0, "", 0.0)
     scores = [float(np.mean(row)) for row in outcome.scores]
     if outcome.status != OK:
         score, low, high, strict_low = (-math.inf,) * 4
@@ -94,7 +101,7 @@ def judge(contestant: Contestant, outcome: Outcome, finalists: int) -> Verdict:
         strict_low, _ = interval(scores, 1 - (1 - LEVEL) / max(1, finalists))
     return Verdict(
         contestant.name, outcome.status, scores, score, low, high,
-        price.statements, price.buffers, price.operations, contestant.finalist, strict_low > 0,
+        price.statements, price.state, price.operations, contestant.finalist, strict_low > 0,
     )  # fmt: skip
 
 

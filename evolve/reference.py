@@ -12,18 +12,18 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.stats import qmc
 
-import baselines
 from evolve.environment import fingerprint
 from evolve.journal import replace_file
-from evolve.trial import Trials
-from primitives import Hyperparameter, Program
+from evolve.suite import known
+from evolve.trial import Optimizer, Trials
+from primitives import Hyperparameter
 from proxy_tasks import Task
 
 TUNED = ("adamw", "lion")
@@ -53,7 +53,7 @@ def tune_task(
     compiled = Trials(task)
     found = {}
     for name in names:
-        result = tune(compiled, baselines.get(name), trials, seeds)
+        result = tune(compiled, known(name), trials, seeds)
         found[name] = result.__dict__
         edges = [k for k, inside in result.interior.items() if not inside]
         say(
@@ -72,10 +72,10 @@ def tune_task(
 
 
 def task_fields(task: Task) -> dict[str, Any]:
-    return {name: getattr(task, name) for name in task.__dataclass_fields__}
+    return {field.name: getattr(task, field.name) for field in fields(task)}  # type: ignore[arg-type]
 
 
-def tune(compiled: Trials, program: Program, trials: int, seeds: int) -> Tuned:
+def tune(compiled: Trials, program: Optimizer, trials: int, seeds: int) -> Tuned:
     """Search, widen where the optimum is at an edge, and search again with the whole budget."""
     tunable = [h for h in program.hyperparameters if h.low is not None]
     for widened in range(WIDENINGS + 1):  # noqa: B007  (how often it was widened is part of the result)
@@ -100,7 +100,7 @@ def tune(compiled: Trials, program: Program, trials: int, seeds: int) -> Tuned:
 
 
 def _search(
-    compiled: Trials, program: Program, tunable: list[Hyperparameter], trials: int, seeds: int
+    compiled: Trials, program: Optimizer, tunable: list[Hyperparameter], trials: int, seeds: int
 ) -> dict[str, float]:
     """The best of points over the whole range, and half as many close to the best of those."""
     first = [f"tune:search:{k}" for k in range(seeds)]
@@ -130,7 +130,7 @@ def _zoom(h: Hyperparameter, value: float) -> Hyperparameter:
     return replace(h, low=_at(h, max(0.0, at - 0.125)), high=_at(h, min(1.0, at + 0.125)))
 
 
-def _mean_loss(compiled: Trials, program: Program, values: dict[str, float], seeds: list[str]) -> float:
+def _mean_loss(compiled: Trials, program: Optimizer, values: dict[str, float], seeds: list[str]) -> float:
     """Mean of log losses, so that no seed dominates; inf where one diverges."""
     total = 0.0
     for seed in seeds:

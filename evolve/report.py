@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import sys
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
 import baselines
+from baselines import catalogue
+from baselines.handwritten import Handwritten
 from evolve.config import Config, load_config, load_suite, preset_names
 from evolve.confirm import Verdict, shown_interval, shown_score
 from evolve.folder import command
@@ -16,7 +20,9 @@ from primitives import PRIMITIVES, Program, identity
 from primitives.cost import cost
 from primitives.graph import graph
 from primitives.liveness import live_statements
+from primitives.mathematics import unicode_rule
 from proxy_tasks import TASKS
+from proxy_tasks.schedules import CURVES
 
 if TYPE_CHECKING:
     from evolve.run import Result
@@ -37,7 +43,12 @@ def verdict_table(verdicts: list[Verdict], title: str) -> Table:
     for v in sorted(verdicts, key=lambda v: -v.score):
         mark = " *" if v.beats_adamw else ""
         table.add_row(
-            v.name, shown_score(v) + mark, shown_interval(v), str(v.statements), str(v.buffers), f"{v.operations:g}"
+            v.name,
+            shown_score(v) + mark,
+            shown_interval(v),
+            str(v.statements or ""),
+            v.state,
+            f"{v.operations:g}" if v.statements else "",
         )
     table.caption = (
         "score: log(loss of tuned AdamW / loss); higher is better, 0.1 is 10 % less loss\n"
@@ -117,8 +128,11 @@ def program_facts(program: Program) -> dict[str, Any]:
         "statements": len(program.body),
         "live_statements": len(alive),
         "state": [s.name for s in program.states],
+        "rule": unicode_rule(program),
+        "tuning": {h.name: [h.low, h.high, h.scale] for h in program.hyperparameters if h.low is not None},
         "live_state": sorted(states),
         "buffers_per_parameter": price.buffers,
+        "state_per_leaf": price.state,
         "operations_per_parameter": price.operations,
         "inputs": list(program.inputs),
         "primitives": sorted({i.op for i in program.body}),
@@ -129,32 +143,40 @@ def program_facts(program: Program) -> dict[str, Any]:
 def print_program(program: Program) -> None:
     found = program_facts(program)
     print(program)
+    print("The rule:\n")
+    print(textwrap.indent(found["rule"], "    "))
+    if found["tuning"]:
+        print("\nTuning:\n")
+    for name, (low, high, scale) in found["tuning"].items():
+        print(f"    {name} = {found['hyperparameters'][name]:g}, from {low:g} to {high:g} ({scale})")
     print(
-        f"# {found['live_statements']} of {found['statements']} statements are live; "
-        f"{found['buffers_per_parameter']} state buffers and {found['operations_per_parameter']:g} operations "
+        f"\n# {found['live_statements']} of {found['statements']} statements are live; "
+        f"{found['state_per_leaf']} state buffers and {found['operations_per_parameter']:g} operations "
         "a parameter"
     )
     print(f"# identity {found['key']}")
 
 
+def print_handwritten(optimizer: Handwritten, as_json: bool) -> None:
+    found = catalogue.handwritten_row(optimizer).facts() | {"hyperparameters": optimizer.values}
+    if as_json:
+        print(json.dumps(found, indent=1))
+        return
+    print(optimizer.doc)
+    print()
+    for h in optimizer.hyperparameters:
+        range_ = f", from {h.low:g} to {h.high:g} ({h.scale})" if h.low is not None else ""
+        print(f"    {h.name} = {h.value:g}{range_}")
+
+
 def listing(what: str) -> list[dict[str, Any]]:
     """Rows of facts on what there is."""
     if what == "optimizers":
-        rows = []
-        for name in baselines.names():
-            program = baselines.get(name)
-            price = cost(program)
-            rows.append(
-                {
-                    "name": name,
-                    "what": program.doc.splitlines()[0].split(": ", 1)[-1],
-                    "statements": price.statements,
-                    "state": price.buffers,
-                    "source": _labelled(program.doc, "Source"),
-                    "convention": _labelled(program.doc, "Convention"),
-                }
-            )
-        return rows
+        return [row.facts() for row in catalogue.rows()]
+    if what == "prologues":
+        return [{"name": name, "what": baselines.prologue(name).doc.splitlines()[0]} for name in baselines.prologues()]
+    if what == "schedules":
+        return [{"name": name, "what": (curve.__doc__ or "").splitlines()[0]} for name, curve in CURVES.items()]
     if what == "primitives":
         return [
             {
@@ -187,28 +209,34 @@ def _preset_row(name: str) -> dict[str, Any]:
     return {"name": name, "search": config.search.kind, "suite": suite, "budget": budget}
 
 
-def _labelled(doc: str, label: str) -> str:
-    """The paragraph of a docstring that starts with `label:`, as one line."""
-    lines, taking = [], False
-    for line in doc.splitlines():
-        if line.startswith(f"{label}:"):
-            taking = True
-            line = line.removeprefix(f"{label}:")
-        elif line and not line.startswith(" ") and ": " in line[:20]:
-            taking = False
-        if taking:
-            lines.append(line.strip())
-    return " ".join(lines).strip()
+SHOWN = {
+    "optimizers": ("name", "year", "class", "state", "error", "what"),
+    "primitives": ("name", "signature", "family", "what", "cost"),
+}
+"""The columns that a terminal has room for."""
 
 
-def print_listing(rows: list[dict[str, Any]]) -> None:
-    table = Table(show_lines=False)
-    shown = [k for k in rows[0] if k not in ("convention", "scope", "source") or len(rows[0]) < 5]
+def print_listing(what: str, rows: list[dict[str, Any]]) -> None:
+    table = Table(show_lines=False, expand=what == "optimizers")
+    shown = SHOWN.get(what) or [k for k in rows[0] if k not in ("convention", "scope", "source") or len(rows[0]) < 5]
     for name in shown:
-        table.add_column(name, overflow="fold")
+        if what == "optimizers":  # a line each
+            table.add_column(name, overflow="ellipsis", no_wrap=True, ratio=1 if name == "what" else None)
+        else:
+            table.add_column(name, overflow="fold")
     for row in rows:
-        table.add_row(*(str(row[k]) for k in shown))
+        table.add_row(*("" if row[k] is None else str(row[k]) for k in shown))
+    if what == "optimizers":
+        table.caption = catalogue.LEGEND
     console().print(table)
 
 
-__all__ = ["listing", "print_listing", "print_program", "print_result", "print_status", "print_verdicts"]
+__all__ = [
+    "listing",
+    "print_handwritten",
+    "print_listing",
+    "print_program",
+    "print_result",
+    "print_status",
+    "print_verdicts",
+]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import baselines
+from baselines import handwritten
 from evolve.config import Config, ConfigError, load_suite
 from evolve.confirm import Contestant, Verdict, confirm, known_label
 from evolve.drive import Clock, Driver, Interrupted, tally_line
@@ -17,9 +18,11 @@ from evolve.folder import RunFolder
 from evolve.journal import FINISHED, STOPPED, Journal, Lock
 from evolve.scoring import WORST
 from evolve.search import Entry, Search
-from evolve.suite import Suite, make_suite, reference, tuned, tuned_values
+from evolve.suite import Suite, known, make_suite, reference, tuned, tuned_values
+from evolve.trial import check_fit
 from evolve.workers import make_executor
 from primitives import Program, parse
+from primitives.cost import cost
 from primitives.export_optax import to_optax_source
 from primitives.liveness import prune
 
@@ -47,7 +50,12 @@ def suite_of(config: Config) -> Suite:
 
 def initial_programs(config: Config, suite: Suite) -> list[Program]:
     """The programs that a search starts from, with the hyperparameters tuned on the first task where known."""
-    return [tuned(name, suite.tasks[0]) or baselines.find(name) for name in config.search.initial]
+    programs = []
+    for name in config.search.initial:
+        if name in handwritten.names():
+            raise ConfigError(f"search.initial: {name} is written by hand; a search starts from programs")
+        programs.append(tuned(name, suite.tasks[0]) or baselines.find(name))
+    return programs
 
 
 def resolve(config: Config) -> tuple[Config, dict[str, Any]]:
@@ -56,8 +64,9 @@ def resolve(config: Config) -> tuple[Config, dict[str, Any]]:
     for task in suite.tasks:
         reference(task)
     programs = initial_programs(config, suite)
-    for name in config.confirm.baselines:
-        baselines.get(name)
+    for optimizer in (*programs, *(known(name) for name in config.confirm.baselines)):
+        for task in suite.tasks:
+            check_fit(optimizer, task)
     if isinstance(config.suite, str):
         config = config.model_copy(update={"suite": load_suite(config.suite)[1]})
     return config, {"initial": [[p.name, str(p)] for p in programs], "references": _references(suite)}
@@ -176,7 +185,7 @@ def _found_line(search: Search) -> str:
     change = -math.expm1(-entry.score)
     than = f"{abs(change):.1%} {'less' if change >= 0 else 'more'} loss than tuned AdamW"
     what = "found so far" if entry.number >= len(search.initial) else "the start scores"
-    statements = len(prune(entry.program).body)
+    statements = cost(entry.program).statements
     return (
         f"{what}: {entry.score:+.4f} ({than} on {len(search.select_seeds)} selection seeds), "
         f"{statements} statements, candidate {entry.number:,}"
@@ -210,10 +219,8 @@ def _confirm(
     entries = search.found()[: config.confirm.finalists]
     contestants = [Contestant(f"found_{e.number}", e.program, finalist=True) for e in entries]
     suite = suite_of(config)
-    contestants += [
-        Contestant(known_label(name, suite), baselines.get(name), known=name) for name in config.confirm.baselines
-    ]
-    verdicts = confirm(executor, contestants, config.confirm.seeds, stop)
+    contestants += [Contestant(known_label(name, suite), known(name), known=name) for name in config.confirm.baselines]
+    verdicts = confirm(executor, contestants, config.confirm.seeds, stop, config.schedule)
     if contestants and not verdicts:
         raise Interrupted
     program = None

@@ -13,9 +13,9 @@ import functools
 import math
 from dataclasses import dataclass, field
 
-from evolve.suite import Suite, reference, tuned
-from evolve.trial import Trials
-from primitives import Program, parse
+from evolve.suite import Suite, known, reference, tuned
+from evolve.trial import Optimizer, Trials
+from primitives import parse
 
 FLOOR = 1e-30  # losses below it count as it: a score stays finite
 WORST = -math.inf
@@ -38,6 +38,7 @@ class Job:
     bar: float = math.inf  # ... spent on a score above this
     part: str = "validation"
     known: str = ""  # name of a known optimizer: score it with the values tuned on each task
+    schedule: str = ""  # of the learning rate, instead of each task's own
 
 
 @dataclass(frozen=True)
@@ -83,10 +84,10 @@ class Scorer:
 
     def score(self, job: Job) -> Outcome:
         """The outcome of a job; a program that diverges is an outcome, not an error."""
-        programs = self.programs(job)
+        optimizers = self.optimizers(job)
         scores = []
         for number, seed in enumerate(job.seeds):
-            row = self.row(programs, seed, job.part)
+            row = self.row(optimizers, seed, job.part, job.schedule)
             if row is None:
                 return Outcome(DIVERGED, tuple(scores))
             scores.append(row)
@@ -95,24 +96,23 @@ class Scorer:
         selected = []
         if job.select and mean(tuple(scores)) > job.bar:
             for seed in job.select:
-                row = self.row(programs, seed, job.part)
+                row = self.row(optimizers, seed, job.part, job.schedule)
                 if row is None:  # diverges on some seeds: not a program to keep
                     return Outcome(DIVERGED, tuple(scores), tuple(selected))
                 selected.append(row)
         return Outcome(OK, tuple(scores), tuple(selected))
 
-    def programs(self, job: Job) -> list[Program]:
-        """The program for each task: one for all, unless it is a known one with tuned values."""
-        plain = parse(job.program)
-        if not job.known:
-            return [plain] * len(self.suite.tasks)
-        return [tuned(job.known, task) or plain for task in self.suite.tasks]
+    def optimizers(self, job: Job) -> list[Optimizer]:
+        """The optimizer for each task: one for all, unless it is a known one with tuned values."""
+        if job.known:
+            return [tuned(job.known, task) or known(job.known) for task in self.suite.tasks]
+        return [parse(job.program)] * len(self.suite.tasks)
 
-    def row(self, programs: list[Program], seed: str, part: str) -> tuple[float, ...] | None:
+    def row(self, optimizers: list[Optimizer], seed: str, part: str, schedule: str = "") -> tuple[float, ...] | None:
         """Scores on all tasks in one seed; None where one of them diverges."""
         row = []
-        for number, (trials, program) in enumerate(zip(self.trials, programs, strict=True)):
-            loss = trials.loss(program, seed, part)
+        for number, (trials, optimizer) in enumerate(zip(self.trials, optimizers, strict=True)):
+            loss = trials.loss(optimizer, seed, part, schedule)
             if math.isnan(loss):
                 return None
             row.append(math.log(self.reference_loss(number, seed, part) / max(loss, FLOOR)))

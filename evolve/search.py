@@ -194,7 +194,14 @@ class Search:
             return candidate(same_as=same)
         if probe.key:
             self.drawn[f"probe {probe.key}"] = number
-        job = Job(str(prune(child.program)), self.seeds, hurdle=self.hurdle(), select=self.select_seeds, bar=self.bar())
+        job = Job(
+            str(prune(child.program)),
+            self.seeds,
+            hurdle=self.hurdle(),
+            select=self.select_seeds,
+            bar=self.bar(),
+            schedule=self.config.schedule,
+        )
         return candidate(job=job)
 
     def hurdle(self) -> float:

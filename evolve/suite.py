@@ -8,7 +8,9 @@ from functools import cache
 from pathlib import Path
 
 import baselines
+from baselines import handwritten
 from evolve.config import ConfigError, TaskSettings, load_suite
+from evolve.trial import Optimizer
 from primitives import Program
 from proxy_tasks import Task, make_task
 
@@ -59,16 +61,26 @@ def tuned_values(fingerprint: str) -> dict[str, dict[str, float]]:
     return {}
 
 
-def tuned(name: str, task: Task) -> Program | None:
+def known_names() -> tuple[str, ...]:
+    """Names of all optimizers that can be scored by name: programs, and those written by hand."""
+    return tuple(sorted((*baselines.names(), *handwritten.names())))
+
+
+def known(name: str) -> Optimizer:
+    """A known optimizer. Raises `ProgramError` for a name that nobody knows."""
+    return handwritten.get(name) if name in handwritten.names() else baselines.get(name)
+
+
+def tuned(name: str, task: Task) -> Optimizer | None:
     """A known optimizer with the hyperparameters tuned on this task; None where nobody tuned it."""
     values = tuned_values(task.fingerprint).get(name)
-    return None if values is None else baselines.get(name).with_values(values)
+    return None if values is None else known(name).with_values(values)
 
 
 def reference(task: Task) -> Program:
     """What the scores of a task are relative to. Raises `ConfigError` where it has not been tuned."""
     program = tuned(REFERENCE, task)
-    if program is None:
+    if not isinstance(program, Program):
         raise ConfigError(
             f"nobody has tuned {REFERENCE} on {task.kind} with these fields and data (fingerprint "
             f"{task.fingerprint}), so it has no score. Run `evolve reference SUITE` with this suite first."

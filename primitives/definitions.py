@@ -193,8 +193,8 @@ def term(op: str, args: list[str]) -> str:
         return f"({args[0]})^{args[1]}" if args[0].startswith("-") else f"{args[0]}^{args[1]}"
     if primitive.infix and primitive.family == "logic":
         return f"[{args[0]} {primitive.infix} {args[1]}]"
-    if primitive.infix == "/":
-        return f"{args[0]} / {args[1]}"
+    if primitive.infix in ("/", "%", "@"):
+        return f"{args[0]} {primitive.infix} {args[1]}"
     if _is_arithmetic(op):
         return Definitions().call(op, args).replace(" * ", "·").replace("1.0 - ", "1 - ")
     return f"{op}({', '.join(args)})"
@@ -209,8 +209,10 @@ def explained(ops: Iterable[str]) -> list[str]:
             continue
         if primitive.infix and primitive.family == "logic":
             text = f"[x {primitive.infix} y]: {primitive.summary}"
+        elif primitive.infix == "/":
+            text = primitive.summary
         elif primitive.infix:
-            text = primitive.summary if primitive.infix == "/" else f"x^y: {primitive.summary}"
+            text = f"{'x^y' if primitive.infix == '**' else f'x {primitive.infix} y'}: {primitive.summary}"
         else:
             text = f"{op}({', '.join(_parameters(primitive.apply))}): {primitive.summary}"
         lines.append(text)

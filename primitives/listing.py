@@ -1,4 +1,4 @@
-"""The listing of a program: one step in which every value is assigned once.
+"""The listing of a plain program: one step in which every value is assigned once.
 
 From it we see where the learning rate and the decoupled weight decay stand, and
 what the rule is as mathematics.
@@ -15,7 +15,7 @@ import numpy as np
 from primitives.definitions import meets_number, term
 from primitives.kinds import TENSOR, Kind
 from primitives.program import INPUTS, Program
-from primitives.registry import ELEMENTWISE, MODEL, PRIMITIVES
+from primitives.registry import ELEMENTWISE, MODEL, ORACLE, PRIMITIVES
 
 FIRST = "first gradient"  # a listing's own operation (t, g, state): g in step 1, then the state
 DECAY = "weight_decay"  # what a decay is called that the program writes as a bare number
@@ -54,27 +54,33 @@ class Line:
     def scope(self) -> str:
         return ELEMENTWISE if self.op == FIRST else PRIMITIVES[self.op].scope
 
+    @property
+    def whole(self) -> bool:
+        """Whether it sees the whole model at once."""
+        return self.scope in (MODEL, ORACLE)
+
     def array_slots(self) -> set[int]:
         """Slots in which a literal must be an array: Python would compute in double precision."""
         literal = {slot for slot, a in enumerate(self.args) if isinstance(a, Number)}
-        if self.scope == MODEL or not literal:
+        if self.whole or not literal:
             return set()
         return literal if len(literal) == len(self.args) else literal & meets_number(self.op)
 
 
 @dataclass(frozen=True)
 class Listing:
-    """A step: its lines, what is subtracted from w, and what each state becomes."""
+    """A step: its lines, what is subtracted from w, what each state becomes, and where the model is evaluated."""
 
     lines: tuple[Line, ...]
     update: Value
     states: dict[str, Value]
+    evaluate_at: Value | None = None  # None: at the new w
 
     def live(self) -> tuple[list[int], set[str]]:
         """Numbers of the lines that matter, in order, and the variables they read."""
         lines: set[int] = set()
         entries: set[str] = set()
-        waiting = [self.update, *self.states.values()]
+        waiting = [self.update, *self.remembered()]
         while waiting:
             value = waiting.pop()
             if isinstance(value, str):
@@ -83,6 +89,10 @@ class Listing:
                 lines.add(value)
                 waiting.extend(self.lines[value].args)
         return sorted(lines), entries
+
+    def remembered(self) -> list[Value]:
+        """What outlives the step beside the update."""
+        return [*self.states.values(), *([] if self.evaluate_at is None else [self.evaluate_at])]
 
     def live_lines(self) -> list[Line]:
         return [self.lines[number] for number in self.live()[0]]
@@ -112,7 +122,8 @@ def listing(program: Program) -> Listing:
         else:
             env[instruction.target] = len(lines)
             lines.append(Line(instruction.target, instruction.op, args, kind))
-    return Listing(tuple(lines), env[program.output], {s.name: env[s.name] for s in program.states})
+    states = {s.name: env[s.name] for s in program.states}
+    return Listing(tuple(lines), env[program.output], states, env[program.evaluate_at] if program.evaluate_at else None)
 
 
 # --- the learning rate and the decay -----------------------------------------------------------------
@@ -121,8 +132,8 @@ def listing(program: Program) -> Listing:
 def without_learning_rate(code: Listing) -> Listing | None:
     """The direction d of `update = lr · d`, or None where lr stands elsewhere too.
 
-    Counts the power of lr in every value. Where the update has power 1 and the states
-    have power 0, the update is lr times its own value at lr = 1.
+    Counts the power of lr in every value. Where the update has power 1 and all that is
+    remembered has power 0, the update is lr times its own value at lr = 1.
     """
     powers: dict[int, int | None] = {}
 
@@ -133,7 +144,7 @@ def without_learning_rate(code: Listing) -> Listing | None:
         line = code.lines[number]
         given = [power(a) for a in line.args]
         powers[number] = None if None in given else _power(line.op, given)
-    if power(code.update) != 1 or any(power(v) != 0 for v in code.states.values()):
+    if power(code.update) != 1 or any(power(v) != 0 for v in code.remembered()):
         return None
     moved: dict[Value, Value] = {"lr": ONE}
     lines: list[Line] = []
@@ -144,8 +155,9 @@ def without_learning_rate(code: Listing) -> Listing | None:
         else:
             moved[number] = len(lines)
             lines.append(replace(line, args=args))
-    at = {s: moved.get(v, v) for s, v in code.states.items()}
-    return Listing(tuple(lines), moved.get(code.update, code.update), at)
+    states = {s: moved.get(v, v) for s, v in code.states.items()}
+    point = code.evaluate_at if code.evaluate_at is None else moved.get(code.evaluate_at, code.evaluate_at)
+    return Listing(tuple(lines), moved.get(code.update, code.update), states, point)
 
 
 def _power(op: str, given: list[Any]) -> int | None:
@@ -237,4 +249,5 @@ def formulas(code: Listing, program: Program) -> list[str]:
     for state, value in code.states.items():
         if not isinstance(value, int) or called[value] != f"{state}[t]":
             lines.append(f"{state}[t] = {shown(value)}")
-    return [*lines, f"w ← w - {shown(code.update)}"]
+    lines.append(f"w ← w - {shown(code.update)}")
+    return lines if code.evaluate_at is None else [*lines, f"evaluated at {shown(code.evaluate_at)}"]

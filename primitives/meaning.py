@@ -94,16 +94,20 @@ def step(
     t: Any,
     xp: Any = jnp,
     feed: Mapping[str, Any] | None = None,
+    values: Mapping[str, Any] | None = None,
 ) -> tuple[Any, dict[str, Leaves]]:
     """One step of the optimizer: new parameters (w - update) and new state.
 
     shape: the schedule at this step, its peak 1; t: the step's number, from 1; feed: what the program asks of
-    the task by name: a number for the loss, a tree as `params` for noise, a function of such a tree for an oracle.
+    the task by name: a number for the loss, a tree as `params` for noise, a function of such a tree for an oracle;
+    values: of the hyperparameters, instead of the program's own, so that one compilation serves all.
     """
     leaves, tree = jax.tree.flatten(params)
     if not leaves:
         return params, states
     views = Views(program, [leaf.shape for leaf in leaves])
+    values = program.values if values is None else values
+    peak = values.get(LEARNING_RATE, program.learning_rate)
     given = {name: _fed(name, (feed or {})[name], views, tree, xp) for name in program.needs}
     after: list[list[Any]] = []
     new_states: dict[str, Leaves] = {}
@@ -111,7 +115,7 @@ def step(
         zip(views.parts, views.split(leaves), views.split(jax.tree.leaves(grads)), strict=True)
     ):
         learning_rate = tuple(
-            a * b for a, b in zip(constant(shape, w, xp), constant(part.learning_rate, w, xp), strict=True)
+            a * b for a, b in zip(constant(shape, w, xp), constant(peak, w, xp), strict=True)
         )
         env: dict[str, Any] = {"w": w, "g": g, "lr": learning_rate, "t": constant(t, w, xp)}
         env = {name: env[name] for name in STANDING if name == "w" or name in part.inputs}
@@ -119,7 +123,7 @@ def step(
             env[name] = given[name]
             if name not in ORACLES:
                 env[name] = constant(given[name], w, xp) if INPUTS[name] is SCALAR else given[name][number]
-        env.update((h.name, constant(h.value, w, xp)) for h in part.hyperparameters if h.name != LEARNING_RATE)
+        env.update((h.name, constant(values[h.name], w, xp)) for h in part.hyperparameters if h.name != LEARNING_RATE)
         for state in part.states:
             env[state.name] = states[_key(number, state.name)]
             if state.start == "g":

@@ -176,9 +176,8 @@ class Program:
         """Plain programs: one for matrices (or for all leaves), then the fallback's where there is one."""
         if self.fallback is None:
             return (_unrolled(self),)
-        matrices = replace(
-            self, fallback=None, states=_mentioned(self.states, self.body, self.output, self.evaluate_at)
-        )
+        states = _mentioned(self.states, self.body, self.output, self.evaluate_at)
+        matrices = replace(self, fallback=None, states=states, kernels=KERNELS[0])
         return (_unrolled(matrices), _unrolled(_for_others(self)))
 
     def with_values(self, values: Mapping[str, float]) -> Program:

@@ -5,15 +5,16 @@ Independent of the search: these strategies know no mutation, so they can judge 
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from random import Random
 
 import numpy as np
 from hypothesis import strategies as st
 
-from primitives import PRIMITIVES, SCALAR, TENSOR, Hyperparameter, Instruction, Program, State
-from primitives.kinds import takes
-from primitives.program import INPUTS, LEARNING_RATE, MAX_CONSTANT, STANDING
-from primitives.registry import ELEMENTWISE, LEAF, MODEL
+from primitives import PRIMITIVES, SCALAR, TENSOR, Hyperparameter, Instruction, Primitive, Program, State
+from primitives.kinds import COLUMN, LEFT, RIGHT, ROW, Kind, takes
+from primitives.program import IDENTITY, INPUTS, KERNELS, LEARNING_RATE, MAX_CONSTANT, STANDING, Fallback
+from primitives.registry import AXIS, ELEMENTWISE, LEAF, MATRIX, MODEL
 
 NAMES = ("a", "b", "c", "m", "v", "x_", "_y", "v1", "v2", "update", "decay", "loss_", "Big", "z9", "self", "print")
 
@@ -27,12 +28,45 @@ docstrings = st.text(max_size=40) | st.sampled_from(
 )
 
 
-ANYWHERE = [p for p in PRIMITIVES.values() if p.scope in (ELEMENTWISE, LEAF, MODEL)]
-"""Primitives that take leaves of any shape; programs over matrices are drawn in test_matrices.py."""
+@dataclass(frozen=True)
+class Features:
+    """What random programs may say beyond a plain body of inputs, tensors, scalars and states of these."""
+
+    rings: bool = False
+    points: bool = False  # whether a value to evaluate at may be returned
+    inputs: tuple[str, ...] = tuple(STANDING)
+    kinds: tuple[Kind, ...] = (TENSOR, TENSOR, SCALAR)  # of states
+    scopes: tuple[str, ...] = (ELEMENTWISE, LEAF, MODEL)
+    kernels: tuple[str, ...] = ()  # rules for kernels, of which one is drawn; with any, there is a fallback
+
+    @property
+    def primitives(self) -> list[Primitive]:
+        return [p for p in PRIMITIVES.values() if p.scope in self.scopes]
+
+
+PLAIN = Features()
+
+FLAT = Features(rings=True, points=True, inputs=(*STANDING, "loss"))
+"""All that the machine knows of leaves of any shape."""
+
+MORE = replace(FLAT, inputs=(*FLAT.inputs, "noise", "rademacher"))
+"""All that needs no matrices."""
+
+AXES = replace(
+    FLAT, kernels=("flatten", "fallback"),
+    kinds=(TENSOR, SCALAR, ROW, ROW, COLUMN), scopes=(ELEMENTWISE, LEAF, AXIS),
+)  # fmt: skip
+"""Rows and columns: what the machine runs too, so nothing is global."""
+
+MATRICES = replace(
+    MORE, kinds=(TENSOR, SCALAR, ROW, COLUMN, LEFT, RIGHT), kernels=KERNELS,
+    scopes=(ELEMENTWISE, LEAF, MODEL, AXIS, MATRIX),
+)  # fmt: skip
+"""All that matrices have."""
 
 
 @st.composite
-def programs(draw, calm: bool = False, docs=None, most: int = 20) -> Program:
+def programs(draw, calm: bool = False, docs=None, most: int = 20, features: Features = PLAIN) -> Program:
     """A legal program of 1 to `most` statements (and a few that return states to their kind).
 
     A seed decides all but the length: choices that Hypothesis draws one by one give programs that are nearly all
@@ -40,59 +74,111 @@ def programs(draw, calm: bool = False, docs=None, most: int = 20) -> Program:
     """
     length = draw(st.integers(1, most))
     rng = draw(st.randoms(use_true_random=True))
-    return random_program(rng, length, calm, "" if docs is None else draw(docs))
+    return random_program(rng, length, calm, "" if docs is None else draw(docs), features)
 
 
-def random_program(rng: Random, length: int, calm: bool = False, doc: str = "") -> Program:
+def random_program(
+    rng: Random, length: int, calm: bool = False, doc: str = "", features: Features = PLAIN
+) -> Program:
     """The program of one seed."""
-    inputs = tuple(name for name in rng.sample(list(STANDING), len(STANDING)) if name == "g" or rng.random() < 0.6)
+    inputs = _inputs(rng, features)
     names = rng.sample(NAMES, len(NAMES))
-    kinds = {name: INPUTS[name] for name in inputs}
     hyperparameters = []
     for name in [LEARNING_RATE] * (rng.random() < 0.5) + [names.pop() for _ in range(rng.randrange(4))]:
         scale, low, high = rng.choice([("linear", -5.0, 5.0), ("log", 1e-6, 10.0), ("log1m", 0.5, 0.9999)])
         span = (low, high) if rng.random() < 0.5 else (None, None)
         hyperparameters.append(Hyperparameter(name, _number(rng, calm), *span, scale))
-        if name != LEARNING_RATE:
-            kinds[name] = SCALAR
     states = []
     for _ in range(rng.randrange(5)):
-        kind = rng.choice([TENSOR, TENSOR, SCALAR])
-        start = _number(rng, calm) if kind is SCALAR else rng.choice([0.0, 0.0, "w", "g", _number(rng, calm)])
+        kind = rng.choice(features.kinds)
+        start = _number(rng, calm) if kind is not TENSOR else rng.choice([0.0, 0.0, "w", "g", _number(rng, calm)])
+        if kind in (LEFT, RIGHT) and rng.random() < 0.5:
+            start = IDENTITY
         states.append(State(names.pop(), kind, start))
-        kinds[states[-1].name] = kind
-    fixed = {h.name for h in hyperparameters}
+    if features.rings and rng.random() < 0.5:
+        kind = rng.choice(features.kinds)
+        start = rng.choice([0.0, "w"]) if kind is TENSOR else _number(rng, calm)
+        states.insert(rng.randint(0, len(states)), State("past", kind, start, rng.randint(1, 3)))
 
-    body: list[Instruction] = []
+    returns_point = features.points and rng.random() < 0.4
+    writer = _Writer(rng, calm, inputs, names, hyperparameters, states)
+    body, output, point = writer.body(length, features.primitives, returns_point)
+    fallback, kernels = None, KERNELS[0]
+    if features.kernels:
+        simple = replace(features, scopes=tuple(s for s in features.scopes if s in PLAIN.scopes))
+        kernels = rng.choice(features.kernels)
+        inputs_too = _inputs(rng, features)
+        shared = [s for s in states if s.kind in (TENSOR, SCALAR) and rng.random() < 0.7]
+        hidden = {name for s in states if s not in shared for name in (s.name, *s.slots)}
+        writer = _Writer(rng, calm, inputs_too, [n for n in names if n not in hidden], hyperparameters, shared)
+        fallback = Fallback(inputs_too, *writer.body(rng.randint(1, length), simple.primitives, returns_point))
+    return Program(
+        inputs, body, output, tuple(states), tuple(hyperparameters),
+        doc=doc, evaluate_at=point, fallback=fallback, kernels=kernels,
+    )  # fmt: skip
 
-    def emit(target: str, op: str, *args) -> None:
-        body.append(Instruction(target, op, args))
-        kinds[target] = PRIMITIVES[op].kind(*(kinds[a] if isinstance(a, str) else SCALAR for a in args))
 
-    def tensors() -> list[str]:
-        return [name for name, kind in kinds.items() if kind is TENSOR]
+def _inputs(rng: Random, features: Features) -> tuple[str, ...]:
+    names = rng.sample(list(features.inputs), len(features.inputs))
+    return tuple(name for name in names if name == "g" or rng.random() < 0.6)
 
-    for _ in range(length):
-        recent = [i.target for i in body[-3:]]  # read often: a chain of values is what reaches the update
-        for _ in range(3):  # tensors are preferred, for the same reason
-            op = rng.choice(ANYWHERE)
-            args = [_argument(rng, slot, kinds, recent, calm) for slot in op.slots]
-            scalar = op.kind(*(kinds[a] if isinstance(a, str) else SCALAR for a in args)) is SCALAR
-            if not scalar or rng.random() < 0.3:
-                break
-        old = [name for name in kinds if name not in fixed and not (scalar and tensors() == [name])]
-        new = [name for name in names if name not in kinds]
-        emit(rng.choice(new if new and (not old or rng.random() < 0.75) else old), op.name, *args)
-    for state in states:  # a state ends the step as what it is
-        if kinds[state.name] is not state.kind:
-            if state.kind is TENSOR:
-                emit(state.name, "copy", rng.choice(tensors()))
-            else:
-                emit("kept", "copy", rng.choice(tensors()))  # the state may hold the only tensor
-                emit(state.name, "copy", _number(rng, calm))
-    late = [i.target for i in body if kinds[i.target] is TENSOR][-2:]
-    output = rng.choice(late if late and rng.random() < 0.9 else tensors())
-    return Program(inputs, tuple(body), output, tuple(states), tuple(hyperparameters), doc=doc)
+
+class _Writer:
+    """Writes one body, statement by statement."""
+
+    def __init__(self, rng: Random, calm: bool, inputs, names: list[str], hyperparameters, states):
+        self.rng, self.calm, self.names, self.states = rng, calm, names, states
+        constants = [h.name for h in hyperparameters if h.name != LEARNING_RATE]
+        self.kinds = {name: INPUTS[name] for name in inputs} | dict.fromkeys(constants, SCALAR)
+        self.kinds |= {slot: s.kind for s in states for slot in s.slots}
+        self.fixed = {*constants, *(slot for s in states if s.ring for slot in s.slots)}
+        self.written: list[Instruction] = []
+
+    def emit(self, target: str, op: str, *args) -> None:
+        self.written.append(Instruction(target, op, args))
+        self.kinds[target] = self.kind(PRIMITIVES[op], args)
+
+    def kind(self, op: Primitive, args) -> Kind | None:
+        return op.kind(*(self.kinds[a] if isinstance(a, str) else SCALAR for a in args))
+
+    def tensors(self) -> list[str]:
+        return [name for name, kind in self.kinds.items() if kind is TENSOR]
+
+    def body(self, length: int, primitives: list[Primitive], returns_point: bool):
+        """Instructions, the update, the value to evaluate at or nothing."""
+        rng, kinds, calm = self.rng, self.kinds, self.calm
+        for _ in range(length):
+            recent = [i.target for i in self.written[-3:]]  # read often: a chain of values is what reaches the update
+            tries = 0
+            while True:  # what is no number is preferred, for the same reason
+                op = rng.choice(primitives)
+                args = [_argument(rng, slot, kinds, recent, calm) for slot in op.slots]
+                kind = self.kind(op, args)
+                tries += kind is not None
+                if kind is not None and (kind is not SCALAR or rng.random() < 0.3 or tries == 3):
+                    break
+            last = self.tensors() if kind is not TENSOR else []  # a tensor must remain
+            old = [name for name in kinds if name not in self.fixed and last != [name]]
+            new = [name for name in self.names if name not in kinds]
+            self.emit(rng.choice(new if new and (not old or rng.random() < 0.75) else old), op.name, *args)
+        for state in self.states:  # a state ends the step as what it is
+            if kinds.get(state.name) is not state.kind:
+                if state.kind is TENSOR:
+                    self.emit(state.name, "copy", rng.choice(self.tensors()))
+                else:
+                    kept = rng.choice(self.tensors())  # the state may hold the only tensor
+                    self.emit("kept", "copy", kept)
+                    if state.kind is SCALAR:
+                        self.emit(state.name, "copy", _number(rng, calm))
+                    else:
+                        self.emit(state.name, _RETURN[state.kind], "kept")
+        late = [i.target for i in self.written if kinds[i.target] is TENSOR][-2:]
+        output = rng.choice(late if late and rng.random() < 0.9 else self.tensors())
+        point = rng.choice(self.tensors()) if returns_point else ""
+        return tuple(self.written), output, point
+
+
+_RETURN = {ROW: "mean_over_rows", COLUMN: "norm_over_columns", LEFT: "gram_left", RIGHT: "gram_right"}
 
 
 def _number(rng: Random, calm: bool) -> float:

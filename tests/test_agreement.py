@@ -9,6 +9,7 @@ the share that is compared is asserted.
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from functools import cache
 from random import Random
@@ -18,10 +19,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
-from strategies import parameter_trees, programs, random_program
+from strategies import FLAT, MORE, parameter_trees, programs, random_program
 
-from primitives import PRIMITIVES, SCALAR, Program, identity, machine, meaning, parse
-from primitives.graph import graph
+from primitives import PRIMITIVES, SCALAR, TENSOR, Program, identity, machine, meaning, parse
+from primitives.graph import MATRIX_LEAF, graph
+from primitives.kinds import RIGHT
 from primitives.layout import Layout
 from primitives.program import LEARNING_RATE
 
@@ -31,6 +33,7 @@ ULP = {np.float32: 2.0**-23, np.float64: 2.0**-52}
 EXACT = {
     "copy", "sign", "abs", "negative", "maximum", "minimum", "where", "invert",
     "greater", "greater_equal", "less", "less_equal", "equal", "not_equal", "largest",
+    "largest_over_rows", "largest_over_columns", "transpose", "count", "global_count", "row_count", "column_count",
 }  # fmt: skip
 PLAIN = {"add", "subtract", "multiply", "divide", "square", "reciprocal", "sqrt", "cube"}  # one or two roundings
 
@@ -47,26 +50,30 @@ TREES = {
 class Judge:
     """Runs programs in float64 with constants rounded to `dtype`; says what rounding can do to the result."""
 
-    def __init__(self, program: Program, w, gradients, dtype):
+    def __init__(self, program: Program, w, gradients, dtype, feed=None):
         self.program, self.dtype = program, dtype
         self.w, self.gradients = [np.float64(x) for x in w], [[np.float64(x) for x in g] for g in gradients]
+        self.feed = feed or [{}] * STEPS
         self.low, self.high = np.inf, 0.0  # of the magnitudes seen
-        self.updates = self.run()
+        self.updates, self.points = self.run()
         self.usable = self.high < 1e6 and self.low > (1e-12 if dtype is np.float32 else 1e-100)
         if self.usable:
             noisy = [self.run(noise) for noise in (self.rounded, *map(self.shaken, range(3)))]
-            self.spread = np.max([self.distance(run, self.updates) for run in noisy], axis=0)
-            self.scale = np.array([max(np.abs(x).max(initial=0.0) for x in u) for u in self.updates])
-            self.usable = bool(np.all(self.spread <= 2.0**8 * ULP[dtype] * self.scale))
+            self.spread, self.scale = self.judged(self.updates, [updates for updates, _ in noisy])
+            self.point_spread, self.point_scale = self.judged(self.points, [points for _, points in noisy])
+
+    def judged(self, results, noisy):
+        """The spread and the size of results, step by step. What spreads too far is of no use."""
+        spread = np.max([self.distance(run, results) for run in noisy], axis=0)
+        scale = np.array([max(np.abs(x).max(initial=0.0) for x in leaves) for leaves in results])
+        self.usable = self.usable and bool(np.all(spread <= 2.0**8 * ULP[self.dtype] * scale))
+        return spread, scale
 
     @staticmethod
     def distance(a, b) -> np.ndarray:  # [step]
         return np.array(
             [max(np.abs(x - y).max(initial=0.0) for x, y in zip(p, q, strict=True)) for p, q in zip(a, b, strict=True)]
         )
-
-    def number(self, value: float) -> list:
-        return [np.float64(self.dtype(value))] * len(self.w)
 
     def rounded(self, x):
         """As the dtype would hold it: tanh(10) is 1 in float32, and 1 is an odd number."""
@@ -76,39 +83,73 @@ class Judge:
         rng = np.random.default_rng(seed)
         return lambda x: x * (1.0 + 4 * ULP[self.dtype] * rng.uniform(-1.0, 1.0, np.shape(x)))
 
-    def run(self, noise=None):
-        """The update of each step, as leaves. `noise` falls on the result of every operation that rounds."""
-        program, w, updates = self.program, self.w, []
-        starts = {"w": w, "g": self.gradients[0]}
-        states = {
-            s.name: starts[s.start] if isinstance(s.start, str)
-            else self.number(s.start) if s.kind is SCALAR
-            else [np.full_like(x, self.dtype(s.start)) for x in w]
-            for s in program.states
-        }  # fmt: skip
-        for step in range(STEPS):
-            lr = [np.float64(SHAPES[step]) * x for x in self.number(program.learning_rate)]
-            lr = [noise(x) for x in lr] if noise else lr
-            env = {"w": w, "g": self.gradients[step], "lr": lr, "t": self.number(step + 1.0)}
-            env = {name: env[name] for name in program.inputs}
-            env |= {name: self.number(value) for name, value in program.values.items() if name != LEARNING_RATE}
-            env |= states
-            for line in program.body:
-                values = [env[a] if isinstance(a, str) else self.number(a) for a in line.args]
-                env[line.target] = self.apply(PRIMITIVES[line.op], values, noise)
-            states = {s.name: env[s.name] for s in program.states}
-            updates.append(env[program.output])
-            with np.errstate(all="ignore"):
-                w = [a - b for a, b in zip(w, env[program.output], strict=True)]
-        return updates
+    def number(self, value: float, leaves) -> list:
+        return [np.float64(self.dtype(value))] * len(leaves)
 
-    def apply(self, op, values, noise):
+    def run(self, noise=None):
+        """Updates and points of evaluation, [step][leaf]. `noise` falls on the result of every operation that rounds."""
+        program, w, updates, points = self.program, self.w, [], []
+        views = [(function, of) for function, of in split_up(program, [x.shape for x in w]) if of]
+        states = [self.starts(function, of) for function, of in views]
+        for step in range(STEPS):
+            update, point = [None] * len(w), [None] * len(w)
+            for number, (function, of) in enumerate(views):
+                env, states[number] = self.body(function, of, w, step, states[number], noise)
+                for returned, name in ((update, function.output), (point, function.evaluate_at)):
+                    rest = iter(env[name] if name else ())
+                    for leaf, many in of if name else ():
+                        returned[leaf] = np.reshape([next(rest) for _ in range(many[0])], w[leaf].shape)
+            with np.errstate(all="ignore"):
+                w = [a - b for a, b in zip(w, update, strict=True)]
+            updates.append(update)
+            points.append(point if program.evaluate_at else w)
+        return updates, points
+
+    def starts(self, function, of) -> dict:
+        """Each state as a list over the leaves; a ring as several of them, the last value first."""
+        w, states = seen(self.w, of), {}
+        for s in self.program.states:
+            if s.kind in (TENSOR, SCALAR) or function is self.program:
+                if s.start == "g":
+                    value = seen(self.gradients[0], of)
+                elif s.kind is SCALAR:
+                    value = self.number(s.start, w)
+                elif s.start == "identity":
+                    value = [np.eye(x.shape[s.kind is RIGHT]) for x in w]
+                else:
+                    sizes = [dict(zip("1rc", (1, *x.shape), strict=False)) for x in w]
+                    shapes = [x.shape if s.kind is TENSOR else [n[a] for a in s.kind.axes] for x, n in zip(w, sizes, strict=True)]
+                    value = w if s.start == "w" else [np.full(shape, self.dtype(s.start), float) for shape in shapes]
+                states[s.name] = [value] * s.ring if s.ring else value
+        return states
+
+    def body(self, function, of, w, step, states, noise):
+        """Every variable after one step of one body on the leaves it sees, and the states."""
+        w = seen(w, of)
+        lr = [np.float64(SHAPES[step]) * x for x in self.number(self.program.learning_rate, w)]
+        lr = [noise(x) for x in lr] if noise else lr
+        env = {"w": w, "g": seen(self.gradients[step], of), "lr": lr, "t": self.number(step + 1.0, w)}
+        for name, value in self.feed[step].items():
+            env[name] = self.number(value, w) if name == "loss" else seen([np.float64(x) for x in value], of)
+        env = {name: env[name] for name in function.inputs}
+        env |= {name: self.number(value, w) for name, value in self.program.values.items() if name != LEARNING_RATE}
+        rings = {s.name: s.ring for s in self.program.states if s.ring and s.name in states}
+        env |= {name: value for name, value in states.items() if name not in rings}
+        env |= {f"{name}{k + 1}": states[name][k] for name, length in rings.items() for k in range(length)}
+        for line in function.body:
+            values = [env[a] if isinstance(a, str) else self.number(a, w) for a in line.args]
+            env[line.target] = self.apply(PRIMITIVES[line.op], values, noise, w)
+        after = {name: env[name] for name in states if name not in rings}
+        after |= {name: [env[name], *states[name][:-1]] for name in rings if name in env}
+        return env, after
+
+    def apply(self, op, values, noise, w):
         if noise and op.name not in EXACT | PLAIN:
             shaken = values[:1] if op.name == "power" else values  # an exponent of 3 stays odd
             values = [[noise(x) for x in value] for value in shaken] + values[len(shaken) :]
         with np.errstate(all="ignore"):
             if not op.slots:
-                result = self.number(op.apply(np))
+                result = self.number(op.apply(np), w)
             elif op.scope == "model":
                 result = list(op.apply(np, *map(tuple, values)))
             else:
@@ -126,11 +167,46 @@ class Judge:
         size = np.maximum.accumulate(self.scale) + max(np.abs(x).max(initial=0.0) for x in self.w)
         return np.cumsum(32 * self.spread + 64 * ULP[self.dtype] * size)
 
+    def allowed_points(self) -> np.ndarray:  # [step]
+        """The same for the points of evaluation, which are counted from the parameters."""
+        return self.allowed() + 32 * self.point_spread + 64 * ULP[self.dtype] * self.point_scale
+
+
+def split_up(program: Program, shapes) -> list:
+    """The bodies of a program, each with the leaves it sees: (number of the leaf, (how many, *shape of each))."""
+    if program.fallback is None:
+        return [(program, [(n, (1, *shape)) for n, shape in enumerate(shapes)])]
+    matrices, others = [], []
+    for n, shape in enumerate(shapes):
+        if len(shape) < 2 or (len(shape) > 2 and program.kernels == "fallback"):
+            others.append((n, (1, *shape)))
+        elif program.kernels == "stack":
+            matrices.append((n, (math.prod(shape[:-2]), *shape[-2:])))
+        else:
+            matrices.append((n, (1, math.prod(shape[:-1]), shape[-1])))
+    return [(program, matrices), (program.fallback, others)]
+
+
+def seen(leaves, of) -> list:
+    """What a body sees of the leaves."""
+    return [np.asarray(part) for leaf, shape in of for part in leaves[leaf].reshape(shape)]
+
 
 def random_inputs(shapes, seed: int, dtype):
     rng = np.random.default_rng(seed)
     draw = lambda: [np.asarray(rng.normal(0.0, 1.0, s), dtype) for s in shapes]  # noqa: E731
     return draw(), [draw() for _ in range(STEPS)]
+
+
+def random_feed(program: Program, shapes, seed: int, dtype) -> list[dict]:
+    """What a program asks of the task, step by step."""
+    rng = np.random.default_rng(seed + 1)
+    draws = {
+        "loss": lambda: dtype(rng.uniform(0.1, 2.0)),
+        "noise": lambda: [np.asarray(rng.normal(size=s), dtype) for s in shapes],
+        "rademacher": lambda: [np.asarray(rng.choice([-1.0, 1.0], s), dtype) for s in shapes],
+    }
+    return [{name: draws[name]() for name in sorted(program.needs)} for _ in range(STEPS)]
 
 
 # --- the machine -----------------------------------------------------------------------------------
@@ -141,19 +217,21 @@ def compiled_machine(tree: str, dtype):
     """Start and step of the machine for one tree: what a task compiles once."""
     layout = Layout.of([np.zeros(s, dtype) for s in TREES[tree]])
     start = jax.jit(lambda code, w: machine.start(code, layout, w))
-    return layout, start, jax.jit(lambda *args: machine.step(args[0], layout, *args[1:]))
+    return layout, start, jax.jit(lambda *args: machine.step(args[0], layout, *args[1:])), jax.jit(machine.point)
 
 
-def machine_trajectory(program: Program, tree: str, w, gradients, dtype):
-    """Parameters after each step, as leaves."""
-    layout, start, step = compiled_machine(tree, dtype)
+def machine_trajectory(program: Program, tree: str, w, gradients, dtype, feed=None):
+    """Parameters and points of evaluation after each step, as leaves."""
+    layout, start, step, point = compiled_machine(tree, dtype)
     code = machine.load(graph(program, dtype), dtype)
     bank = start(code, jnp.asarray(flat(w)))
     trajectory = []
     for t in range(STEPS):
-        bank = step(code, bank, flat(gradients[t]), dtype(SHAPES[t]), dtype(t + 1))
+        loss = feed[t].get("loss", dtype(0.0)) if feed else dtype(0.0)
+        bank = step(code, bank, flat(gradients[t]), dtype(SHAPES[t]), dtype(t + 1), loss)
         assert bank.vectors.dtype == dtype
-        trajectory.append(layout.split(np.float64(bank.w)))
+        at = point(code, bank) if program.evaluate_at else bank.w
+        trajectory.append((layout.split(np.float64(bank.w)), layout.split(np.float64(at))))
     return trajectory
 
 
@@ -161,22 +239,23 @@ def flat(leaves):
     return np.concatenate([np.ravel(x) for x in leaves])
 
 
-def meaning_trajectory(program: Program, w, gradients, xp, compiled=False):
-    def step(w, g, states, shape, t):
-        return meaning.step(program, w, g, states, shape, t, xp)
+def meaning_trajectory(program: Program, w, gradients, xp, compiled=False, feed=None):
+    def step(w, g, states, shape, t, feed):
+        w, states = meaning.step(program, w, g, states, shape, t, xp, feed)
+        return w, states, meaning.evaluation(program, w, states, xp)
 
     step = jax.jit(step) if compiled else step
     trajectory, w = [], list(w)
     with np.errstate(all="ignore"):
         states = meaning.init(program, w, xp)
         for t in range(STEPS):
-            w, states = step(w, gradients[t], states, SHAPES[t], t + 1)
-            assert all(x.dtype == gradients[t][0].dtype for x in w)
-            trajectory.append([np.float64(x) for x in w])
+            w, states, point = step(w, gradients[t], states, SHAPES[t], t + 1, feed[t] if feed else {})
+            assert all(x.dtype == gradients[t][0].dtype for x in (*w, *point))
+            trajectory.append(([np.float64(x) for x in w], [np.float64(x) for x in point]))
     return trajectory
 
 
-def graph_trajectory(program: Program, w, gradients):
+def graph_trajectory(program: Program, w, gradients, feed=None):
     """The value graph on flat vectors, with numpy: what the machine runs, without the machine."""
     said, layout = graph(program, np.float64), Layout.of(w)
     w, trajectory = flat(w), []
@@ -184,23 +263,27 @@ def graph_trajectory(program: Program, w, gradients):
         np.float64(s.start) if s.kind is SCALAR else w if s.start == "w" else np.full(layout.size, s.start)
         for s in said.states
     ]
+    mask = np.float64(layout.mask(said.kernels or "flatten"))
     with np.errstate(all="ignore"):
         for t in range(STEPS):
             leaves = {"w": w, "g": flat(gradients[t]), "t": np.float64(t + 1), "lr": np.float64(SHAPES[t])}
+            leaves |= {MATRIX_LEAF: mask, "loss": np.float64(feed[t].get("loss", 0.0) if feed else 0.0)}
             values = identity.evaluate(said, layout, leaves, states)
             w, states = w - values[said.update], [values[s.next] for s in said.states]
-            trajectory.append(layout.split(w))
+            at = w if said.evaluation is None else values[said.evaluation]
+            trajectory.append((layout.split(w), layout.split(at)))
     return trajectory
 
 
 def assert_close(judge: Judge, trajectory, what: str):
     w = judge.w
-    for t, allowed in enumerate(judge.allowed()):
+    for t, bounds in enumerate(zip(judge.allowed(), judge.allowed_points(), strict=True)):
         w = [a - b for a, b in zip(w, judge.updates[t], strict=True)]
-        error = max(np.abs(a - b).max(initial=0.0) for a, b in zip(trajectory[t], w, strict=True))
-        assert error <= allowed, (
-            f"{what} is {error:.3g} away at step {t + 1} ({allowed:.3g} is rounding)\n{judge.program}"
-        )
+        for got, wanted, allowed in zip(trajectory[t], (w, judge.points[t]), bounds, strict=True):
+            error = max(np.abs(a - b).max(initial=0.0) for a, b in zip(got, wanted, strict=True))
+            assert error <= allowed, (
+                f"{what} is {error:.3g} away at step {t + 1} ({allowed:.3g} is rounding)\n{judge.program}"
+            )
 
 
 class Tally:
@@ -221,7 +304,7 @@ class Tally:
 
 # --- random programs -------------------------------------------------------------------------------
 
-calm_programs = programs(calm=True)
+calm_programs = programs(calm=True, features=FLAT)
 DTYPES = pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
 
 
@@ -238,8 +321,9 @@ def test_the_machine_does_what_a_program_means(tree, dtype):
     @given(calm_programs)
     def every(program):
         w, gradients = random_inputs(TREES[tree], tally.all, dtype)
-        judge = Judge(program, w, gradients, dtype)
-        trajectory = machine_trajectory(program, tree, w, gradients, dtype)
+        feed = random_feed(program, TREES[tree], tally.all, dtype)
+        judge = Judge(program, w, gradients, dtype, feed)
+        trajectory = machine_trajectory(program, tree, w, gradients, dtype, feed)
         if tally.add(judge.usable):
             assert_close(judge, trajectory, "the machine")
 
@@ -255,15 +339,18 @@ def test_the_meaning_and_the_graph_agree_on_trees_of_any_structure():
     @given(calm_programs, parameter_trees())
     def every(program, tree):
         w, structure = jax.tree.flatten(tree)
-        _, gradients = random_inputs([x.shape for x in w], tally.all, np.float64)
-        judge = Judge(program, w, gradients, np.float64)
+        shapes = [x.shape for x in w]
+        _, gradients = random_inputs(shapes, tally.all, np.float64)
+        feed = random_feed(program, shapes, tally.all, np.float64)
+        judge = Judge(program, w, gradients, np.float64, feed)
         first = jax.tree.unflatten(structure, gradients[0])
         with np.errstate(all="ignore"):
-            stepped, _ = meaning.step(program, tree, first, meaning.init(program, tree, np), SHAPES[0], 1, np)
+            states = meaning.init(program, tree, np)
+            stepped, _ = meaning.step(program, tree, first, states, SHAPES[0], 1, np, feed[0])
         assert jax.tree.structure(stepped) == structure
         if tally.add(judge.usable):
-            assert_close(judge, meaning_trajectory(program, w, gradients, np), "the meaning in numpy")
-            assert_close(judge, graph_trajectory(program, w, gradients), "the graph")
+            assert_close(judge, meaning_trajectory(program, w, gradients, np, feed=feed), "the meaning in numpy")
+            assert_close(judge, graph_trajectory(program, w, gradients, feed), "the graph")
 
     every()
     tally.check("numpy")
@@ -274,13 +361,15 @@ def test_the_meaning_in_jax_does_what_a_program_means_called_plainly(dtype):
     tally = Tally()
 
     @many(40)
-    @given(calm_programs)
+    @given(programs(calm=True, features=MORE))
     def every(program):
-        w, gradients = random_inputs([(3,), ()], tally.all, dtype)
-        judge = Judge(program, w, gradients, dtype)
+        shapes = [(3,), ()]
+        w, gradients = random_inputs(shapes, tally.all, dtype)
+        feed = random_feed(program, shapes, tally.all, dtype)
+        judge = Judge(program, w, gradients, dtype, feed)
         if tally.add(judge.usable):
-            arrays = [jnp.asarray(x) for x in w], [[jnp.asarray(x) for x in g] for g in gradients]
-            assert_close(judge, meaning_trajectory(program, *arrays, jnp), "the meaning")
+            arrays = jax.tree.map(jnp.asarray, (w, gradients, feed))
+            assert_close(judge, meaning_trajectory(program, *arrays[:2], jnp, feed=arrays[2]), "the meaning")
 
     with jax.enable_x64(dtype is np.float64):
         every()
@@ -292,12 +381,15 @@ def test_the_meaning_traced_by_jit_is_a_compiler(dtype):
     tally = Tally()
 
     @many(20)
-    @given(calm_programs)
+    @given(programs(calm=True, features=MORE))
     def every(program):
-        w, gradients = random_inputs(TREES["a network"][:3], tally.all, dtype)
-        judge = Judge(program, w, gradients, dtype)
+        shapes = TREES["a network"][:3]
+        w, gradients = random_inputs(shapes, tally.all, dtype)
+        feed = random_feed(program, shapes, tally.all, dtype)
+        judge = Judge(program, w, gradients, dtype, feed)
         if tally.add(judge.usable):
-            assert_close(judge, meaning_trajectory(program, w, gradients, jnp, compiled=True), "the compiler")
+            got = meaning_trajectory(program, w, gradients, jnp, compiled=True, feed=feed)
+            assert_close(judge, got, "the compiler")
 
     with jax.enable_x64(dtype is np.float64):
         every()

@@ -91,23 +91,18 @@ TORCH: dict[str, tuple[str, Callable[..., dict[str, Any]]]] = {
     ),
     "muon_torch": (
         "Muon",
-        lambda momentum, weight_decay, eps: {"momentum": momentum, "weight_decay": weight_decay, "eps": eps},
+        lambda momentum, weight_decay, a, b, c, eps, **of_others: {
+            "momentum": momentum,
+            "weight_decay": weight_decay,
+            "ns_coefficients": (a, b, c),
+            "eps": eps,
+        },
     ),
 }
 """By program: the optimizer of torch, and its arguments from the hyperparameters of the program."""
 
 UNSTATED = {
-    # eps1 is that of float32, which torch takes for float32 parameters
-    "adafactor_torch": {
-        LEARNING_RATE: 0.01,
-        "beta2_decay": 0.8,
-        "eps1": float(np.finfo(np.float32).eps),
-        "eps2": 1e-3,
-        "clip": 1.0,
-        "weight_decay": 0.0,
-    },
     "rmsprop_centered_torch": {LEARNING_RATE: 0.003, "decay": 0.9, "eps": 1e-8},
-    "muon_torch": {LEARNING_RATE: 0.02, "momentum": 0.95, "weight_decay": 0.1, "eps": 1e-7},
 }
 """Hyperparameters of the rules that no program of ours states."""
 
@@ -147,7 +142,9 @@ def walk(kind: str, learning_rate: float, more: dict[str, Any]) -> Walk:
     """The parameters after the steps that are kept."""
     start, grads = sequence(np.float64)
     # Muon takes matrices only. Torch keeps them as out × in, our leaves are in × out.
-    leaves = [name for name, x in start.items() if kind != "Muon" or x.ndim == 2]
+    # Adafactor reads a kernel as a stack of matrices, our program flattens it to one.
+    axes = {"Muon": (2,), "Adafactor": (0, 1, 2)}.get(kind, range(5))
+    leaves = [name for name, x in start.items() if x.ndim in axes]
     turned = (lambda x: x.T) if kind == "Muon" else (lambda x: x)
     with in_float64():
         params = {name: torch.tensor(turned(start[name])) for name in leaves}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import optax
-
 from opinions.harness import by_optax, by_paper
 
 ONE_MINUS_BETA2 = {

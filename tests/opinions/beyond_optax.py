@@ -307,6 +307,8 @@ conjugate(
     float32=2e-5,
     why="g·y cancels 161-fold at step 48 of the walk, which costs two digits of a float32 sum",
 )
+
+
 def fletcher_reeves(g, last, d):
     beta = inner(g, g) / inner(last, last)
     descends = inner(g, {k: -g[k] + beta * d[k] for k in g}) < 0

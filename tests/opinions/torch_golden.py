@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from opinions.harness import SHAPES, TREE, Opinion, Walk, sequence, state
 
 import baselines
-from opinions.harness import SHAPES, TREE, Opinion, Walk, sequence, state
 from primitives.program import Program
 
 FOLDER = Path(__file__).parent.parent / "golden" / "torch"

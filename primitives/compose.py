@@ -1,0 +1,83 @@
+"""Prologues: a program that changes the gradient before another one sees it, such as clipping."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from primitives.errors import ProgramError
+from primitives.program import Fallback, Instruction, Program
+
+
+def with_prologue(prologue: Program, program: Program) -> Program:
+    """The program whose gradient is what the prologue returns: one plain program, that can be printed and mutated.
+
+    The first gradient of a state that starts at it is the changed one too.
+
+    Raises `ProgramError` where the two do not fit, as a prologue with a fallback.
+    """
+    if prologue.fallback is not None or prologue.evaluate_at or prologue.matrix_statement is not None:
+        raise ProgramError(
+            f"{prologue.name} cannot stand before another program", hint="A prologue changes g, on leaves of any shape."
+        )
+    fixed = {*program.inputs, *prologue.inputs}
+    taken = {"w", "g", "lr", "t", *_names(program)}
+    called = {name: _fresh(name, taken) for name in _names(prologue) if name not in fixed}
+
+    def renamed(name: object) -> object:
+        return called.get(name, name) if isinstance(name, str) else name
+
+    before = tuple(
+        Instruction(str(renamed(i.target)), i.op, tuple(map(renamed, i.args)))  # type: ignore[arg-type]
+        for i in prologue.body
+    )
+    changed = str(renamed(prologue.output))
+    firsts = [s.name for s in program.states if s.start == "g"]
+
+    def joined(
+        inputs: tuple[str, ...], body: tuple[Instruction, ...]
+    ) -> tuple[tuple[str, ...], tuple[Instruction, ...]]:
+        read = {a for i in body for a in i.args} | {i.target for i in body}
+        start = [s for s in firsts if s in read]
+        first = _fresh("first_step", taken)
+        begin = [Instruction(first, "equal", ("t", 1.0))] if start else []
+        begin += [Instruction(s, "where", (first, changed, s)) for s in start]
+        after = [replace(i, args=tuple(changed if a == "g" else a for a in i.args)) for i in body]
+        more = ("t",) if start else ()
+        return tuple(dict.fromkeys((*inputs, *prologue.inputs, *more))), (*before, *begin, *after)
+
+    inputs, body = joined(program.inputs, program.body)
+    fallback = program.fallback
+    if fallback is not None:
+        fallback = Fallback(*joined(fallback.inputs, fallback.body), fallback.output, fallback.evaluate_at)
+    return replace(
+        program,
+        inputs=inputs,
+        body=body,
+        states=(
+            *(replace(s, start=0.0) if s.start == "g" else s for s in program.states),
+            *(replace(s, name=str(renamed(s.name))) for s in prologue.states),
+        ),
+        hyperparameters=(
+            *program.hyperparameters,
+            *(replace(h, name=str(renamed(h.name))) for h in prologue.hyperparameters),
+        ),
+        output=changed if program.output == "g" else program.output,
+        evaluate_at=changed if program.evaluate_at == "g" else program.evaluate_at,
+        fallback=fallback,
+        doc=program.doc and f"{prologue.name}, then {program.doc}",
+        name=f"{prologue.name}_{program.name}",
+    )
+
+
+def _names(program: Program) -> list[str]:
+    """All names that a program gives."""
+    bodies = [i.target for body in program.bodies for i in body]
+    states = [name for s in program.states for name in (s.name, *s.slots)]
+    return list(dict.fromkeys([*program.values, *states, *bodies]))
+
+
+def _fresh(name: str, taken: set[str]) -> str:
+    while name in taken:
+        name += "_"
+    taken.add(name)
+    return name

@@ -1,0 +1,289 @@
+"""Opinions on rules that ask for the loss, for noise, for products with a curvature matrix, or that are evaluated
+elsewhere than at their parameters; and on the methods of second order and the averages among them."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from opinions import harness
+from opinions.harness import by_optax, by_paper
+
+
+def average(s, name, x, decay):
+    """An exponential moving average from 0, kept in `s`."""
+    s[name] = decay * s.get(name, 0.0) + (1 - decay) * x
+    return s[name]
+
+
+def flat(tree):
+    return np.concatenate([np.ravel(tree[k]) for k in harness.TREE])
+
+
+def unflat(vector):
+    """The inverse of `flat`."""
+    ends = np.cumsum([int(np.prod(shape)) for shape in harness.TREE.values()])[:-1]
+    pieces = np.split(vector, ends)
+    return {k: x.reshape(shape) for x, (k, shape) in zip(pieces, harness.TREE.items(), strict=True)}
+
+
+def on_vectors(rule):
+    """A rule over the model that sees its trees as one vector each, and products as functions of vectors."""
+
+    def over_trees(w, g, s, lr, t, product, **more):
+        return unflat(rule(flat(w), flat(g), s, lr, t, lambda x: flat(product(unflat(x))), **more))
+
+    return over_trees
+
+
+# --- the loss --------------------------------------------------------------------------------------
+
+
+@by_paper("polyak_sgd", "Loizou et al. 2021, SPS_max", over="model")
+def polyak_sgd(x, g, s, lr, t, *, loss, c, f_min):
+    gamma = min((loss - f_min) / (c * np.sum(flat(g) ** 2)), lr)
+    return {k: x[k] - gamma * g[k] for k in x}
+
+
+by_optax(
+    "polyak_sgd",
+    "optax.polyak_sgd",
+    lambda lr, c, f_min: optax.inject_hyperparams(optax.polyak_sgd)(
+        max_learning_rate=lambda count: lr(count) / c, scaling=c, f_min=f_min
+    ),
+)
+by_optax(
+    "momo",
+    "optax.contrib.momo",
+    lambda lr, beta, lower_bound, tiny: optax.contrib.momo(lr, beta=beta, lower_bound=lower_bound),
+)
+by_optax(
+    "momo_adam",
+    "optax.contrib.momo_adam",
+    lambda lr, beta1, beta2, eps, lower_bound, tiny: optax.contrib.momo_adam(
+        lr, b1=beta1, b2=beta2, eps=eps, lower_bound=lower_bound
+    ),
+)
+
+
+@by_paper("momo", "Schaipp et al. 2023, Algorithm 1, the averages as weighted sums", over="model")
+def momo(x, g, s, lr, t, *, loss, beta, lower_bound, tiny):
+    s.setdefault("seen", []).append((loss, flat(g), flat(g) @ flat(x)))
+    shares = [(beta if j == 0 else 1 - beta) / beta * beta ** (t - j) for j in range(t)]
+    shares[0] = beta ** (t - 1)
+    f, d, gamma = (sum(share * seen[i] for share, seen in zip(shares, s["seen"], strict=True)) for i in range(3))
+    tau = min(lr, max(f - lower_bound + d @ flat(x) - gamma, 0.0) / (d @ d))
+    return unflat(flat(x) - tau * d)
+
+
+@by_paper("momo_adam", "Schaipp et al. 2023, Algorithm 3", over="model")
+def momo_adam(x, g, s, lr, t, *, loss, beta1, beta2, eps, lower_bound, tiny):
+    x, g = flat(x), flat(g)
+    d, v = average(s, "d", g, beta1), average(s, "v", g**2, beta2)
+    f, gamma = average(s, "f", loss, beta1), average(s, "gamma", g @ x, beta1)
+    metric, start = eps + np.sqrt(v / (1 - beta2**t)), 1 - beta1**t
+    above = max(f - start * lower_bound + d @ x - gamma, 0.0)
+    tau = min(lr / start, above / np.sum(d**2 / metric))
+    return unflat(x - tau * d / metric)
+
+
+by_optax(
+    "reduce_on_plateau_sgd",
+    "optax.contrib.reduce_on_plateau",
+    lambda lr, factor, patience, rtol: optax.chain(
+        optax.sgd(lr), optax.contrib.reduce_on_plateau(factor=factor, patience=int(patience), rtol=rtol)
+    ),
+)
+
+# --- noise -----------------------------------------------------------------------------------------
+
+
+@by_paper("noisy_sgd", "Neelakantan et al. 2015, equation 1, steps counted from 1")
+def noisy_sgd(w, g, s, lr, t, *, noise, eta, gamma):
+    return w - lr * (g + np.sqrt(eta) * t ** (-gamma / 2) * noise)
+
+
+# --- products with the Hessian: its diagonal -------------------------------------------------------
+
+
+@by_paper("sophia", "Liu et al. 2023, Algorithm 3", over="model")
+def sophia(w, g, s, lr, t, *, noise, hvp, beta1, beta2, gamma, eps, weight_decay, period):
+    w, u = flat(w), flat(noise)
+    m = average(s, "m", flat(g), beta1)
+    if t % period == 1:
+        average(s, "h", u * flat(hvp(noise)), beta2)
+    w = w - lr * weight_decay * w
+    return unflat(w - lr * np.clip(m / np.maximum(gamma * s["h"], eps), -1, 1))
+
+
+def given_estimates(period):
+    """Hutchinson's estimate as a transformation for optax, with the signs that the program is given."""
+
+    def update(grads, calls, params=None):
+        signs = jax.tree.map(
+            lambda z, w: jnp.asarray(z, w.dtype)[int(period) * calls], harness.extras(np.float64)["rademacher"], params
+        )
+        return jax.tree.map(lambda z, hz: z * hz, signs, harness.hvp(signs)), calls + 1
+
+    return optax.GradientTransformation(lambda params: jnp.zeros([], jnp.int32), update)
+
+
+by_optax(
+    "sophia_optax",
+    "optax.contrib.sophia",
+    lambda lr, beta1, beta2, gamma, eps, weight_decay, period: optax.contrib.sophia(
+        lr, b1=beta1, b2=beta2, eps=eps, weight_decay=weight_decay, gamma=gamma, update_interval=int(period),
+        hessian_diagonal_fn=given_estimates(period),
+    ),
+)  # fmt: skip
+
+
+@by_paper("adahessian", "Yao et al. 2021, Algorithm 1, block size 1", over="model")
+def adahessian(w, g, s, lr, t, *, rademacher, hvp, beta1, beta2, hessian_power, eps):
+    diagonal = flat(rademacher) * flat(hvp(rademacher))
+    m = average(s, "m", flat(g), beta1) / (1 - beta1**t)
+    v = average(s, "v", diagonal**2, beta2) / (1 - beta2**t)
+    return unflat(flat(w) - lr * m / (np.sqrt(v) ** hessian_power + eps))
+
+
+# --- products with a matrix: linear systems and lines ----------------------------------------------
+
+
+def krylov(product, g, steps):
+    """The solution of A x = g within the span of g, A g, A² g, ..., which conjugate gradients find step by step.
+
+    Where A, seen from the span, is not positive definite, the largest leading part of it that is; None where
+    there is none: conjugate gradients stop there.
+    """
+    basis = [g / np.linalg.norm(g)]
+    for _ in range(steps - 1):
+        more = product(basis[-1])
+        for _ in range(2):  # once leaves rounding in the directions that are there already
+            for q in basis:
+                more = more - (q @ more) * q
+        basis.append(more / np.linalg.norm(more))
+    q = np.stack(basis)
+    seen = np.stack([q @ product(x) for x in q])
+    while len(q) and np.linalg.eigvalsh(seen)[0] <= 0:
+        q, seen = q[:-1], seen[:-1, :-1]
+    return q.T @ np.linalg.solve(seen, q @ g) if len(q) else None
+
+
+@by_paper("newton_cg", "Nocedal and Wright 2006, Algorithm 7.1, as solutions in Krylov spaces", over="model")
+def newton_cg(w, g, s, lr, t, *, hvp):
+    def step(w, g, s, lr, t, product):
+        x = krylov(product, g, 5)
+        return w - lr * (g if x is None else x)
+
+    return on_vectors(step)(w, g, s, lr, t, hvp)
+
+
+@by_paper("natural_gradient", "Amari 1998 and Martens 2020, as solutions in Krylov spaces", over="model")
+def natural_gradient(w, g, s, lr, t, *, gnvp, damping):
+    def step(w, g, s, lr, t, product):
+        return w - lr * krylov(lambda x: product(x) + damping * x, g, 5)
+
+    return on_vectors(step)(w, g, s, lr, t, gnvp)
+
+
+@by_paper("cauchy_gradient_descent", "Nocedal and Wright 2006, equation 3.26, curvatures by size", over="model")
+def cauchy_gradient_descent(w, g, s, lr, t, *, hvp):
+    def step(w, g, s, lr, t, product):
+        return w - lr * (g @ g) / abs(product(g) @ g) * g
+
+    return on_vectors(step)(w, g, s, lr, t, hvp)
+
+
+@by_paper("conjugate_gradient_quadratic", "Hestenes and Stiefel 1952, section 3, curvatures by size", over="model")
+def conjugate_gradient_quadratic(w, g, s, lr, t, *, hvp):
+    def step(w, g, s, lr, t, product):
+        r = -g
+        p = r if t == 1 else r + (r @ r) / (s["r"] @ s["r"]) * s["p"]
+        s["r"], s["p"] = r, p
+        return w + lr * (r @ p) / abs(p @ product(p)) * p
+
+    return on_vectors(step)(w, g, s, lr, t, hvp)
+
+
+# --- L-BFGS ----------------------------------------------------------------------------------------
+
+by_optax("lbfgs", "optax.lbfgs(linesearch=None)", lambda lr: optax.lbfgs(lr, memory_size=5, linesearch=None))
+
+
+@by_paper("lbfgs", "Liu and Nocedal 1989, with the matrix itself; the first scale of optax", over="model")
+def lbfgs(w, g, s, lr, t):
+    w, g = flat(w), flat(g)
+    if t == 1:
+        s["pairs"], inverse = [], min(1.0, 1.0 / np.linalg.norm(g)) * np.eye(len(g))
+    else:
+        s["pairs"] = [*s["pairs"], (w - s["w"], g - s["g"])][-5:]
+        step, change = s["pairs"][-1]
+        inverse = step @ change / (change @ change) * np.eye(len(g))
+        for step, change in s["pairs"]:
+            if step @ change:
+                v = np.eye(len(g)) - np.outer(change, step) / (step @ change)
+                inverse = v.T @ inverse @ v + np.outer(step, step) / (step @ change)
+    s["w"], s["g"] = w, g
+    return unflat(w - lr * inverse @ g)
+
+
+# --- averages of the parameters --------------------------------------------------------------------
+
+by_optax(
+    "schedule_free_sgd",
+    "optax.contrib.schedule_free_sgd",
+    lambda lr, beta: optax.contrib.schedule_free_sgd(lr, b1=beta),
+    evaluate=optax.contrib.schedule_free_eval_params,
+)
+by_optax(
+    "schedule_free_adamw",
+    "optax.contrib.schedule_free_adamw",
+    lambda lr, beta1, beta2, eps, weight_decay: optax.contrib.schedule_free_adamw(
+        lr, b1=beta1, b2=beta2, eps=eps, weight_decay=weight_decay
+    ),
+    evaluate=optax.contrib.schedule_free_eval_params,
+)
+
+
+def schedule_free(y, descent, s, lr, beta):
+    """Defazio et al. 2024, with x as the weighted mean of all z that it is."""
+    s["z"] = s.get("z", y) - lr * descent
+    s["largest"] = max(s.get("largest", 0.0), lr)
+    s.setdefault("seen", []).append((s["largest"] ** 2, s["z"]))
+    x = sum(weight * z for weight, z in s["seen"]) / sum(weight for weight, _ in s["seen"])
+    return (1 - beta) * s["z"] + beta * x, x
+
+
+@by_paper("schedule_free_sgd", "Defazio et al. 2024, equations 3 to 5, the weights of the authors' code")
+def schedule_free_sgd(y, g, s, lr, t, *, beta):
+    return schedule_free(y, g, s, lr, beta)
+
+
+@by_paper("schedule_free_adamw", "Defazio et al. 2024, Algorithm 1")
+def schedule_free_adamw(y, g, s, lr, t, *, beta1, beta2, eps, weight_decay):
+    v = average(s, "v", g**2, beta2)
+    return schedule_free(y, g / (np.sqrt(v / (1 - beta2**t)) + eps) + weight_decay * y, s, lr, beta1)
+
+
+@by_paper("averaged_sgd", "Polyak and Juditsky 1992, equation 5")
+def averaged_sgd(w, g, s, lr, t):
+    w = w - lr * g
+    s.setdefault("seen", []).append(w)
+    return w, np.mean(s["seen"], axis=0)
+
+
+# --- a ring of gradients ---------------------------------------------------------------------------
+
+
+@by_paper("adashift", "Zhou et al. 2019, Algorithm 3 with the largest of a leaf, corrected")
+def adashift(w, g, s, lr, t, *, beta1, beta2, delay):
+    n = int(delay)
+    kept = s.setdefault("g", [])
+    kept.append(g)
+    if t <= n:
+        return w
+    shares = beta1 ** np.arange(n)
+    m = sum(share * x for share, x in zip(shares, reversed(kept[-n:]), strict=True)) / shares.sum()
+    v = average(s, "v", np.max(np.abs(kept[-n - 1])) ** 2, beta2) / (1 - beta2 ** (t - n))
+    return w - lr * m / np.sqrt(v) if v else w

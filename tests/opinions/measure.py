@@ -1,0 +1,134 @@
+"""Measures every known program against its second opinions, and writes baselines/agreement.json.
+
+make agreement              all of them; some minutes
+make agreement ARGS=adam    only these, the others stay as they are
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from opinions.harness import (
+    OPINIONS,
+    SHAPES,
+    STEPS,
+    Opinion,
+    Tree,
+    extras,
+    furthest,
+    gnvp,
+    hvp,
+    stack,
+    unstacked,
+    with_points,
+)
+
+import baselines
+from baselines.catalogue import AGREEMENT, program_key
+from primitives import Program, machine, meaning
+from primitives.graph import graph
+from primitives.layout import Layout
+
+for _path in sorted(Path(__file__).parent.glob("*.py")):
+    if _path.stem not in ("__init__", "measure"):
+        importlib.import_module(f"opinions.{_path.stem}")
+
+
+def opinions_on(name: str) -> list[Opinion]:
+    return [opinion for opinion in OPINIONS.values() if opinion.name == name]
+
+
+def by_compiler(program: Program, dtype: Any) -> list[Tree]:
+    """The meaning, traced and compiled."""
+    w, grads = stack(dtype)
+
+    def step(carry, now):
+        g, shape, t, more = now
+        feed = more | {"hvp": hvp, "gnvp": gnvp}
+        w, states = meaning.step(program, carry[0], g, carry[1], shape, t, feed=feed)
+        return (w, states), with_points(w, meaning.evaluation(program, w, states) if program.evaluate_at else {})
+
+    steps = jnp.arange(1, STEPS + 1, dtype=dtype)
+    start = (w, meaning.init(program, w))
+    along = (grads, jnp.asarray(SHAPES, dtype), steps, jax.tree.map(jnp.asarray, extras(dtype)))
+    return unstacked(jax.jit(lambda: jax.lax.scan(step, start, along)[1])())
+
+
+def by_machine(program: Program, dtype: Any) -> list[Tree]:
+    w, grads = stack(dtype)
+    layout = Layout.of(w)
+    bank_after = compiled_machine(layout, np.dtype(dtype))
+    flat, points = bank_after(
+        machine.load(graph(program, dtype), dtype),
+        layout.flatten(w),
+        jnp.stack([layout.flatten(jax.tree.map(lambda g, t=t: g[t], grads)) for t in range(STEPS)]),
+        jnp.asarray(SHAPES, dtype),
+        jnp.asarray(extras(dtype)["loss"]),
+    )
+    walked, evaluated = (unstacked(jax.vmap(layout.unflatten)(x)) for x in (flat, points))
+    return [with_points(w, x if program.evaluate_at else {}) for w, x in zip(walked, evaluated, strict=True)]
+
+
+@cache
+def compiled_machine(layout: Layout, dtype: Any) -> Any:
+    """A hundred steps of any program."""
+
+    @jax.jit
+    def run(code, w, grads, shapes, losses):
+        def step(bank, now):
+            g, shape, t, loss = now
+            bank = machine.step(code, layout, bank, g, shape, t, loss)
+            return bank, (bank.w, machine.point(code, bank))
+
+        steps = jnp.arange(1, STEPS + 1, dtype=dtype)
+        return jax.lax.scan(step, machine.start(code, layout, w), (grads, shapes, steps, losses))[1]
+
+    return run
+
+
+def readings(program: Program) -> list[Any]:
+    """The fast readings that can run a program."""
+    return [by_compiler] if graph(program).unflat() else [by_compiler, by_machine]
+
+
+def errors(program: Program, dtype: Any) -> dict[str, float]:
+    """By opinion, the largest error of all readings."""
+    with jax.enable_x64(dtype is np.float64):
+        walks = [reading(program, dtype) for reading in readings(program)]
+        return {
+            opinion.by: max(furthest(walk, said) for walk in walks)
+            for opinion in opinions_on(program.name)
+            for said in [opinion.walk(program, dtype)]
+        }
+
+
+def measured(name: str) -> dict[str, Any]:
+    """The entry of one program."""
+    program = baselines.get(name)
+    single, double = errors(program, np.float32), errors(program, np.float64)
+    found = [
+        {"by": o.by, "float32": float(f"{single[o.by]:.2g}"), "float64": float(f"{double[o.by]:.2g}"), "why": o.why}
+        for o in opinions_on(name)
+    ]
+    return {"key": program_key(program), "opinions": found}
+
+
+def main(names: list[str]) -> None:
+    stored = json.loads(AGREEMENT.read_text()) if AGREEMENT.is_file() else {}
+    for name in names or baselines.names():
+        stored[name] = measured(name)
+        print(name, ", ".join(f"{o['by']}: {o['float32']:.1e} {o['float64']:.1e}" for o in stored[name]["opinions"]))
+    kept = {name: stored[name] for name in baselines.names() if name in stored}
+    AGREEMENT.write_text(json.dumps(kept, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
