@@ -64,7 +64,8 @@ class Row:
     convention: str
     source: str
     optax: tuple[str, ...]  # names of optax that this is the row for
-    why: str = ""  # why it is no program, or why it cannot be used
+    why: str = ""  # why it is no program
+    missing: str = ""  # why it cannot be used here
 
     @property
     def error(self) -> float | None:
@@ -110,10 +111,10 @@ def program_row(program: Program) -> Row:
 
 def handwritten_row(entry: handwritten.Handwritten) -> Row:
     """The row of an optimizer that is no program."""
-    why = f"cannot be used here: {entry.missing}" if entry.missing else labelled(entry.doc, "Why")
     return Row(
         entry.name, *_about(entry.doc), "L", "", 0, (), (),
-        labelled(entry.doc, "Convention"), labelled(entry.doc, "Source"), _names(entry.doc), why,
+        labelled(entry.doc, "Convention"), labelled(entry.doc, "Source"), _names(entry.doc),
+        labelled(entry.doc, "Why"), entry.missing,
     )  # fmt: skip
 
 

@@ -379,21 +379,32 @@ def validate(files: tuple[str, ...], as_json: bool) -> None:
 )
 @click.option("--seeds", default=4, show_default=True, type=click.IntRange(1), help="Seeds per point.")
 @click.option(
+    "--optimizers", default="adamw,lion", show_default=True, help="Known names, with commas; AdamW is what 0 means."
+)
+@click.option(
     "--into",
     default="references",
     show_default=True,
     type=click.Path(path_type=Path),
     help="Folder for the reference files.",
 )
-def reference(suites: tuple[str, ...], trials: int, seeds: int, into: Path) -> None:
-    """Tune AdamW and Lion on the tasks of suites, with equal budgets: what scores are relative to."""
-    from evolve.reference import TUNED, tune_task, write_reference
-    from evolve.suite import suite
+def reference(suites: tuple[str, ...], trials: int, seeds: int, optimizers: str, into: Path) -> None:
+    """Tune known optimizers on the tasks of suites, with equal budgets: what scores are relative to.
 
-    for name in suites:
-        for task in suite(name).tasks:
-            content = tune_task(task, TUNED, trials, seeds, say)
-            click.echo(str(write_reference(into, content)))
+    Optimizers that a reference file has already, and that are not named, stay in it as they are.
+    """
+    from evolve.reference import tune_task, write_reference
+    from evolve.suite import known, suite
+    from evolve.trial import check_fit
+
+    names = tuple(dict.fromkeys(name.strip() for name in optimizers.split(",") if name.strip()))
+    tasks = [task for name in suites for task in suite(name).tasks]
+    for task in tasks:
+        for name in names:
+            check_fit(known(name), task)
+    for task in tasks:
+        content = tune_task(task, names, trials, seeds, say)
+        click.echo(str(write_reference(into, content)))
 
 
 if __name__ == "__main__":

@@ -26,7 +26,6 @@ from evolve.trial import Optimizer, Trials
 from primitives import Hyperparameter
 from proxy_tasks import Task
 
-TUNED = ("adamw", "lion")
 FINALISTS = 12  # points scored again
 FINAL_SEEDS = 8
 EDGE = 0.04  # an optimum this close to the end of a range (as a share of it) is at its edge
@@ -183,5 +182,7 @@ def write_reference(folder: Path, content: dict[str, Any]) -> Path:
     """One file per task, named by its fingerprint; kept stable for version control."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{content['fingerprint']}.json"
+    if path.is_file():
+        content = content | {"optimizers": json.loads(path.read_text())["optimizers"] | content["optimizers"]}
     replace_file(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
     return path

@@ -19,13 +19,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from baselines.handwritten import Handwritten, Objective
+from baselines.handwritten import Handwritten, Layer, Objective
 from primitives import Program, ProgramError, machine, meaning
 from primitives.graph import graph
 from primitives.layout import Layout
 from primitives.views import Views
 from proxy_tasks import Task, oracles
 from proxy_tasks.schedules import parse_schedule
+from proxy_tasks.task import DenseTask
 
 Optimizer = Program | Handwritten
 KEPT = 8  # compiled loops of single optimizers that are kept
@@ -129,20 +130,32 @@ class Trials:
         return self.train(step, (params, meaning.init(program, params)), flat, draws, data, schedule, point)
 
     def _train_by_hand(self, optimizer: Handwritten, values, w, draws, data, schedule):
-        def objective(batch_value, data, draw) -> Objective:
+        at = self.layout.unflatten(np.arange(self.layout.size))
+
+        def objective(batch_value, data, draw, key) -> Objective:
             def gnvp(w, v):
                 product = oracles.gnvp(self.task, self.layout.unflatten(w), data, draw)
                 return self.layout.flatten(product(self.layout.unflatten(v)))
 
-            return Objective(batch_value, gnvp if "gnvp" in self.task.offers else None)
+            def layers(w):
+                found = oracles.layers(self.task, self.layout.unflatten(w), data, draw, key)
+                return tuple(
+                    Layer(np.vstack([at[name]["kernel"], at[name]["bias"]]), *seen) for name, seen in found.items()
+                )
+
+            return Objective(
+                batch_value,
+                gnvp if "gnvp" in self.task.offers else None,
+                layers if isinstance(self.task, DenseTask) else None,
+            )
 
         def step(carried, gradient, shape, t, batch):
             w, state = carried
             lr = shape * values["learning_rate"]
-            return optimizer.step(w, state, objective(batch.value, batch.data, batch.draw), lr)
+            return optimizer.step(w, state, objective(batch.value, batch.data, batch.draw, batch.key), lr)
 
         first = jax.tree.map(lambda d: d[0], draws.task)
-        begin = objective(lambda x: self.task.loss(self.layout.unflatten(x), data, first), data, first)
+        begin = objective(lambda x: self.task.loss(self.layout.unflatten(x), data, first), data, first, draws.key)
         return self.train(step, (w, optimizer.init(w, begin)), lambda c: c[0], draws, data, schedule)
 
     def feed(self, program: Program, params: Any, batch: Batch) -> dict[str, Any]:
@@ -242,7 +255,8 @@ def check_fit(optimizer: Optimizer, task: Task) -> None:
     if isinstance(optimizer, Handwritten):
         flat = jax.ShapeDtypeStruct((Layout.of(shapes).size,), jnp.float32)
         gnvp = (lambda w, v: v) if "gnvp" in task.offers else None
-        jax.eval_shape(lambda w: optimizer.init(w, Objective(jnp.sum, gnvp)), flat)
+        layers = (lambda w: ()) if isinstance(task, DenseTask) else None
+        jax.eval_shape(lambda w: optimizer.init(w, Objective(jnp.sum, gnvp, layers)), flat)
         return
     for name in sorted(optimizer.needs - task.offers):
         able = ", ".join(sorted(task.offers)) or "nothing"

@@ -5,6 +5,9 @@ Where the learning rate and the decoupled weight decay stand decides the form:
     update = lr · (d + w · c)   →   chain(scale_by_<name>, add_decayed_weights, scale_by_learning_rate)
     update = lr · d             →   chain(scale_by_<name>, scale_by_learning_rate)
     anything else               →   scale_by_<name> takes the learning rate and the parameters inside
+
+A program with a rule for matrices and one for other leaves becomes two functions, chosen by a leaf's shape.
+What a program asks of the task is a keyword of `update`, but for noise, which comes from a key in the state.
 """
 
 from __future__ import annotations
@@ -14,16 +17,26 @@ import builtins
 import keyword
 import math
 import textwrap
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from primitives.definitions import Definitions, explained
 from primitives.errors import ProgramError
-from primitives.kinds import SCALAR
-from primitives.listing import DECAY, FIRST, Number, Value, formulas, listing, without_decay, without_learning_rate
+from primitives.kinds import SCALAR, TENSOR
+from primitives.listing import (
+    DECAY,
+    FIRST,
+    Listing,
+    Number,
+    Value,
+    formulas,
+    listing,
+    without_decay,
+    without_learning_rate,
+)
 from primitives.liveness import prune
-from primitives.program import INPUTS, LEARNING_RATE, Hyperparameter, Program, State
-from primitives.registry import ELEMENTWISE, MODEL
+from primitives.program import IDENTITY, INPUTS, LEARNING_RATE, ORACLES, STANDING, Hyperparameter, Program, State
+from primitives.registry import ELEMENTWISE, ORACLE
 
 TEMPLATE = Path(__file__).with_name("optax_template.py.jinja")
 PROGRAM_HEADING = "The program, in Pride's language:"
@@ -31,13 +44,38 @@ PROGRAM_HEADING = "The program, in Pride's language:"
 
 WIDTH = 88
 
-OPTAX_GIVES = ("w", "g", "lr", "t")
+DRAWS = {"noise": "normal", "rademacher": "rademacher"}
+"""Inputs that the exported optimizer draws itself, and the functions of jax.random that do."""
+
+ASKED = {
+    "loss": ("value", "the loss at the parameters", ()),
+    "hvp": (
+        "hvp",
+        "a function of a tree like the parameters, the Hessian at them times this tree:",
+        ("hvp = lambda x: jax.jvp(jax.grad(loss), (params,), (x,))[1]",),
+    ),
+    "gnvp": (
+        "gnvp",
+        "a function of a tree like the parameters, the Gauss-Newton matrix at them times this tree:",
+        (
+            "y, back = jax.vjp(model, params)",
+            "tangent = lambda x: jax.jvp(model, (params,), (x,))[1]",
+            "gnvp = lambda x: back(jax.jvp(jax.grad(loss_of_y), (y,), (tangent(x),))[1])[0]",
+        ),
+    ),
+}
+"""Inputs that `update` takes by keyword: the keyword, what it is, and how it is made with jax."""
+
 _TAKEN = frozenset(dir(builtins)) | {
     "jax", "jnp", "optax", "NamedTuple",
     "init_fn", "update_fn", "updates", "state", "params", "count", "learning_rate", "mask",
     "l", "O", "I",  # ruff's E741
 }  # fmt: skip
-_OURS = ("_direction", "_update", "_each_leaf", "_whole_model", "_dtype", "_wide", "_copy")  # in the template
+_OURS = (
+    "_direction", "_update", "_each_leaf", "_whole_model", "_dtype", "_wide", "_copy", "_by_shape", "_each_of_stacks",
+    "_is_matrix", "_as_matrix", "_beside", "_number", "_draws", "_direction_of_matrices", "_direction_of_others",
+    "_update_of_matrices", "_update_of_others",
+)  # in the template  # fmt: skip
 
 
 def to_optax_source(program: Program, *, name: str | None = None, found: str = "") -> str:
@@ -49,9 +87,9 @@ def to_optax_source(program: Program, *, name: str | None = None, found: str = "
     definition needs more than jax.
     """
     name = _checked(program.name if name is None else name)
-    for given in prune(program).inputs:
-        if given not in OPTAX_GIVES:
-            hint = "Export a program that reads w, g, lr and t only."
+    for given in prune(program).needs:
+        if given not in ASKED and given not in DRAWS:
+            hint = f"Export a program that reads no more than {', '.join((*STANDING, *DRAWS, *ASKED))}."
             raise ProgramError(f"optax gives an optimizer no {given!r}", hint=hint)
     return _Exporter(program, name, found).source()
 
@@ -68,34 +106,83 @@ def _checked(name: str) -> str:
     return name
 
 
+@dataclass(frozen=True)
+class _Part:
+    """One plain program: for all leaves, for matrices, or for those that are none."""
+
+    program: Program
+    full: Listing  # the step as it is
+    code: Listing  # the rule: the step without what stands outside of it
+
+    @property
+    def entries(self) -> set[str]:
+        return self.code.live()[1]
+
+    @property
+    def over_model(self) -> bool:
+        return any(line.whole for line in self.code.live_lines())
+
+
+def _split(program: Program) -> tuple[list[_Part], bool, Value | None]:
+    """The parts of a program; whether the learning rate stands outside of their rules, and which decay does."""
+    plain = [prune(part) for part in program.parts]
+    full = [listing(part) for part in plain]
+    directions = [without_learning_rate(code) for code in full]
+    if None in directions:
+        return [_Part(*pair, pair[1]) for pair in zip(plain, full, strict=True)], False, None
+    rules, decay = directions, None
+    found = [without_decay(code, part) for code, part in zip(directions, plain, strict=True)]
+    if None not in found and len({c for _, c in found}) == 1:  # one decay for all leaves
+        rules, decay = [code for code, _ in found], found[0][1]
+    return [_Part(*three) for three in zip(plain, full, rules, strict=True)], True, decay
+
+
 class _Exporter:
     """Collects what the template asks for."""
 
     def __init__(self, program: Program, name: str, found: str):
         self.whole, self.name, self.found = program, name, found
         self.program = prune(program)
-        self.full = self.code = listing(self.program)
-        self.decay: Value | None = None
-        direction = without_learning_rate(self.full)
-        self.chained = direction is not None
-        if direction is not None:
-            self.code, self.decay = without_decay(direction, self.program) or (direction, None)
-        self.entries = self.code.live()[1]
-        self.over_model = any(line.scope == MODEL for line in self.code.live_lines())
+        self.parts, self.chained, self.decay = _split(self.program)
+        self.by_shape = program.fallback is not None or program.matrix_statement is not None
+        self.states = list({s.name: s for part in self.parts for s in part.program.states}.values())
+        self.entries = set().union(*(part.entries for part in self.parts))
+        called = set().union(*({line.op for line in part.code.live_lines()} for part in self.parts))
+        self.oracles = [name for name in ORACLES if name in called]
+        self.draws = {name: f"of_{name}" for name in DRAWS if name in self.entries}  # and their keys
+        self.asked = [name for name in ASKED if name in self.entries or name in self.oracles]
         self.camel = "ScaleBy" + "".join(part[:1].upper() + part[1:] for part in name.split("_"))
         self.definitions = Definitions(_OURS)
         self._name_variables()
 
     def _name_variables(self) -> None:
         """Decides what each variable of the program, and each input, is called in the exported file."""
-        program = self.program
         self.taken = {*_TAKEN, self.name, f"scale_by_{self.name}", f"{self.camel}State"}
         if isinstance(self.decay, Number):
             self.taken.add(DECAY)
-        states, targets = (s.name for s in program.states), (i.target for i in program.body)
-        variables = dict.fromkeys((*program.inputs, *program.values, *states, *targets, *INPUTS))
+        if self.asked:
+            self.taken |= {"extra_args", *(ASKED[name][0] for name in self.asked if name not in self.oracles)}
+        if self.draws:
+            self.taken |= {"key", "seed", *self.draws.values()}
+        programs = [part.program for part in self.parts]
+        inputs = [name for program in programs for name in program.inputs]
+        states = [s.name for s in self.states]
+        targets = [i.target for program in programs for i in program.body]
+        variables = dict.fromkeys((*inputs, *self.program.values, *states, *targets, *INPUTS))
         self.python = {v: self._fresh(v.lstrip("_") or "x") for v in variables}
         self.dtype, self.leaves = self._fresh("dtype"), self._fresh("leaves")  # of the rule itself
+        self.point, self.own_point = "", False
+        if self.program.evaluate_at:
+            self._place_point()
+
+    def _place_point(self) -> None:
+        """Decides which field of the state holds the parameters to evaluate at."""
+        for state in self.states:  # one that starts at w and always becomes this value holds it already
+            codes = [part.code for part in self.parts]
+            if state.start == "w" and all(code.states.get(state.name) == code.evaluate_at for code in codes):
+                self.point = self.python[state.name]
+                return
+        self.point, self.own_point = self._fresh("evaluate_at"), True
 
     def _fresh(self, name: str) -> str:
         """The name, with an underscore or more where it is taken."""
@@ -113,43 +200,52 @@ class _Exporter:
 
     # --- the rule ---
 
-    def _body(self) -> list[str]:
-        """The lines of the rule."""
-        code, python = self.code, self.python
+    def _body(self, part: _Part) -> list[str]:
+        """The lines of a rule."""
+        code, python = part.code, self.python
         order = code.live()[0]
-        returned = (code.update, *(code.states[s.name] for s in self.program.states))
-        many: set[Value] = {e for e in self.entries if e in ("w", "g", *code.states)}  # over a model, lists of leaves
+        # what only the rule of the other leaves reads comes out as it went in
+        returned = [code.update, *(code.states.get(s.name, s.name) for s in self.states)]
+        if self.own_point:
+            assert code.evaluate_at is not None
+            returned.append(code.evaluate_at)
+        others = [s.name for s in self.states if s.name not in code.states]
+        over_model = part.over_model
+        many: set[Value] = {e for e in part.entries if e in ("w", "g", *DRAWS, *code.states)}
+        many.update(others)  # over a model, lists of leaves
         last: dict[Value, float] = {}  # the last line that reads a value
         arrays: dict[Value, str] = {}  # literals that must be arrays, and what they are called
         for n in order:
             line = code.lines[n]
             last.update(dict.fromkeys(line.args, n))
             arrays.update((line.args[slot], "") for slot in line.array_slots())
-            if line.scope == MODEL or many.intersection(line.args):
+            if line.whole or many.intersection(line.args):
                 many.add(n)
         last.update(dict.fromkeys(returned, math.inf))
         for number, literal in enumerate(arrays, 1):
             arrays[literal] = self._numbered("c", number)
-        called: dict[Value, str] = {e: python[e] for e in self.entries}
+        called: dict[Value, str] = {e: python[e] for e in (*part.entries, *others)}
         holder: dict[str, Value] = {name: value for value, name in called.items()}
 
         def shown(value: Value) -> str:
             return str(value) if isinstance(value, Number) else called[value]
 
         def listed(value: Value) -> str:
-            return f"[{shown(value)}] * {self.leaves}" if self.over_model and value not in many else shown(value)
+            return f"[{shown(value)}] * {self.leaves}" if over_model and value not in many else shown(value)
 
         lines = []
         for n in order:
             line = code.lines[n]
-            if line.scope == MODEL:
+            if line.scope == ORACLE:
+                right = f"{python[line.op]}({shown(line.args[0])})"
+            elif line.whole:
                 right = self.definitions.call(line.op, [listed(a) for a in line.args])
             else:
                 slots = line.array_slots()
                 args = [arrays[a] if slot in slots else shown(a) for slot, a in enumerate(line.args)]
                 right = _first(*args) if line.op == FIRST else self.definitions.call(line.op, args)
                 over = list(dict.fromkeys(shown(a) for a in line.args if a in many))
-                if self.over_model and over:
+                if over_model and over:
                     source = over[0] if len(over) == 1 else f"zip({', '.join(over)})"
                     right = f"[{right} for {', '.join(over)} in {source}]"
             target = python[line.name]
@@ -160,11 +256,11 @@ class _Exporter:
             lines += _folded(f"{target} = {right}")
         values = [listed(v) for v in returned]
         if not self.chained:
-            values[0] = f"[-x for x in {values[0]}]" if self.over_model else f"-{values[0]}"
+            values[0] = f"[-x for x in {values[0]}]" if over_model else f"-{values[0]}"
         lines.append(f"return {', '.join(values)}" if len(values) > 1 else f"return ({values[0]},)")
         top = []
         if arrays:
-            top.append(f"{self.dtype} = {python['g']}{'[0]' if self.over_model else ''}.dtype")
+            top.append(f"{self.dtype} = {python['g']}{'[0]' if over_model else ''}.dtype")
             top += [f"{name} = jnp.asarray({literal}, {self.dtype})" for literal, name in arrays.items()]
         if any(f"] * {self.leaves}" in line for line in lines):
             top.append(f"{self.leaves} = len({python['g']})")
@@ -176,14 +272,16 @@ class _Exporter:
         import jinja2  # here: only an export needs it
 
         program, python = self.program, self.python
-        states = [python[s.name] for s in program.states]
-        read = ["w"] if "w" in self.entries else []
+        kept = [python[s.name] for s in self.states] + ([self.point] if self.own_point else [])
+        reads_parameters = "w" in self.entries
         rated = "lr" in self.entries
         tuned = [h for h in program.hyperparameters if h.name != LEARNING_RATE]
         inner = [h for h in tuned if h.name in self.entries]
-        sources = {"t": "count", "lr": "lr"} | {h.name: python[h.name] for h in tuned}
+        sources = {"t": "count", "lr": "lr", "loss": "value"} | {h.name: python[h.name] for h in tuned}
         numbers = {name: source for name, source in sources.items() if name in self.entries}  # beside the trees
-        rule_parameters = [python[v] for v in ("g", *(s.name for s in program.states), *read, *numbers)]
+        read = {"w": "params"} if reads_parameters else {}
+        read |= {name: python[name] for name in self.draws}
+        rule_parameters = [python["g"], *kept, *(python[v] for v in (*read, *numbers, *self.oracles))]
 
         rate = f"learning_rate: optax.ScalarOrSchedule = {program.learning_rate!r}"
         inner_parameters = [f"{python[h.name]}: jax.typing.ArrayLike = {h.value!r}" for h in inner]
@@ -191,6 +289,9 @@ class _Exporter:
         if rated:
             inner_parameters.insert(0, rate)
             inner_call.insert(0, "learning_rate=learning_rate")
+        if self.draws:
+            inner_parameters.append("seed: int = 0")
+            inner_call.append("seed=seed")
         outer_parameters = [rate]
         outer_arguments = [self._rate_advice()]
         for h in tuned:
@@ -206,7 +307,17 @@ class _Exporter:
             outer_parameters.append("mask: optax.MaskOrFn = None")
             outer_arguments.append("mask: a tree of bools, or a function that makes it from the parameters:")
             outer_arguments.append("    which of them decay.")
-        body = self._body()  # before the helpers, which it collects
+        if self.draws:
+            outer_parameters.append("seed: int = 0")
+            outer_arguments.append("seed: of the random numbers; their key is kept in the state.")
+        rules = self._rules(rule_parameters, kept)  # before the helpers, which they collect
+        trees = [
+            f"kept={_tuple(['updates', *(f'state.{s}' for s in kept)])}",
+            f"read={_tuple(list(read.values()))}",
+            f"numbers={_tuple(list(numbers.values()))}",
+        ]
+        if self.oracles:
+            trees.append(f"functions={_tuple(self.oracles)}")
         environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
         text = environment.from_string(TEMPLATE.read_text("utf-8")).render(
             name=self.name,
@@ -214,7 +325,7 @@ class _Exporter:
             constants=list(self.definitions.constants.values()),
             helpers=list(self.definitions.helpers.values()),
             state_class=f"{self.camel}State",
-            states=[{"name": python[s.name], "start": _start(s)} for s in program.states],
+            states=self._fields(),
             inner_parameters=_stacked(inner_parameters),
             inner_summary=self._inner_summary(rated),
             outer_parameters=_stacked(outer_parameters),
@@ -222,24 +333,30 @@ class _Exporter:
             outer_arguments=outer_arguments,
             call=_call,
             inner_call=inner_call,
-            reads_parameters=bool(read),
+            reads_parameters=reads_parameters,
             reads_rate=rated,
             chained=self.chained,
             decay=decay,
-            over_model=self.over_model,
-            adapter="_whole_model" if self.over_model else "_each_leaf",
-            rule="_direction" if self.chained else "_update",
-            rule_parameters=", ".join(rule_parameters),
-            rule_summary=self._rule_summary(states),
-            rule_lines=body,
-            results=", ".join(["updates", *states]) if states else "(updates,)",
-            trees=[
-                f"kept={_tuple(['updates', *(f'state.{s}' for s in states)])}",
-                f"read={'(params,)' if read else '()'}",
-                f"numbers={_tuple(list(numbers.values()))}",
-            ],
-            new_state=["count=count", *(f"{s}={s}" for s in states)],
-            copies=any(s.start == "w" for s in program.states),
+            rules=rules,
+            by_shape=self.by_shape,
+            fallback=program.fallback is not None,
+            kernels=program.kernels,
+            beside=any(s.kind not in (TENSOR, SCALAR) for s in self.states),
+            identities=any(s.start == IDENTITY for s in self.states),
+            stacks_of_model=rules[0]["adapter"] == "_each_of_stacks",
+            vmapped=self.by_shape and program.kernels == "stack" and rules[0]["adapter"] == "_each_leaf",
+            each_leaf=any(not part.over_model for part in self.parts),
+            whole_model=any(part.over_model for part in self.parts),
+            adapted=[f"({rule['adapter']}, {rule['name']})" if self.by_shape else rule["name"] for rule in rules],
+            results=", ".join(["updates", *kept]) if kept else "(updates,)",
+            trees=trees,
+            asked=[ASKED[name][0] for name in self.asked],
+            calls=[line for name in self.asked for line in _advised(*ASKED[name])],
+            oracles=bool(self.oracles),
+            draws=[(python[name], DRAWS[name], key) for name, key in self.draws.items()],
+            point=self.point,
+            new_state=["count=count", *(["key=key"] if self.draws else []), *(f"{s}={s}" for s in kept)],
+            copies=self.own_point or any(s.start == "w" for s in self.states),
         )
         return text.rstrip("\n") + "\n"
 
@@ -250,11 +367,54 @@ class _Exporter:
             return f"The steps of `{self.name}`; its rule reads the learning rate inside."
         return f"The steps of `{self.name}`."
 
-    def _rule_summary(self, states: list[str]) -> str:
+    def _rules(self, parameters: list[str], kept: list[str]) -> list[dict]:
+        """For each rule what the template asks of it."""
+        rules = []
+        stem = "_direction" if self.chained else "_update"
+        for number, part in enumerate(self.parts):
+            which = ("matrices", "others")[number] if self.by_shape else ""
+            adapter = "_whole_model" if part.over_model else "_each_leaf"
+            if number == 0 and part.over_model and self.by_shape and self.program.kernels == "stack":
+                adapter = "_each_of_stacks"
+            rules.append(
+                {
+                    "name": f"{stem}_of_{which}" if which else stem,
+                    "parameters": ", ".join(parameters),
+                    "summary": self._rule_summary(part, which, kept),
+                    "lines": self._body(part),
+                    "adapter": adapter,
+                }
+            )
+        return rules
+
+    def _rule_summary(self, part: _Part, which: str, kept: list[str]) -> str:
         what = "The direction to descend" if self.chained else "What is added to the parameters"
-        new = f", then the new {', '.join(states)}" if states else ""
-        where = "over lists of all leaves" if self.over_model else "on one leaf"
+        new = f", then the new {', '.join(kept)}" if kept else ""
+        leaves = {"": "leaf", "matrices": "matrix", "others": "leaf that is no matrix"}[which]
+        many = {"": "leaves", "matrices": "matrices", "others": "leaves that are no matrices"}[which]
+        where = f"over lists of all {many}" if part.over_model else f"on one {leaves}"
         return f"{what}{new}; {where}."
+
+    def _fields(self) -> list[dict[str, str]]:
+        """The fields of the state, and how each is made from the parameters."""
+        places = [{s.name for s in part.program.states} for part in self.parts]
+        fields = []
+        for state in self.states:
+            start = _start(state)
+            stacked = self.by_shape and self.program.kernels == "stack"
+            if state.kind not in (TENSOR, SCALAR):
+                start = f"lambda p: _beside(p, {''.join(state.kind.axes)!r}, {state.start!r})".replace("'", '"')
+            elif state.kind is SCALAR:
+                start = f"lambda p: _number(p, {state.start!r})" if stacked else start
+            elif not all(state.name in names for names in places):
+                made = f"{start}(p)" if start == "_copy" else start.removeprefix("lambda p: ")
+                nothing = "_number(p, 0.0)" if stacked else "jnp.zeros([], _wide(p))"
+                yes = "_is_matrix(p)" if state.name in places[0] else "not _is_matrix(p)"
+                start = f"lambda p: {made} if {yes} else {nothing}"
+            fields.append({"name": self.python[state.name], "start": start})
+        if self.own_point:
+            fields.append({"name": self.point, "start": "_copy"})
+        return fields
 
     def _rate_advice(self) -> str:
         if not self.chained and "lr" not in self.entries:
@@ -278,24 +438,40 @@ class _Exporter:
         return text + (f"; tuned between {h.low:g} and {h.high:g}." if h.low is not None else ".")
 
     def _docstring(self) -> str:
-        whole, lines = self.whole, self.full.live_lines()
+        whole, lines = self.whole, [line for part in self.parts for line in part.full.live_lines()]
         doc = whole.doc.strip("\n") or f"{self.name}: an optimizer program, exported from Pride."
-        parts = [
-            doc.rstrip(),
-            "The rule, for one leaf w of the parameters and its gradient g, in step t = 1, 2, ...:",
-            textwrap.indent("\n".join(formulas(self.full, self.program)), "    "),
-        ]
+        parts = [doc.rstrip()]
+        heads = ("matrix", "leaf") if self.by_shape else ("leaf",)
+        for number, (part, leaf) in enumerate(zip(self.parts, heads, strict=False)):
+            head = f"The rule, for one {leaf} w of the parameters and its gradient g, in step t = 1, 2, ...:"
+            parts.append("For a leaf that is no matrix:" if number else head)
+            parts.append(textwrap.indent("\n".join(formulas(part.full, part.program)), "    "))
         words = explained(dict.fromkeys(line.op for line in lines if line.op != FIRST))
         if words:
             parts += ["where", textwrap.indent("\n".join(words), "    ")]
+        if self.by_shape:
+            parts.append(textwrap.fill(_LEAVES[whole.kernels], WIDTH))
         parts.append(textwrap.fill(self._rate_paragraph(), WIDTH))
-        if any(line.scope != ELEMENTWISE for line in self.full.lines):
+        if any(line.scope not in (ELEMENTWISE, ORACLE) for part in self.parts for line in part.full.lines):
             note = "Sums run over what this process sees of a leaf: inside shard_map or pmap they are local."
             parts.append(textwrap.fill(note, WIDTH))
         if self.found.strip():
             parts.append(self.found.strip())
         parts += [PROGRAM_HEADING, textwrap.indent(str(replace(whole, doc="")).rstrip("\n"), "    ")]
         return "\n\n".join(parts) + "\n"
+
+
+_LEAVES = {
+    "flatten": "A leaf of two axes or more is a matrix; the rows of a kernel are all its axes but the last.",
+    "stack": "A leaf of two axes is a matrix, one of more a stack of matrices, each with states of its own.",
+    "fallback": "A leaf of two axes is a matrix; one of more is none.",
+}
+"""What is a matrix, by the rule for kernels."""
+
+
+def _advised(keyword: str, text: str, code: tuple[str, ...]) -> list[str]:
+    """What `update` takes by keyword, for a docstring."""
+    return [f"{keyword}: {text}{'' if code else '.'}", *(f"    {line}" for line in code)]
 
 
 def _first(t: str, g: str, state: str) -> str:

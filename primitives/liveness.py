@@ -5,9 +5,10 @@ Dead statements stay in the genome, as stepping stones for mutations, and never 
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
-from primitives.program import LEARNING_RATE, Instruction, Program
+from primitives.program import LEARNING_RATE, Fallback, Instruction, Program
 
 
 def live_statements(program: Program) -> tuple[frozenset[int], frozenset[str]]:
@@ -40,27 +41,34 @@ def _alive(program: Program, body: tuple[Instruction, ...], outputs: set[str]) -
 
 def prune(program: Program) -> Program:
     """The program without what is dead: statements, states, hyperparameters and inputs."""
-    alive, states = live_statements(program)
-    body = tuple(i for n, i in enumerate(program.body) if n in alive)
-    read = _read(body, program.output, program.evaluate_at)
-    everywhere = read
-    fallback = program.fallback
+    states = live_statements(program)[1]
+    main, read = _pruned(program, program, states)
+    fallback, everywhere = program.fallback, read
     if fallback is not None:
-        alive = _alive(program, fallback.body, {fallback.output, fallback.evaluate_at} - {""})[0]
-        other = tuple(i for n, i in enumerate(fallback.body) if n in alive)
-        seen = _read(other, fallback.output, fallback.evaluate_at)
-        fallback = replace(fallback, body=other, inputs=tuple(i for i in fallback.inputs if i in seen))
-        everywhere = read | seen
+        other, seen = _pruned(program, fallback, states)
+        fallback, everywhere = replace(fallback, **other), read | seen
     return replace(
         program,
-        body=body,
+        **main,
         states=tuple(s for s in program.states if s.name in states),
         hyperparameters=tuple(h for h in program.hyperparameters if h.name in everywhere or h.name == LEARNING_RATE),
-        inputs=tuple(i for i in program.inputs if i in read),
         fallback=fallback,
     )
 
 
-def _read(body: tuple[Instruction, ...], *outputs: str) -> set[str]:
-    """What a body reads or calls."""
-    return {a for i in body for a in i.args if isinstance(a, str)} | {i.op for i in body} | set(outputs)
+def _pruned(program: Program, function: Program | Fallback, states: frozenset[str]) -> tuple[dict, set[str]]:
+    """What is left of one body when these states stay, and what it reads or calls."""
+    alive, live = _alive(program, function.body, {function.output, function.evaluate_at} - {""})
+    # a state that only the other body needs may have lent its name to a passing value here
+    taken = {*program.entry_kinds, *(i.target for body in program.bodies for i in body)}
+    free = (name for name in (f"kept{n}" for n in itertools.count(1)) if name not in taken)
+    new = dict(zip(sorted(states - live), free, strict=False))
+    body = tuple(
+        Instruction(new.get(i.target, i.target), i.op, tuple(new.get(a, a) if isinstance(a, str) else a for a in i.args))
+        for n, i in enumerate(function.body)
+        if n in alive
+    )
+    output, point = (new.get(name, name) for name in (function.output, function.evaluate_at))
+    read = {a for i in body for a in i.args if isinstance(a, str)} | {i.op for i in body} | {output, point}
+    inputs = tuple(i for i in function.inputs if i in read)
+    return {"inputs": inputs, "body": body, "output": output, "evaluate_at": point}, read

@@ -69,6 +69,8 @@ def eigenbasis(xp, x: Square) -> Square:
 
     Each has its largest component above 0, so that the basis is a function of x where eigenvalues differ.
     """
+    if x.shape[0] == 0:
+        return x
     vectors = _eigh(xp, x)[1][:, ::-1]
     size = xp.abs(vectors)
     # the first component that is nearly the largest: rounding must not choose between equal ones
@@ -85,7 +87,8 @@ def orthonormal(xp, x: Square) -> Square:
     """
     finite = xp.all(xp.isfinite(x))
     q, r = xp.linalg.qr(xp.where(finite, x, 0.0))
-    sign = xp.where(xp.diagonal(r) < 0.0, -xp.ones_like(x[0]), xp.ones_like(x[0]))
+    one = xp.ones(x.shape[:1], dtype=x.dtype)
+    sign = xp.where(xp.diagonal(r) < 0.0, -one, one)
     return xp.where(finite, q * sign[None, :], xp.nan)
 
 

@@ -242,7 +242,7 @@ def _unrolled(program: Program) -> Program:
     returned = []
     for name in (program.output, program.evaluate_at):
         if any(s.ring and name in s.slots for s in program.states):
-            kept = next(n for n in (f"{name}_{k}" for k in itertools.count()) if n not in taken)
+            kept = next(n for n in (f"kept{k}" for k in itertools.count(1)) if n not in taken)
             taken.add(kept)
             body.append(Instruction(kept, "copy", (name,)))
             name = kept
@@ -333,6 +333,8 @@ def _check_body(program: Program) -> tuple[Kind, ...]:
     last = {i.target: n for n, i in enumerate(program.body)}
     for number, s in enumerate(program.states):
         if s.name not in kinds:
+            if program.fallback is not None and not _mentioned((s,), program.body, program.output, program.evaluate_at):
+                continue  # the fallback's alone
             what = f"the ring {s.name!r} is given no value in this step"
             raise Illegal(("states", number), what, f"Assign it: {s.name} = ...")
         if kinds[s.name] is not s.kind:

@@ -11,9 +11,9 @@ import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 from sklearn.datasets import load_diabetes
 
-from proxy_tasks.networks import affine, affine_init
+from proxy_tasks.networks import affine_init, affine_row
 from proxy_tasks.parts import batch_above, deal_anew, frozen, shuffled_batches, split_rows, take_rows
-from proxy_tasks.task import Params, PredictionTask
+from proxy_tasks.task import DenseTask, Params
 
 SPLIT_SEED = 442  # of the shuffle before the cut
 TRAIN_ROWS = 265
@@ -34,7 +34,7 @@ def diabetes() -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class DiabetesRegression(PredictionTask):
+class DiabetesRegression(DenseTask):
     """Half the squared error of a 10-width-1 tanh network on 442 patients.
 
     Shape   385 parameters at width 32; batches in shuffled epochs over 265 patients.
@@ -75,19 +75,29 @@ class DiabetesRegression(PredictionTask):
     def draws(self, key: PRNGKeyArray) -> Int[Array, "steps batch"]:
         return shuffled_batches(key, self.steps, self.batch, TRAIN_ROWS)
 
-    def predict(self, params: Params, data: dict[str, Any], draw: Int[Array, " batch"]) -> Float[Array, " batch"]:
-        return self.targets(params, take_rows(data["train"]["x"], draw))
+    def layers(
+        self, params: Params, data: dict[str, Any], draw: Int[Array, " batch"]
+    ) -> tuple[Float[Array, " batch"], dict[str, Float[Array, "batch inputs"]]]:
+        return self.network(params, take_rows(data["train"]["x"], draw))
 
     def judge(
         self, predictions: Float[Array, " batch"], data: dict[str, Any], draw: Int[Array, " batch"]
     ) -> Float[Array, ""]:
-        return optax.l2_loss(predictions, take_rows(data["train"]["y"], draw)).mean()
+        return self.penalty(predictions, take_rows(data["train"]["y"], draw))
 
     def evaluate(self, params: Params, data: dict[str, Any], part: str) -> Float[Array, ""]:
-        predictions = self.targets(params, jnp.asarray(data[part]["x"]))
-        return optax.l2_loss(predictions, jnp.asarray(data[part]["y"])).mean()
+        predictions, _ = self.network(params, jnp.asarray(data[part]["x"]))
+        return self.penalty(predictions, jnp.asarray(data[part]["y"]))
 
-    def targets(self, params: Params, x: Float[Array, "row 10"]) -> Float[Array, " row"]:
+    def network(
+        self, params: Params, x: Float[Array, "row 10"]
+    ) -> tuple[Float[Array, " row"], dict[str, Float[Array, "row inputs"]]]:
         """Predict the progression for some patients."""
-        hidden = jnp.tanh(affine(params["hidden"], x))
-        return affine(params["head"], hidden)[:, 0]
+        outputs, inputs = affine_row(params, ("hidden", "head"), x, jnp.tanh)
+        return outputs[:, 0], inputs
+
+    def penalty(self, predictions: Float[Array, " row"], targets: Float[Array, " row"]) -> Float[Array, ""]:
+        return optax.l2_loss(predictions, targets).mean()
+
+    def sample(self, key: PRNGKeyArray, predictions: Float[Array, " row"]) -> Float[Array, " row"]:
+        return predictions + jax.random.normal(key, predictions.shape, predictions.dtype)

@@ -7,13 +7,13 @@ import jax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from proxy_tasks.digits import LICENCE, TRAIN_ROWS, digits
-from proxy_tasks.networks import affine, affine_init, cross_entropy
+from proxy_tasks.networks import affine_init, affine_row, cross_entropy
 from proxy_tasks.parts import batch_above, deal_anew, shuffled_batches, take_rows
-from proxy_tasks.task import Params, PredictionTask
+from proxy_tasks.task import DenseTask, Params
 
 
 @dataclass(frozen=True)
-class DigitsDense(PredictionTask):
+class DigitsDense(DenseTask):
     """Cross-entropy of a 64-width-10 relu network on 8x8 images of digits.
 
     Shape   2,410 parameters at width 32; batches in shuffled epochs over 1,078 images.
@@ -55,18 +55,27 @@ class DigitsDense(PredictionTask):
     def draws(self, key: PRNGKeyArray) -> Int[Array, "steps batch"]:
         return shuffled_batches(key, self.steps, self.batch, TRAIN_ROWS)
 
-    def predict(self, params: Params, data: dict[str, Any], draw: Int[Array, " batch"]) -> Float[Array, "batch 10"]:
-        return self.logits(params, take_rows(data["train"]["image"], draw))
+    def layers(
+        self, params: Params, data: dict[str, Any], draw: Int[Array, " batch"]
+    ) -> tuple[Float[Array, "batch 10"], dict[str, Float[Array, "batch inputs"]]]:
+        return self.network(params, take_rows(data["train"]["image"], draw))
 
     def judge(
         self, predictions: Float[Array, "batch 10"], data: dict[str, Any], draw: Int[Array, " batch"]
     ) -> Float[Array, ""]:
-        return cross_entropy(predictions, take_rows(data["train"]["label"], draw))
+        return self.penalty(predictions, take_rows(data["train"]["label"], draw))
 
     def evaluate(self, params: Params, data: dict[str, Any], part: str) -> Float[Array, ""]:
-        return cross_entropy(self.logits(params, data[part]["image"]), data[part]["label"])
+        return self.penalty(self.network(params, data[part]["image"])[0], data[part]["label"])
 
-    def logits(self, params: Params, images: Float[Array, "row 8 8"]) -> Float[Array, "row 10"]:
+    def network(
+        self, params: Params, images: Float[Array, "row 8 8"]
+    ) -> tuple[Float[Array, "row 10"], dict[str, Float[Array, "row inputs"]]]:
         """Say how much each image looks like each digit."""
-        hidden = jax.nn.relu(affine(params["hidden"], images.reshape(-1, 64)))
-        return affine(params["head"], hidden)
+        return affine_row(params, ("hidden", "head"), images.reshape(-1, 64), jax.nn.relu)
+
+    def penalty(self, predictions: Float[Array, "row 10"], targets: Int[Array, " row"]) -> Float[Array, ""]:
+        return cross_entropy(predictions, targets)
+
+    def sample(self, key: PRNGKeyArray, predictions: Float[Array, "row 10"]) -> Int[Array, " row"]:
+        return jax.random.categorical(key, predictions)

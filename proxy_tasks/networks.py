@@ -3,6 +3,9 @@
 Biases are broadcast by hand because tests forbid implicit rank promotion.
 """
 
+import itertools
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -51,9 +54,19 @@ matmul.defvjp(_matmul_forward, _matmul_backward)
 
 
 def affine(layer: Layer, x: Float[Array, "*rows inputs"]) -> Float[Array, "*rows outputs"]:
-    """Compute x · kernel + bias."""
+    """Compute x · kernel + bias. The bias may have rows of its own, one for every row of x."""
     y = matmul(x, layer["kernel"])
     return y + jnp.broadcast_to(layer["bias"], y.shape)
+
+
+def affine_row(
+    layers: dict[str, Layer], names: tuple[str, ...], x: Float[Array, "row inputs"], activation: Callable
+) -> tuple[Float[Array, "row outputs"], dict[str, Float[Array, "row inputs"]]]:
+    """Compute affine layers in a row with an activation between them; what comes out, and what goes into each."""
+    seen = {names[0]: x}
+    for before, name in itertools.pairwise(names):
+        seen[name] = activation(affine(layers[before], seen[before]))
+    return affine(layers[names[-1]], seen[names[-1]]), seen
 
 
 def convolution(

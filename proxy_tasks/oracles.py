@@ -3,6 +3,8 @@
     tree v  →  H v    `hvp`, the Hessian
     tree v  →  G v    `gnvp`, the Gauss-Newton matrix Jᵀ H_judge J
 
+    key     →  layers    what goes into every affine layer and what comes back, for curvature layer by layer
+
 Trees are shaped as the parameters. All is pure, and may be traced inside any loop.
 
 Only reverse mode is used, because `networks.matmul` states a gradient of its own, which forward mode cannot
@@ -17,10 +19,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, PyTree
+from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
 from proxy_tasks.sentences import listed
-from proxy_tasks.task import TASKS, Params, PredictionTask, Task
+from proxy_tasks.task import TASKS, DenseTask, Params, PredictionTask, Task
 
 Product = Callable[[Params], Params]
 
@@ -45,6 +47,28 @@ def gnvp(task: Task, params: Params, data: dict[str, Any], draw: PyTree[Array]) 
     forward = transposed(lambda u: back(u)[0], jax.tree.map(jnp.zeros_like, predictions))
     bend = transposed(jax.grad(lambda p: task.judge(p, data, draw)), predictions)
     return lambda v: back(bend(forward(v)))[0]
+
+
+def layers(
+    task: DenseTask, params: Params, data: dict[str, Any], draw: PyTree[Array], key: PRNGKeyArray
+) -> dict[str, tuple[Float[Array, "row inputs"], Float[Array, "row outputs"]]]:
+    """Compute by name what goes into every layer, and the signals that come back to what it puts out.
+
+    The signal of a row is the gradient of that row's own penalty, for a target drawn from the model, so that
+    the mean of products of signals is a piece of the Fisher matrix (Martens and Grosse 2015). It is found
+    as the gradient in a bias that every row has for itself.
+    """
+    rows = jax.eval_shape(task.predict, params, data, draw).shape[0]
+
+    def total(biases):
+        apart = {name: layer | {"bias": biases[name]} for name, layer in params.items()}
+        predictions, inputs = task.layers(apart, data, draw)
+        targets = jax.lax.stop_gradient(task.sample(key, predictions))
+        return rows * task.penalty(predictions, targets), inputs
+
+    biases = {name: jnp.broadcast_to(layer["bias"], (rows, layer["bias"].size)) for name, layer in params.items()}
+    signals, inputs = jax.grad(total, has_aux=True)(biases)
+    return {name: (inputs[name], signals[name]) for name in params}
 
 
 def transposed(function: Callable, at: PyTree[Array]) -> Callable:

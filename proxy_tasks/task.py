@@ -153,6 +153,31 @@ class PredictionTask(Task):
         return self.judge(self.predict(params, data, draw), data, draw)
 
 
+class DenseTask(PredictionTask):
+    """A task whose predictions come from affine layers in a row, one row of a batch at a time.
+
+    It shows what goes into its layers, and says what targets its predictions expect: what an optimizer needs
+    that models the curvature layer by layer.
+    """
+
+    @abc.abstractmethod
+    def layers(
+        self, params: Params, data: dict[str, Any], draw: PyTree[Array]
+    ) -> tuple[Float[Array, "row ..."], dict[str, Float[Array, "row inputs"]]]:
+        """Compute the predictions, and the input of every layer by name, for the batch of one step."""
+
+    @abc.abstractmethod
+    def penalty(self, predictions: Float[Array, "row ..."], targets: Array) -> Float[Array, ""]:
+        """Compute the mean over rows of -log p(target | prediction), up to a constant."""
+
+    @abc.abstractmethod
+    def sample(self, key: PRNGKeyArray, predictions: Float[Array, "row ..."]) -> Array:
+        """Draw a target for every row from that same p."""
+
+    def predict(self, params: Params, data: dict[str, Any], draw: PyTree[Array]) -> Float[Array, "row ..."]:
+        return self.layers(params, data, draw)[0]
+
+
 def make_task(kind: str, **fields: Any) -> Task:
     """Build the task that a suite's line names; fields left out keep their defaults.
 

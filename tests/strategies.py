@@ -12,7 +12,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from primitives import PRIMITIVES, SCALAR, TENSOR, Hyperparameter, Instruction, Primitive, Program, State
-from primitives.kinds import COLUMN, LEFT, RIGHT, ROW, Kind, takes
+from primitives.kinds import COLUMN, LEFT, OF_MATRICES, RIGHT, ROW, Kind, takes
 from primitives.program import IDENTITY, INPUTS, KERNELS, LEARNING_RATE, MAX_CONSTANT, STANDING, Fallback
 from primitives.registry import AXIS, ELEMENTWISE, LEAF, MATRIX, MODEL
 
@@ -147,11 +147,14 @@ class _Writer:
     def body(self, length: int, primitives: list[Primitive], returns_point: bool):
         """Instructions, the update, the value to evaluate at or nothing."""
         rng, kinds, calm = self.rng, self.kinds, self.calm
+        of_matrices = [p for p in primitives if p.scope in (AXIS, MATRIX)]
         for _ in range(length):
             recent = [i.target for i in self.written[-3:]]  # read often: a chain of values is what reaches the update
+            if of_matrices and rng.random() < 0.5 and self.spread(recent):
+                continue
             tries = 0
             while True:  # what is no number is preferred, for the same reason
-                op = rng.choice(primitives)
+                op = rng.choice(of_matrices if of_matrices and rng.random() < 0.4 else primitives)
                 args = [_argument(rng, slot, kinds, recent, calm) for slot in op.slots]
                 kind = self.kind(op, args)
                 tries += kind is not None
@@ -172,10 +175,26 @@ class _Writer:
                         self.emit(state.name, "copy", _number(rng, calm))
                     else:
                         self.emit(state.name, _RETURN[state.kind], "kept")
+        if of_matrices:
+            self.spread([i.target for i in self.written[-3:]])
         late = [i.target for i in self.written if kinds[i.target] is TENSOR][-2:]
         output = rng.choice(late if late and rng.random() < 0.9 else self.tensors())
         point = rng.choice(self.tensors()) if returns_point else ""
         return tuple(self.written), output, point
+
+
+    def spread(self, recent: list[str]) -> bool:
+        """Make a tensor of a late row, column or square, which would seldom reach the update otherwise."""
+        loose = [name for name in recent if self.kinds[name] in OF_MATRICES and name not in self.fixed]
+        if not loose:
+            return False
+        x, y = self.rng.choice(loose), self.rng.choice(self.tensors())
+        if self.kinds[x] in (LEFT, RIGHT):
+            self.emit(x, "matmul", *((x, y) if self.kinds[x] is LEFT else (y, x)))
+        else:
+            args = self.rng.choice([(x, y), (y, x)])
+            self.emit(x, self.rng.choice(["multiply", "divide", "add", "maximum"]), *args)
+        return True
 
 
 _RETURN = {ROW: "mean_over_rows", COLUMN: "norm_over_columns", LEFT: "gram_left", RIGHT: "gram_right"}

@@ -12,11 +12,11 @@ from __future__ import annotations
 # An entry enters the registry by being defined.
 from baselines.handwritten import kfac, line_search, newton, quasi_newton  # noqa: F401
 from baselines.handwritten.entry import HANDWRITTEN, Handwritten, Rule
-from baselines.handwritten.objective import Objective, gauss_newton
+from baselines.handwritten.objective import Layer, Objective
 from primitives import ProgramError
 from primitives.registry import nearest
 
-__all__ = ["Handwritten", "Objective", "Rule", "gauss_newton", "get", "names"]
+__all__ = ["Handwritten", "Layer", "Objective", "Rule", "get", "names"]
 
 
 def names() -> tuple[str, ...]:

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import jax
+import numpy as np
 
 Product = Callable[[jax.Array, jax.Array], jax.Array]
+
+
+class Layer(NamedTuple):
+    """An affine layer on the batch of a step."""
+
+    at: np.ndarray | jax.Array  # int[inputs + 1, outputs]: where in the vector of parameters are kernel and, last, bias
+    inputs: jax.Array  # [row, inputs]
+    signals: jax.Array  # [row, outputs]; a row's own gradient in what comes out, for a target that the model draws
 
 
 @dataclass(frozen=True)
@@ -19,6 +29,7 @@ class Objective:
 
     value: Callable[[jax.Array], jax.Array]
     gnvp: Product | None = None  # Gauss-Newton matrix at w, times v; None where the task has none
+    layers: Callable[[jax.Array], tuple[Layer, ...]] | None = None  # at w; None where the task is no row of them
 
     def gradient(self, w: jax.Array) -> jax.Array:
         return jax.grad(self.value)(w)
@@ -29,19 +40,3 @@ class Objective:
     def hvp(self, w: jax.Array, v: jax.Array) -> jax.Array:
         """Hessian at w, times v."""
         return jax.jvp(jax.grad(self.value), (w,), (v,))[1]
-
-
-def gauss_newton(outputs: Callable[[jax.Array], jax.Array], loss: Callable[[jax.Array], jax.Array]) -> Product:
-    """The product v -> Jᵀ H J v: J is the Jacobian of the outputs, H the Hessian of the loss in the outputs.
-
-    For a cross-entropy or a squared error it is the Fisher matrix (Martens 2014, arXiv:1412.1193).
-    """
-
-    def product(w: jax.Array, v: jax.Array) -> jax.Array:
-        z, pull = jax.vjp(outputs, w)
-        # J v by transposing Jᵀ: layers with a gradient of their own (jax.custom_vjp) have no forward mode
-        (tangent,) = jax.linear_transpose(lambda u: pull(u)[0], z)(v)
-        curved = jax.jvp(jax.grad(loss), (z,), (tangent,))[1]
-        return pull(curved)[0]
-
-    return product

@@ -2,8 +2,8 @@
 
 Convention: optax 0.2.8. Singular vectors on the longer side of a matrix, on the right of a square one; moments keep
 their numbers when the basis changes, which is why its signs matter: here each vector's largest component is above 0.
-The basis is refreshed every 50 steps (optax and the paper: 200) and has 4 directions (optax: 128). Only leaves of two
-axes are projected; the others, kernels too, take Adam.
+The basis is refreshed every 50 steps (optax and the paper: 200) and has 4 directions (optax: 128). Vectors and
+numbers take Adam. Kernels are flattened, as optax does if it is told the axes.
 Family: matrix
 Optax: optax.contrib.galore
 Source: Zhao et al. 2024, arXiv:2403.03507, Algorithm 2; equals optax.contrib.galore but for signs after a refresh.
@@ -20,7 +20,6 @@ m = zeros_like(w)
 v = zeros_like(w)
 q_l = left(identity)
 q_r = right(identity)
-kernels = fallback()
 
 def step(w, g, lr, t):
     steps = t - 1.0

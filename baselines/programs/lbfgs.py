@@ -2,7 +2,8 @@
 
 Convention: no line search, the learning rate is the step. Changes s, y with s·y = 0 are left out, others are all used,
 also where s·y is below 0; inner products over the whole model. The start is scaled by s·y / y·y of the last change, in
-the first step by min(1, 1 / |g|), as in optax.
+the first step by min(1, 1 / |g|), as in optax. For full batches: where gradients differ by the noise of their batches
+more than by the step between them, y is too large for s, and the steps shrink to nothing.
 Family: second order
 Optax: optax.lbfgs
 Source: Liu and Nocedal 1989, doi:10.1007/BF01589116; equals optax.lbfgs(memory_size=5, linesearch=None).
@@ -12,7 +13,7 @@ w_prev = copy(w)
 g_prev = copy(g)
 s = ring(zeros_like(w), 4)
 y = ring(zeros_like(w), 4)
-rho = ring(scalar(0.0), 4)
+sy = ring(scalar(0.0), 4)
 
 def step(w, g, lr, t):
     s = w - w_prev
@@ -20,26 +21,25 @@ def step(w, g, lr, t):
     w_prev = w
     g_prev = g
     sy = dot(s, y)
-    rho = reciprocal(sy)
     q = g
     sq = dot(s, q)
-    a = sq * rho
+    a = sq / sy
     drop = y * a
     q = q - drop
     sq = dot(s1, q)
-    a1 = sq * rho1
+    a1 = sq / sy1
     drop = y1 * a1
     q = q - drop
     sq = dot(s2, q)
-    a2 = sq * rho2
+    a2 = sq / sy2
     drop = y2 * a2
     q = q - drop
     sq = dot(s3, q)
-    a3 = sq * rho3
+    a3 = sq / sy3
     drop = y3 * a3
     q = q - drop
     sq = dot(s4, q)
-    a4 = sq * rho4
+    a4 = sq / sy4
     drop = y4 * a4
     q = q - drop
     yy = dot(y, y)
@@ -53,27 +53,27 @@ def step(w, g, lr, t):
     scale = where(start, cap, scale)
     q = q * scale
     yq = dot(y4, q)
-    b = yq * rho4
+    b = yq / sy4
     gain = a4 - b
     move = s4 * gain
     q = q + move
     yq = dot(y3, q)
-    b = yq * rho3
+    b = yq / sy3
     gain = a3 - b
     move = s3 * gain
     q = q + move
     yq = dot(y2, q)
-    b = yq * rho2
+    b = yq / sy2
     gain = a2 - b
     move = s2 * gain
     q = q + move
     yq = dot(y1, q)
-    b = yq * rho1
+    b = yq / sy1
     gain = a1 - b
     move = s1 * gain
     q = q + move
     yq = dot(y, q)
-    b = yq * rho
+    b = yq / sy
     gain = a - b
     move = s * gain
     q = q + move

@@ -1,9 +1,10 @@
 """Shampoo with the size of Adam's step: averaged Gram matrices, roots refreshed every few steps, decoupled decay.
 
 Convention: as the distributed implementation of 2023. Averages of the gradient, of its square and of the Gram
-matrices are corrected for their start; the roots are those of steps 1, 1 + every, 1 + 2 every, ..., with eps on the
-diagonal; each leaf's step has the norm of Adam's. Shampoo preconditions from the first step on, and decay is times
-the learning rate. Vectors and numbers take AdamW. Kernels are flattened.
+matrices are corrected for their start; the roots are those of steps 1, 1 + every, 1 + 2 every, ...; each leaf's step
+has the norm of Adam's. Shampoo preconditions from the first step on, and decay is times the learning rate. Damping is
+relative to the trace, which bounds the largest eigenvalue, to which that of 2020 is relative. Vectors and numbers
+take AdamW. Kernels are flattened.
 Family: matrix
 Source: Anil et al. 2020, arXiv:2002.09018; Shi et al. 2023, arXiv:2309.06497, Algorithm 2.
 """
@@ -11,7 +12,7 @@ learning_rate = tunable(0.003, low=3e-05, high=0.3, scale="log")
 beta1 = tunable(0.9, low=0.5, high=0.99, scale="log1m")
 beta2 = tunable(0.999, low=0.8, high=0.9999, scale="log1m")
 eps = 1e-08
-damping = tunable(1e-06, low=1e-12, high=0.01, scale="log")
+damping = tunable(1e-05, low=1e-06, high=0.1, scale="log")
 every = tunable(10.0, low=1.0, high=100.0, scale="log")
 weight_decay = tunable(0.0001, low=1e-05, high=3.0, scale="log")
 m = zeros_like(w)
@@ -40,8 +41,10 @@ def step(w, g, lr, t):
     r = interp(r_now, r, beta2)
     l_hat = l / c2
     r_hat = r / c2
-    l_damped = add_diagonal(l_hat, damping)
-    r_damped = add_diagonal(r_hat, damping)
+    size = trace(l_hat)
+    ridge = damping * size
+    l_damped = add_diagonal(l_hat, ridge)
+    r_damped = add_diagonal(r_hat, ridge)
     l_fresh = inverse_root(l_damped, 4.0)
     r_fresh = inverse_root(r_damped, 4.0)
     steps = t - 1.0

@@ -2,9 +2,9 @@
 
 Convention: the paper's Algorithm 3 in the order of the authors' code: the first step only sets the bases, by
 eigenvectors, and moves nothing; the bases change after the step, every few steps, by QR; both averages are corrected
-for their start, which is step 2. The authors also sort the basis by eigenvalue before QR; the paper and this program
-do not. Gram matrices decay with beta2, and decay is times the learning rate. Vectors and numbers take AdamW, from
-step 2. Kernels are flattened.
+for their start, which is step 2; eps is outside the root and after the correction. The authors also sort the basis by
+eigenvalue before QR; the paper and this program do not. Gram matrices decay with beta2, and decay is times the
+learning rate. Vectors and numbers take AdamW, from step 2. Kernels are flattened.
 Family: matrix
 Source: Vyas et al. 2024, arXiv:2409.11321, Algorithms 3 and 4.
 """

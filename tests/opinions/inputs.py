@@ -170,7 +170,13 @@ def krylov(product, g, steps):
     return q.T @ np.linalg.solve(seen, q @ g) if len(q) else None
 
 
-@by_paper("newton_cg", "Nocedal and Wright 2006, Algorithm 7.1, as solutions in Krylov spaces", over="model")
+@by_paper(
+    "newton_cg",
+    "Nocedal and Wright 2006, Algorithm 7.1, as solutions in Krylov spaces",
+    over="model",
+    float32=3e-3,
+    why="where a direction hardly curves a step is a hundred times as long as w, and inexact by as much in float32",
+)
 def newton_cg(w, g, s, lr, t, *, hvp):
     def step(w, g, s, lr, t, product):
         x = krylov(product, g, 5)
@@ -179,7 +185,13 @@ def newton_cg(w, g, s, lr, t, *, hvp):
     return on_vectors(step)(w, g, s, lr, t, hvp)
 
 
-@by_paper("natural_gradient", "Amari 1998 and Martens 2020, as solutions in Krylov spaces", over="model")
+@by_paper(
+    "natural_gradient",
+    "Amari 1998 and Martens 2020, as solutions in Krylov spaces",
+    over="model",
+    float32=5e-6,
+    why="the condition number of the damped matrix is about 30 and multiplies the rounding of the inner steps",
+)
 def natural_gradient(w, g, s, lr, t, *, gnvp, damping):
     def step(w, g, s, lr, t, product):
         return w - lr * krylov(lambda x: product(x) + damping * x, g, 5)
@@ -211,7 +223,13 @@ def conjugate_gradient_quadratic(w, g, s, lr, t, *, hvp):
 by_optax("lbfgs", "optax.lbfgs(linesearch=None)", lambda lr: optax.lbfgs(lr, memory_size=5, linesearch=None))
 
 
-@by_paper("lbfgs", "Liu and Nocedal 1989, with the matrix itself; the first scale of optax", over="model")
+@by_paper(
+    "lbfgs",
+    "Liu and Nocedal 1989, with the matrix itself; the first scale of optax",
+    over="model",
+    float32=1e-3,
+    why="on random gradients the steps shrink until w - w_prev has no digit left in float32; optax loses the same",
+)
 def lbfgs(w, g, s, lr, t):
     w, g = flat(w), flat(g)
     if t == 1:
@@ -235,6 +253,8 @@ by_optax(
     "optax.contrib.schedule_free_sgd",
     lambda lr, beta: optax.contrib.schedule_free_sgd(lr, b1=beta),
     evaluate=optax.contrib.schedule_free_eval_params,
+    float32=3e-6,
+    why="optax computes x from y and z in each step, which multiplies its rounding by 1 / beta",
 )
 by_optax(
     "schedule_free_adamw",
@@ -243,6 +263,8 @@ by_optax(
         lr, b1=beta1, b2=beta2, eps=eps, weight_decay=weight_decay
     ),
     evaluate=optax.contrib.schedule_free_eval_params,
+    float32=3e-6,
+    why="optax computes x from y and z in each step, which multiplies its rounding by 1 / beta",
 )
 
 
@@ -276,7 +298,12 @@ def averaged_sgd(w, g, s, lr, t):
 # --- a ring of gradients ---------------------------------------------------------------------------
 
 
-@by_paper("adashift", "Zhou et al. 2019, Algorithm 3 with the largest of a leaf, corrected")
+@by_paper(
+    "adashift",
+    "Zhou et al. 2019, Algorithm 3 with the largest of a leaf, corrected",
+    float32=3e-6,
+    why="1 - 0.999^2 has a relative error of 3e-5 in float32, and the walk is long: 2.6 times the parameters",
+)
 def adashift(w, g, s, lr, t, *, beta1, beta2, delay):
     n = int(delay)
     kept = s.setdefault("g", [])
