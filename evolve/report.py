@@ -141,20 +141,21 @@ def program_facts(program: Program) -> dict[str, Any]:
 
 
 def print_program(program: Program) -> None:
+    """The program, and below it as comments what is known of it: the whole can be read again as the program."""
     found = program_facts(program)
     print(program)
-    print("The rule:\n")
-    print(textwrap.indent(found["rule"], "    "))
+    notes = ["The rule:", "", *textwrap.indent(found["rule"], "    ").splitlines(), ""]
     if found["tuning"]:
-        print("\nTuning:\n")
-    for name, (low, high, scale) in found["tuning"].items():
-        print(f"    {name} = {found['hyperparameters'][name]:g}, from {low:g} to {high:g} ({scale})")
-    print(
-        f"\n# {found['live_statements']} of {found['statements']} statements are live; "
-        f"{found['state_per_leaf']} state buffers and {found['operations_per_parameter']:g} operations "
-        "a parameter"
+        notes += ["Default and tuning range:", ""]
+        for name, (low, high, scale) in found["tuning"].items():
+            notes.append(f"    {name} = {found['hyperparameters'][name]:g}, from {low:g} to {high:g} ({scale})")
+        notes.append("")
+    notes.append(
+        f"{found['live_statements']} of {found['statements']} statements are live; "
+        f"{found['state_per_leaf']} state buffers and {found['operations_per_parameter']:g} operations a parameter"
     )
-    print(f"# identity {found['key']}")
+    notes.append(f"identity {found['key']}")
+    print("\n".join(f"# {line}".rstrip() for line in notes))
 
 
 def print_handwritten(optimizer: Handwritten, as_json: bool) -> None:

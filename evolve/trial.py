@@ -262,6 +262,8 @@ def check_fit(optimizer: Optimizer, task: Task) -> None:
         able = ", ".join(sorted(task.offers)) or "nothing"
         raise ProgramError(
             f"{optimizer.name} asks for {name!r}, and the task {task.kind} does not offer it",
+            file=optimizer.file,
+            line=optimizer.lines.get("step", 0),
             text=f"def step({', '.join(optimizer.inputs)}):",
             hint=f"{task.kind} offers {able}: use another program, or a suite without this task.",
         )

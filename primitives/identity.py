@@ -22,6 +22,7 @@ from primitives.registry import PRIMITIVES
 _STEPS = np.array([1.0, 2.0, 3.0, 40.0, 700.0])
 _SHAPES = np.array([0.5, 1.0, 0.9, 0.4, 0.05])
 _SWITCHES = ("sign", "invert")  # what jumps, beside comparisons and selection
+_BOUNDS = ("minimum", "maximum")  # of numbers: where(t < 5, ...) by other means
 _LAYOUT = Layout(shapes=((3, 3), (4,), (1,), (241,)))
 
 _rng = np.random.Generator(np.random.Philox(key=20230213))
@@ -46,6 +47,7 @@ class Probe:
     points: np.ndarray | None = None  # f64[step, number]: where the model is evaluated, if the program says
     trusted: bool = True  # whether equal updates mean equal programs
     known: bool = True  # whether the program was run at all; matrix programs are not
+    kernels: str = ""  # the rule for kernels, of which the fixed inputs have none
 
     @property
     def finite(self) -> bool:
@@ -60,7 +62,7 @@ class Probe:
         mantissa, exponent = np.frexp(said)
         # As a number again: 1 and 1 - 2^-53, on two sides of an exponent, get the same bits; + 0.0 drops -0.0.
         rounded = np.ldexp(np.rint(mantissa * _MANTISSA) / _MANTISSA, exponent) + 0.0
-        digest = hashlib.blake2b(rounded.tobytes(), digest_size=16)
+        digest = hashlib.blake2b(rounded.tobytes() + self.kernels.encode(), digest_size=16)
         return digest.hexdigest()
 
     @property
@@ -98,17 +100,20 @@ def probe(graph: Graph) -> Probe:
             if points is not None:
                 points[number] = values[graph.evaluation]
             states = [values[s.next] for s in graph.states]
-    return Probe(updates, points, trusted=not _may_switch(graph))
+    return Probe(updates, points, trusted=not _may_switch(graph), kernels=graph.kernels)
 
 
 def _may_switch(graph: Graph) -> bool:
     """Whether a program may change its mind at a step between those of the probe, as where(t > 50, ...) does."""
     switches = any(
-        n.op in _SWITCHES or (n.op in PRIMITIVES and PRIMITIVES[n.op].family == "logic")
+        n.op in _SWITCHES
+        or (n.op in _BOUNDS and n.kind is SCALAR)
+        or (n.op in PRIMITIVES and PRIMITIVES[n.op].family == "logic")
         for n in graph.nodes
         if not (n.op == "where" and graph.nodes[n.args[0]].op == MATRIX_LEAF)
     )
-    return switches and graph.uses("t")
+    counts = graph.uses("t") or any(s.kind is SCALAR for s in graph.states)  # n = n + 1 is a clock too
+    return switches and counts
 
 
 def evaluate(graph: Graph, layout: Layout, leaves: dict, states: list) -> list:

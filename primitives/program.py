@@ -124,6 +124,10 @@ class Program:
     fallback: Fallback | None = None
     kernels: str = KERNELS[0]
     name: str = field(default="program", compare=False)
+    file: str = field(default="", compare=False)  # where it was read
+    lines: Mapping[Instruction | str, int] = field(
+        default_factory=dict, compare=False, repr=False
+    )  # there; of "step" too
     kinds: tuple[Kind, ...] = field(init=False, compare=False, repr=False)  # of each statement's target
 
     def __post_init__(self):

@@ -157,12 +157,17 @@ class _Reader:
             return Program(
                 main[0], main[1], main[2], tuple(states), tuple(hyperparameters),
                 doc=doc, evaluate_at=main[3], fallback=fallback, kernels=kernels or KERNELS[0], name=self.name,
+                file=self.file, lines=self.lines(main[1]) | {"step": step.lineno},
             )  # fmt: skip
         except Illegal as fault:
             line = self.places.get(fault.part, step.lineno)
             raise fault.at(self.file, line, _line(self.text, line)) from None
         except ProgramError as fault:
             raise fault.at(self.file, step.lineno, "") from None
+
+    def lines(self, body: tuple[Instruction, ...]) -> dict[Instruction | str, int]:
+        """Where the statements of step stand, for errors that only show when a task is known."""
+        return {instruction: self.places["body", number] for number, instruction in enumerate(body)}
 
     def kernels(self, node: ast.Assign) -> str:
         """`kernels = stack()`: how a leaf with more than two axes is read."""

@@ -164,6 +164,8 @@ class _Writer:
             old = [name for name in kinds if name not in self.fixed and last != [name]]
             new = [name for name in self.names if name not in kinds]
             self.emit(rng.choice(new if new and (not old or rng.random() < 0.75) else old), op.name, *args)
+        if of_matrices:
+            self.spread([i.target for i in self.written[-3:]])
         for state in self.states:  # a state ends the step as what it is
             if kinds.get(state.name) is not state.kind:
                 if state.kind is TENSOR:
@@ -175,8 +177,6 @@ class _Writer:
                         self.emit(state.name, "copy", _number(rng, calm))
                     else:
                         self.emit(state.name, _RETURN[state.kind], "kept")
-        if of_matrices:
-            self.spread([i.target for i in self.written[-3:]])
         late = [i.target for i in self.written if kinds[i.target] is TENSOR][-2:]
         output = rng.choice(late if late and rng.random() < 0.9 else self.tensors())
         point = rng.choice(self.tensors()) if returns_point else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +13,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 import baselines
+from baselines import handwritten
 from evolve.cli import main
 from evolve.config import ConfigError, load_config, preset_names, read_yaml, validated, write_yaml
 from primitives import PRIMITIVES, parse
 from proxy_tasks import TASKS
+from proxy_tasks.schedules import CURVES
 
 CONFIG = """
 name: tiny
@@ -81,8 +84,10 @@ def test_the_first_help_names_all_commands_and_version_and_h_work():
 @pytest.mark.parametrize(
     ("what", "names"),
     [
-        ("optimizers", baselines.names()),
+        ("optimizers", [*baselines.names(), *handwritten.names()]),
+        ("prologues", baselines.prologues()),
         ("primitives", list(PRIMITIVES)),
+        ("schedules", list(CURVES)),
         ("tasks", sorted(TASKS)),
         ("presets", preset_names()),
         ("suites", preset_names("suites")),
@@ -91,7 +96,8 @@ def test_the_first_help_names_all_commands_and_version_and_h_work():
 def test_lists_hold_everything_there_is_for_people_and_for_machines(what, names):
     rows = json.loads(fine("list", what, "--json"))
     assert sorted(row.get("name") or row["kind"] for row in rows) == sorted(names)
-    assert all(value not in ("", None) for row in rows for key, value in row.items() if key != "convention")
+    if what != "optimizers":  # of those written by hand there is less to say
+        assert all(value not in ("", None) for row in rows for value in row.values())
     out = fine("list", what)
     assert all(name in out for name in names)
 
@@ -101,7 +107,7 @@ def test_lists_hold_everything_there_is_for_people_and_for_machines(what, names)
 SET = ("run", "tiny.yaml", "--set")
 MISTAKES = [
     (("run", "quickstrt"), "no preset is called 'quickstrt'. Did you mean 'quickstart'?"),
-    (("run", "zzz"), "There are: overnight, quickstart, smoke; a file ends in .yaml."),
+    (("run", "zzz"), "There are: matrices, overnight, quickstart, smoke; a file ends in .yaml."),
     (("run", "missing.yaml"), "missing.yaml: cannot be read: No such file or directory. Check the path."),
     (("run", "./"), "cannot be read: Is a directory"),
     ((*SET, "search.populaton=5"), "tiny.yaml: no key is called 'search.populaton'; did you mean 'population'?"),
@@ -117,7 +123,17 @@ MISTAKES = [
     ((*SET, "search.initial=adamw"), "search.initial: Input should be a valid list, not 'adamw'"),
     ((*SET, "search.initial=[adamww]"), "no optimizer is called 'adamww'\nDid you mean 'adamw'?"),
     ((*SET, "search.initial=[nowhere.py]"), "nowhere.py: there is no such file\nCheck the path."),
-    ((*SET, "search.families=[lionn]"), "no family of primitives is called 'lionn'; there are: lion, logic"),
+    (
+        (*SET, "search.families=[lionn]"),
+        "no family of primitives is called 'lionn'; there are: arithmetic, lion, logic, matrix",
+    ),
+    ((*SET, "search.initial=[lbfgs_zoom]"), "search.initial: lbfgs_zoom is written by hand; a search starts from pro"),
+    ((*SET, "search.initial=[clip+adam]"), "no prologue is called 'clip'\nThere are: clip_by_norm, clip_by_value."),
+    ((*SET, "search.initial=[muon]", "--set", "budget.candidates=1", "--set", "confirm.baselines=[lionn]"), "'lionn'"),
+    ((*SET, "schedule=cosin"), "schedule: no schedule is called 'cosin' (did you mean 'cosine'?)"),
+    (("score", "lion", "--schedule", "step_decay"), "--schedule: step_decay needs factor and every; write step_decay("),
+    (("export", "kfac"), "kfac is written by hand and has no program\n`evolve score` takes it too."),
+    (("reference", "smoke", "--optimizers", "adamw,muno"), "no optimizer is called 'muno'\nDid you mean 'muon'?"),
     ((*SET, "search.kind=annealing"), "search.kind: Input should be 'evolution', 'random' or 'constants'"),
     ((*SET, "confirm.baselines=[lio]"), "no optimizer is called 'lio'\nDid you mean 'lion'?"),
     ((*SET, "scoring.hurdle_percentile=no"), "scoring.hurdle_percentile: Input should be a valid number, not 'no'"),
@@ -162,7 +178,10 @@ MISTAKES = [
     (("export", "lion", "-o", "no/where.py"), "no/where.py: cannot be written: No such file or directory. Choose"),
     (("export", "lion", "--name", "bad name"), "'bad name' cannot name a Python function"),
     (("export", "lion", "--to", "keras"), "'keras' is not 'optax'"),
-    (("list", "things"), "'things' is not one of 'optimizers', 'primitives', 'tasks', 'presets', 'suites'"),
+    (
+        ("list", "things"),
+        "'things' is not one of 'optimizers', 'prologues', 'primitives', 'schedules', 'tasks', 'presets', 'suites'",
+    ),
     (("statuss", "x"), "No such command 'statuss'. Did you mean 'status'?"),
 ]
 
@@ -277,6 +296,86 @@ def test_show_prints_a_program_that_can_be_read_again_and_what_it_costs():
     Path("dead.py").write_text("def step(w, g, lr):\n    x = sin(w)\n    u = g * lr\n    return u\n")
     assert "sin" in fine("show", "dead.py")
     assert "sin" not in fine("show", "dead.py", "--live")
+
+
+def test_show_prints_the_rule_as_mathematics_and_as_latex():
+    assert "mₜ = (1 - β₁)·gₜ + β₁·mₜ₋₁" in fine("show", "adam")
+    assert "from 3e-05 to 0.3 (log)" in fine("show", "adam")
+    assert fine("show", "muon", "--latex").startswith("\\begin{align*}")
+    assert "Line searches" not in fine("show", "lbfgs_zoom")
+    assert "zoom line search" in fine("show", "lbfgs_zoom")
+
+
+RULELESS = """learning_rate = 0.1
+
+def step(w, g, lr):
+    size = norm_over_rows(g)
+    x = g / size
+    update = x * lr
+    return update
+"""
+
+
+def test_a_matrix_primitive_on_a_leaf_without_a_rule_is_said_before_anything_runs(desk):
+    Path("ruleless.py").write_text(RULELESS)
+    wanted = (
+        "ruleless.py:4: norm_over_rows needs a matrix, and head.bias has the shape (10,)\n"
+        "    size = norm_over_rows(g)\n"
+        "Say what becomes of such leaves: write `def fallback(w, g, lr): ...` after step.\n"
+    )
+    for command in (
+        ("score", "ruleless.py", "--suite", "smoke"),
+        ("run", "smoke", "--set", "search.initial=[ruleless.py]"),
+    ):
+        result = call(*command)
+        assert (result.exit_code, result.stderr) == (2, wanted)
+    assert not Path("runs").exists()
+
+
+def test_a_program_that_asks_for_what_a_task_does_not_offer_is_said_before_anything_runs(desk, monkeypatch):
+    task = TASKS["noisy_quadratic"]
+    monkeypatch.setattr(task, "offers", task.offers - {"hvp"})
+    result = call("score", "newton_cg", "--suite", "smoke")
+    assert result.exit_code == 2
+    assert "newton_cg.py:" in result.stderr
+    assert "newton_cg asks for 'hvp', and the task noisy_quadratic does not offer it\n    def step(" in result.stderr
+    assert "noisy_quadratic offers gnvp, loss, noise, rademacher: use another program, or a suite" in result.stderr
+
+
+def test_score_takes_prologues_handwritten_optimizers_matrix_programs_and_schedules():
+    out = fine(
+        "score", "clip_by_norm+lion", "gradient_descent_armijo", "shampoo", "--suite", "smoke", "--seeds", "2",
+        "--schedule", "step_decay(factor=0.5, every=0.25)", "--workers", "inline", "--json",
+    )  # fmt: skip
+    found = json.loads(out)
+    assert found["schedule"] == "step_decay(factor=0.5, every=0.25)"
+    names = [v["name"] for v in found["verdicts"]]
+    assert names == ["clip_by_norm_lion", "gradient_descent_armijo (as written)", "shampoo (as written)"]
+    assert all(v["status"] == "ok" for v in found["verdicts"])
+
+
+MATRICES = """
+name: matrices
+suite: [{kind: digits_dense, width: 8, batch: 32, steps: 60}]
+schedule: linear_warmup
+search: {initial: [muon], families: [lion, matrix], population: 4, tournament: 2, lag: 2, max_statements: 48}
+budget: {candidates: 8}
+scoring: {seeds: 1, select_seeds: 1, hall_of_fame: 2}
+confirm: {seeds: 2, finalists: 1, baselines: [muon]}
+workers: {kind: inline}
+"""
+
+
+def test_a_search_over_matrix_programs_mutates_matrix_statements_and_exports_what_it_finds(desk):
+    Path("matrices.yaml").write_text(MATRICES)
+    folder = Path(fine("run", "matrices.yaml").splitlines()[-1])
+    start = {str(i) for i in baselines.get("muon").body}
+    with sqlite3.connect(folder / "journal.sqlite") as journal:
+        texts = [row[0] for row in journal.execute("SELECT program FROM candidate")]
+    changed = {i for text in texts for i in parse(text).body if str(i) not in start}
+    assert any(PRIMITIVES[i.op].family == "matrix" for i in changed)
+    assert all(parse(text).fallback for text in texts)
+    compile((folder / "best" / "optax.py").read_text(), "optax.py", "exec")
 
 
 def test_validate_judges_programs_and_configs_and_exits_with_2_when_one_is_bad():

@@ -1,14 +1,18 @@
 """Programs converge as textbooks say, on quadratics ½ Σ hᵢ wᵢ² of a known condition number κ = L/μ.
 
 All in float64 by the meaning on numpy. Rates are those of Nesterov 2004, Introductory Lectures on Convex
-Optimization, sections 2.1 and 2.2, and Polyak 1987, Introduction to Optimization, section 3.2.
+Optimization, sections 2.1 and 2.2, and Polyak 1987, Introduction to Optimization, section 3.2. What ends after a known
+number of steps is in Nocedal and Wright 2006, Numerical Optimization, chapters 3, 5 and 7.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
+import jax
 import numpy as np
+import optax
 import pytest
 
 import baselines
@@ -200,3 +204,245 @@ def test_acceleration_takes_the_root_of_the_steps():
     # k ρᵏ instead of ρᵏ: log k more steps of √κ/2, some 6 of 14
     assert 1.0 < counts["heavy_ball", 1000] / (math.sqrt(1000) / 2 * log) < 1.6
     assert counts["heavy_ball", 1000] / counts["heavy_ball", 100] == pytest.approx(math.sqrt(10.0), rel=0.15)
+
+
+# --- second order: helpers ----------------------------------------------------------------------------
+
+
+def rotated(h: np.ndarray, seed: int = 0) -> np.ndarray:
+    """A symmetric matrix with the eigenvalues h, whose directions are no axes."""
+    q, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(len(h), len(h))))
+    matrix = (q * h) @ q.T
+    return (matrix + matrix.T) / 2.0
+
+
+def even(kappa: float, n: int = DIMENSION) -> np.ndarray:
+    """Curvatures from L/κ to L at equal distances: conjugate gradients lose less to rounding than at equal ratios."""
+    return np.linspace(L / kappa, L, n)
+
+
+def next_step(program: Program, a: np.ndarray, w: np.ndarray, states: dict, shape: float, t: int):
+    """A step on ½ wᵀ A w, whose Hessian and Gauss-Newton matrix are A."""
+    product = lambda x: a @ x  # noqa: E731
+    return meaning.step(program, w, a @ w, states, shape, t, np, {"hvp": product, "gnvp": product})
+
+
+def walk_on(program: Program, a: np.ndarray, w: np.ndarray, steps: int, line_search: bool = False) -> np.ndarray:
+    """Parameters before the first step and after each: [steps + 1, dimension].
+
+    line_search: each step goes to the lowest point on its line; the rate is found by a trial step, which is thrown
+    away. Right for programs whose update is the learning rate times a direction that does not depend on it.
+    """
+    states, seen, rate = meaning.init(program, w, np), [w], 1.0
+    for t in range(1, steps + 1):
+        if line_search:
+            d = w - next_step(program, a, w, states, 1.0, t)[0]
+            rate = d @ a @ w / (d @ a @ d) if d.any() else 0.0
+        w, states = next_step(program, a, w, states, rate, t)
+        seen.append(w)
+    return np.stack(seen)
+
+
+def at_rate_1(name: str, **values: float) -> Program:
+    return baselines.get(name).with_values({LEARNING_RATE: 1.0, **values})
+
+
+def with_inner_steps(program: Program, count: int) -> Program:
+    """The same program with another number of inner steps: its body holds one inner step over and over."""
+    calls = [n for n, line in enumerate(program.body) if line.op in ("hvp", "gnvp")]
+    one = program.body[calls[0] : calls[1]]
+    rest = program.body[calls[0] + len(calls) * len(one) :]
+    assert program.body == (*program.body[: calls[0]], *one * len(calls), *rest)
+    return replace(program, body=(*program.body[: calls[0]], *one * count, *rest))
+
+
+def energy(a: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """The length of w in the metric of A, in which conjugate gradients are the best of all methods of their kind."""
+    return np.sqrt(np.einsum("...i,ij,...j->...", w, a, w))
+
+
+# --- Newton -------------------------------------------------------------------------------------------
+
+NEWTON = {"newton_cg": {}, "natural_gradient": {"damping": 0.0}}
+ROUNDING = 1e-15
+"""Times κ, and relative to the start: what n steps of conjugate gradients leave of it in float64. Seen were 2.3e-16."""
+
+each_newton = pytest.mark.parametrize("name", NEWTON)
+
+
+@each_condition
+@pytest.mark.parametrize("n", [5, 15])
+@each_newton
+def test_newton_ends_a_quadratic_in_one_step(name, n, kappa):
+    """With as many inner steps as there are dimensions: 5, as the files have them, and 15, as many as fit a program."""
+    program = with_inner_steps(at_rate_1(name, **NEWTON[name]), n)
+    w = start()[:n]
+    left = np.linalg.norm(walk_on(program, rotated(even(kappa, n)), w, 1)[1]) / np.linalg.norm(w)
+    print(f"\n{name}, n = {n}, κ = {kappa}: {left:.1e} of the distance is left")
+    assert left <= ROUNDING * kappa
+
+
+@each_newton
+def test_newton_with_four_inner_steps_does_not_end_a_quadratic_of_five_dimensions(name):
+    program = with_inner_steps(at_rate_1(name, **NEWTON[name]), 4)
+    w = walk_on(program, rotated(np.geomspace(L / 100, L, 5)), start()[:5], 1)
+    assert np.linalg.norm(w[1]) > 1e-3 * np.linalg.norm(w[0])
+
+
+def test_damping_of_the_natural_gradient_is_added_to_the_curvature():
+    a, w = rotated(np.geomspace(0.01, L, 5)), start()[:5]
+    after = walk_on(at_rate_1("natural_gradient", damping=0.3), a, w, 1)[1]
+    np.testing.assert_allclose(w - after, np.linalg.solve(a + 0.3 * np.eye(5), a @ w), rtol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_newton_goes_downhill_where_some_directions_curve_downwards(seed):
+    """Without its guard it would go to the saddle point; cut off by it, its direction still has a positive slope."""
+    rng = np.random.default_rng(seed)
+    a = rotated(rng.normal(size=20), seed)
+    w = rng.normal(size=20)
+    assert (w - walk_on(at_rate_1("newton_cg"), a, w, 1)[1]) @ (a @ w) > 0.0
+
+
+def test_newton_takes_the_gradient_where_that_curves_downwards():
+    a, w = -np.eye(5), start()[:5]
+    np.testing.assert_array_equal(walk_on(at_rate_1("newton_cg"), a, w, 1)[1], w - a @ w)
+
+
+# --- lines: Cauchy, Polyak ----------------------------------------------------------------------------
+
+
+@each_condition
+def test_cauchys_gradient_descent_has_the_rate_of_kantorovich(kappa):
+    """The energy contracts by (κ-1)/(κ+1) or better; by exactly that in each step from the worst start."""
+    h, rate = curvatures(kappa), (kappa - 1) / (kappa + 1)
+    a = rotated(h)
+    lengths = energy(a, walk_on(at_rate_1("cauchy_gradient_descent"), a, start(), 50))
+    assert (lengths[1:] <= rate * lengths[:-1] * (1.0 + 1e-12)).all()
+    worst = np.zeros(DIMENSION)
+    worst[0], worst[-1] = 1.0 / h[0], 1.0 / h[-1]
+    lengths = energy(np.diag(h), walk_on(at_rate_1("cauchy_gradient_descent"), np.diag(h), worst, 20))
+    np.testing.assert_allclose(lengths[1:] / lengths[:-1], rate, rtol=1e-9)  # the start is not exactly the worst
+
+
+def test_polyaks_step_ends_a_quadratic_of_one_dimension():
+    """Its c = ½ makes it f / (½ |f'|²) = 1 / h."""
+    program, w = baselines.get("polyak_sgd").with_values({LEARNING_RATE: 100.0}), np.array([-3.0])
+    feed = {"loss": float(loss(np.array([0.2]), w))}
+    after, _ = meaning.step(program, w, 0.2 * w, meaning.init(program, w, np), 1.0, 1, np, feed)
+    assert abs(after[0]) <= 1e-15
+
+
+# --- conjugate gradients ------------------------------------------------------------------------------
+
+CONJUGATE = [name for name in baselines.names() if name.startswith("conjugate_gradient")]
+
+each_conjugate = pytest.mark.parametrize("name", CONJUGATE)
+
+
+def conjugate_walk(name: str, a: np.ndarray, w: np.ndarray, steps: int) -> np.ndarray:
+    """The linear one knows its step; the others are given a line search."""
+    return walk_on(at_rate_1(name), a, w, steps, line_search=name != "conjugate_gradient_quadratic")
+
+
+@each_condition
+@pytest.mark.parametrize("n", [5, 20])
+@each_conjugate
+def test_conjugate_gradients_end_a_quadratic_in_as_many_steps_as_it_has_dimensions(name, n, kappa):
+    w = conjugate_walk(name, rotated(even(kappa, n)), start()[:n], n)
+    distance = np.linalg.norm(w, axis=1) / np.linalg.norm(w[0])
+    print(f"\n{name}, n = {n}, κ = {kappa}: {distance[-1]:.1e} of the distance is left, {distance[-2]:.1e} before")
+    assert distance[-1] <= ROUNDING * kappa
+    if kappa >= 100:
+        assert distance[-2] > 1e-7  # and not a step sooner
+
+
+@each_conjugate
+def test_conjugate_gradients_need_a_step_for_each_curvature_and_not_for_each_dimension(name):
+    a = rotated(np.repeat(even(100, 5), 4))
+    distance = np.linalg.norm(conjugate_walk(name, a, start(), 5), axis=1)
+    assert distance[-1] <= ROUNDING * 100 * distance[0]
+    assert distance[-2] > 1e-4 * distance[0]
+
+
+@each_condition
+@each_conjugate
+def test_conjugate_gradients_stay_below_the_bound_of_chebyshev(name, kappa):
+    """|e_k| <= 2 ((√κ-1)/(√κ+1))^k |e_0| in the energy, and no step leads away."""
+    a = rotated(curvatures(kappa))
+    lengths = energy(a, conjugate_walk(name, a, start(), 15))
+    rate = (math.sqrt(kappa) - 1.0) / (math.sqrt(kappa) + 1.0)
+    floor = 1e-13 * lengths[0]  # rounding
+    assert (lengths <= 2.0 * rate ** np.arange(16) * lengths[0] + floor).all()
+    assert (np.diff(lengths) <= floor).all()
+
+
+@each_conjugate
+def test_directions_of_conjugate_gradients_are_conjugate_and_gradients_orthogonal(name):
+    a = rotated(curvatures(100))
+    w = conjugate_walk(name, a, start(), 8)
+    for vectors, metric in ((np.diff(w, axis=0), a), (w[:-1] @ a, np.eye(DIMENSION))):
+        gram = vectors @ metric @ vectors.T
+        size = np.sqrt(np.diag(gram))
+        # each step adds rounding to the directions of those before
+        np.testing.assert_allclose(gram / np.outer(size, size), np.eye(len(gram)), atol=1e-8)
+
+
+@each_conjugate
+def test_all_conjugate_gradients_are_one_on_a_quadratic(name):
+    a = rotated(curvatures(100))
+    ours, linear = (conjugate_walk(n, a, start(), 12) for n in (name, "conjugate_gradient_quadratic"))
+    np.testing.assert_allclose(ours, linear, atol=1e-9)
+
+
+# --- L-BFGS -------------------------------------------------------------------------------------------
+
+
+@each_condition
+def test_lbfgs_with_a_line_search_takes_the_steps_of_conjugate_gradients(kappa):
+    """As long as its memory of five holds all steps (Nocedal and Wright 2006, theorem 6.4 and section 7.2)."""
+    a, w = rotated(curvatures(kappa)), start()
+    ours = walk_on(at_rate_1("lbfgs"), a, w, 6, line_search=True)
+    np.testing.assert_allclose(ours, conjugate_walk("conjugate_gradient_quadratic", a, w, 6), atol=1e-9)
+
+
+@each_condition
+def test_lbfgs_with_the_fixed_step_1_is_faster_than_the_best_gradient_descent(kappa):
+    """To a millionth of the distance gradient descent needs log 10⁶ over -log (κ-1)/(κ+1) steps."""
+    distance = np.linalg.norm(walk_on(at_rate_1("lbfgs"), rotated(curvatures(kappa)), start(), 500), axis=1)
+    steps = int(np.argmax(distance <= 1e-6 * distance[0]))
+    theirs = math.log(1e-6) / math.log((kappa - 1) / (kappa + 1))
+    print(f"\nκ = {kappa}: {steps} steps, gradient descent {theirs:.0f}")
+    assert 0 < steps < theirs / (5 if kappa >= 100 else 1)
+    assert distance[-1] <= 1e-12 * distance[0]
+
+
+@pytest.mark.parametrize("n", [2, 3])
+@pytest.mark.parametrize("seed", range(4))
+def test_lbfgs_grows_faster_from_step_to_step_in_fewer_dimensions_than_it_remembers(seed, n):
+    """With the fixed step 1 its contraction falls, as that of BFGS does; a linear rate would stay."""
+    w = walk_on(at_rate_1("lbfgs"), rotated(np.geomspace(0.1, L, n), seed), start(seed)[:n], 60)
+    distance = np.linalg.norm(w, axis=1) / np.linalg.norm(w[0])
+    end = int(np.argmax(distance <= 1e-13))
+    third = end // 3
+    early = distance[third] ** (1 / third)
+    late = (distance[end] / distance[end - third]) ** (1 / third)
+    print(f"\n{end} steps, contraction {early:.3f} at first, {late:.3f} at last")
+    assert end > 0
+    assert late < early / 4
+
+
+def test_lbfgs_takes_optaxs_steps_on_a_quadratic():
+    """Where the changes of gradients are those of a curved function; those of tests/opinions are random."""
+    a, w = rotated(curvatures(100)), start()
+    ours = walk_on(at_rate_1("lbfgs"), a, w, 60)
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):  # optax adds counts of two kinds
+        optimizer = optax.lbfgs(1.0, memory_size=5, linesearch=None)
+        theirs, x = [w], jax.numpy.asarray(w)
+        kept, update = optimizer.init(x), jax.jit(optimizer.update)
+        for _ in range(60):
+            change, kept = update(jax.numpy.asarray(a @ np.asarray(x)), kept, x)
+            x = x + change
+            theirs.append(np.asarray(x))
+    # each step multiplies the rounding of those before; 2e-12 was seen
+    np.testing.assert_allclose(ours, np.stack(theirs), atol=1e-10)

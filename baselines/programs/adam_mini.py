@@ -4,7 +4,7 @@ Convention: a neuron is a column of a matrix, weights being in x out; the paper'
 Transformers, which are embeddings (one moment a weight) and attention (one a head). A vector or a number is one
 block. Kernels are flattened to one column for each output. Decay is times the learning rate.
 Family: adaptive
-Source: Zhang et al. 2024, arXiv:2406.16793, Algorithm 1, github.com/zyushun/Adam-mini.
+Source: Zhang et al. 2024, arXiv:2406.16793, github.com/zyushun/Adam-mini.
 """
 learning_rate = tunable(0.003, low=3e-05, high=0.3, scale="log")
 beta1 = tunable(0.9, low=0.5, high=0.99, scale="log1m")

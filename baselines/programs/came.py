@@ -4,7 +4,7 @@ Convention: the authors' code: no correction for the start, decay times the lear
 Vectors and numbers keep the full second moment and are not weighed by confidence. Kernels are flattened, where the
 code factors their last two axes.
 Family: adaptive
-Source: Luo et al. 2023, arXiv:2307.02047, Algorithm 2, github.com/yangluo7/CAME.
+Source: Luo et al. 2023, arXiv:2307.02047, github.com/yangluo7/CAME.
 """
 learning_rate = tunable(0.001, low=1e-05, high=0.1, scale="log")
 beta1 = tunable(0.9, low=0.5, high=0.99, scale="log1m")

@@ -1,6 +1,6 @@
 """GaLore: Adam on the gradient's projection to a few of its singular vectors, which are found anew every few steps.
 
-Convention: optax 0.2.8. Singular vectors on the longer side of a matrix, on the right of a square one; moments keep
+Convention: optax 0.2.8. Singular vectors on the longer side of a matrix, the left ones of a square; moments keep
 their numbers when the basis changes, which is why its signs matter: here each vector's largest component is above 0.
 The basis is refreshed every 50 steps (optax and the paper: 200) and has 4 directions (optax: 128). Vectors and
 numbers take Adam. Kernels are flattened, as optax does if it is told the axes.
@@ -24,7 +24,7 @@ q_r = right(identity)
 def step(w, g, lr, t):
     steps = t - 1.0
     turn = steps % every
-    now = turn == 0.0
+    now = turn < 1.0  # and not == 0, as every may be no whole number
     l = gram_left(g)
     r = gram_right(g)
     l_basis = eigenbasis(l)

@@ -1,4 +1,4 @@
-"""Natural gradient by five steps of conjugate gradients: they solve (F + damping) x = g.
+"""Natural gradient: five steps of conjugate gradients solve (F + damping) x = g.
 
 Convention: F is the Gauss-Newton matrix of this batch, which is Fisher's matrix of the model's own predictions for
 squared errors and for cross-entropy; a fixed number of inner steps from x = 0, inner products over the whole model.

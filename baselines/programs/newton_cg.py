@@ -1,4 +1,4 @@
-"""Newton's method by five steps of conjugate gradients: they solve H x = g with nothing but products with H.
+"""Newton's method: five steps of conjugate gradients solve H x = g with nothing but products with H.
 
 Convention: Algorithm 7.1 of the book without its line search and with a fixed number of inner steps, from x = 0. The
 inner steps stop at the first direction that does not curve upwards; where that is the gradient itself, it is taken.

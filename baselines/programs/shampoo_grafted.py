@@ -6,7 +6,7 @@ has the norm of Adam's. Shampoo preconditions from the first step on, and decay 
 relative to the trace, which bounds the largest eigenvalue, to which that of 2020 is relative. Vectors and numbers
 take AdamW. Kernels are flattened.
 Family: matrix
-Source: Anil et al. 2020, arXiv:2002.09018; Shi et al. 2023, arXiv:2309.06497, Algorithm 2.
+Source: Anil et al. 2020, arXiv:2002.09018; Shi et al. 2023, arXiv:2309.06497.
 """
 learning_rate = tunable(0.003, low=3e-05, high=0.3, scale="log")
 beta1 = tunable(0.9, low=0.5, high=0.99, scale="log1m")
@@ -49,7 +49,7 @@ def step(w, g, lr, t):
     r_fresh = inverse_root(r_damped, 4.0)
     steps = t - 1.0
     turn = steps % every
-    now = turn == 0.0
+    now = turn < 1.0  # and not == 0, as every may be no whole number
     l_root = where(now, l_fresh, l_root)
     r_root = where(now, r_fresh, r_root)
     s = l_root @ m_hat

@@ -59,7 +59,7 @@ def step(w, g, lr, t):
     l_fresh = orthonormal(l_power)
     r_fresh = orthonormal(r_power)
     turn = steps % every
-    now = turn == 0.0
+    now = turn < 1.0  # and not == 0, as every may be no whole number
     q_l = where(now, l_fresh, q_l)
     q_r = where(now, r_fresh, q_r)
     l_basis = eigenbasis(l)

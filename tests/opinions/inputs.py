@@ -70,9 +70,8 @@ by_optax(
 @by_paper("momo", "Schaipp et al. 2023, Algorithm 1, the averages as weighted sums", over="model")
 def momo(x, g, s, lr, t, *, loss, beta, lower_bound, tiny):
     s.setdefault("seen", []).append((loss, flat(g), flat(g) @ flat(x)))
-    shares = [(beta if j == 0 else 1 - beta) / beta * beta ** (t - j) for j in range(t)]
-    shares[0] = beta ** (t - 1)
-    f, d, gamma = (sum(share * seen[i] for share, seen in zip(shares, s["seen"], strict=True)) for i in range(3))
+    shares = [beta ** (t - 1)] + [(1 - beta) * beta ** (t - j) for j in range(2, t + 1)]
+    f, d, gamma = (np.sum([share * x for share, x in zip(shares, xs, strict=True)], 0) for xs in zip(*s["seen"]))
     tau = min(lr, max(f - lower_bound + d @ flat(x) - gamma, 0.0) / (d @ d))
     return unflat(flat(x) - tau * d)
 
@@ -120,11 +119,11 @@ def sophia(w, g, s, lr, t, *, noise, hvp, beta1, beta2, gamma, eps, weight_decay
 def given_estimates(period):
     """Hutchinson's estimate as a transformation for optax, with the signs that the program is given."""
 
-    def update(grads, calls, params=None):
-        signs = jax.tree.map(
-            lambda z, w: jnp.asarray(z, w.dtype)[int(period) * calls], harness.extras(np.float64)["rademacher"], params
-        )
-        return jax.tree.map(lambda z, hz: z * hz, signs, harness.hvp(signs)), calls + 1
+    def update(updates, state, params=None):
+        now = int(period) * state  # the state counts the calls
+        signs = harness.extras(np.float64)["rademacher"]
+        signs = jax.tree.map(lambda z, w: jnp.asarray(z, w.dtype)[now], signs, params)
+        return jax.tree.map(lambda z, hz: z * hz, signs, harness.hvp(signs)), state + 1
 
     return optax.GradientTransformation(lambda params: jnp.zeros([], jnp.int32), update)
 

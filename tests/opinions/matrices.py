@@ -53,7 +53,7 @@ def on_matrices(optimizer: optax.GradientTransformation) -> optax.GradientTransf
     return optax.GradientTransformation(lambda params: optimizer.init(seen(params)), update)
 
 
-def stated(name: str, by: str, where: Callable[[int, str], bool]) -> None:
+def restrict(name: str, by: str, where: Callable[[int, str], bool]) -> None:
     """Reduces an opinion to the steps and leaves on which it is one."""
     opinion = OPINIONS[name, by]
 
@@ -186,7 +186,7 @@ def shampoo(w, g, s, lr, t, *, eps):
 
 @by_paper(
     "shampoo_grafted",
-    "Shi et al. 2023, algorithm 2, with the damping of Anil et al. 2020",
+    "Shi et al. 2023, with the damping of Anil et al. 2020",
     float32=1e-5,
     why="float32 knows the least eigenvalues, 1e-5 of the trace, to two digits only",
 )
@@ -196,11 +196,9 @@ def shampoo_grafted(w, g, s, lr, t, *, beta1, beta2, eps, damping, every, weight
     if g.ndim < 2:
         return w_decayed - lr * u
     x, m = matrix(g), matrix(s["m"])
-    l = corrected(s, "l", x @ x.T, beta2, t)
-    r = corrected(s, "r", x.T @ x, beta2, t)
+    grams = [corrected(s, "l", x @ x.T, beta2, t), corrected(s, "r", x.T @ x, beta2, t)]
     if t % every == 1 % every:
-        ridge = damping * np.trace(r)
-        s["roots"] = [inverse_fourth_root(p + ridge * np.eye(len(p))) for p in (l, r)]
+        s["roots"] = [inverse_fourth_root(p + damping * np.trace(p) * np.eye(len(p))) for p in grams]
     direction = s["roots"][0] @ m @ s["roots"][1]
     direction *= np.linalg.norm(u) / np.linalg.norm(direction)
     return w_decayed - lr * direction.reshape(w.shape)
@@ -227,7 +225,7 @@ def soap(w, g, s, lr, t, *, beta1, beta2, eps, every, weight_decay):
 
 # A kernel's first gradient has rank 4 of 18: in the rest of the space every basis is one of eigenvectors, and the walks
 # of any two differ.
-stated(
+restrict(
     "soap",
     "numpy: Vyas et al. 2024, algorithms 3 and 4, in the order of the authors' code",
     lambda t, leaf: leaf != "kernel",
@@ -261,7 +259,7 @@ def came(w, g, s, lr, t, *, beta1, beta2, beta3, eps1, eps2, clip, weight_decay)
     return (1 - lr * weight_decay) * w - lr * confident
 
 
-@by_paper("adam_mini", "Zhang et al. 2024, algorithm 1, a block for each output or for a vector")
+@by_paper("adam_mini", "Zhang et al. 2024, a block for each output or for a vector")
 def adam_mini(w, g, s, lr, t, *, beta1, beta2, eps, weight_decay):
     v = corrected(s, "v", (g**2).mean(tuple(range(max(g.ndim - 1, 1)))[: g.ndim]), beta2, t)
     direction = corrected(s, "m", g, beta1, t) / (np.sqrt(v) + eps)
@@ -327,7 +325,7 @@ by_optax(
     why="optax decomposes in float32",
 )
 # Adam's moments are those of the old basis, so that a refresh makes the signs matter, and those of optax are any.
-stated("galore", "optax.contrib.galore of flattened kernels", lambda t, leaf: t <= 50)
+restrict("galore", "optax.contrib.galore of flattened kernels", lambda t, leaf: t <= 50)
 
 
 @by_paper("centralized_sgd", "Yong et al. 2020, algorithm 1")
@@ -335,3 +333,24 @@ def centralized_sgd(w, g, s, lr, t, *, momentum):
     if g.ndim > 1:
         g = g - g.mean(tuple(range(g.ndim - 1)))
     return w - lr * average(s, "m", g, momentum)
+
+
+@by_paper("psgd_kron", "Li 2025, github.com/lixilinx/psgd_torch, dQ = QE, with Frobenius norms")
+def psgd_kron(w, g, s, lr, t, *, whitening_rate, momentum):
+    x = matrix(g) if g.ndim > 1 else g.reshape(-1, 1)
+    sides = (0, 1) if g.ndim > 1 else (0,)
+    scale = np.mean(x**4) ** (-1 / 8 / len(sides)) if x.any() else 1.0
+    q = s.setdefault("q", [scale * np.eye(x.shape[side]) for side in sides])
+    white = q[0].T @ q[0] @ x @ (q[1].T @ q[1] if g.ndim > 1 else np.eye(1))
+    most = s.setdefault("most", [0.0, 0.0])
+    for side in sides:
+        seen = np.tensordot(white, white, ((1 - side,), (1 - side,)))
+        if g.ndim < 2:
+            seen = np.diag(np.diag(seen))  # a diagonal factor
+        expected = x.size / x.shape[side]
+        curvature = np.linalg.norm(seen, "fro" if g.ndim > 1 else 2) + expected
+        most[side] = max(0.9 * most[side] + 0.1 * curvature, curvature)
+        q[side] = q[side] - whitening_rate / most[side] * (q[side] @ seen - expected * q[side])
+    beta = min((t - 1) / t, momentum)
+    s["m"] = beta * s.get("m", 0.0) + (1 - beta) * white.reshape(g.shape)
+    return w - lr * s["m"]
