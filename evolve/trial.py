@@ -138,7 +138,7 @@ class Trials:
                 return self.layout.flatten(product(self.layout.unflatten(v)))
 
             def layers(w):
-                found = oracles.layers(self.task, self.layout.unflatten(w), data, draw, key)
+                found = oracles.layers(self.task, self.layout.unflatten(w), data, draw, jax.random.fold_in(key, 2))
                 return tuple(
                     Layer(np.vstack([at[name]["kernel"], at[name]["bias"]]), *seen) for name, seen in found.items()
                 )
@@ -147,6 +147,7 @@ class Trials:
                 batch_value,
                 gnvp if "gnvp" in self.task.offers else None,
                 layers if isinstance(self.task, DenseTask) else None,
+                self.task.kind,
             )
 
         def step(carried, gradient, shape, t, batch):
@@ -256,7 +257,7 @@ def check_fit(optimizer: Optimizer, task: Task) -> None:
         flat = jax.ShapeDtypeStruct((Layout.of(shapes).size,), jnp.float32)
         gnvp = (lambda w, v: v) if "gnvp" in task.offers else None
         layers = (lambda w: ()) if isinstance(task, DenseTask) else None
-        jax.eval_shape(lambda w: optimizer.init(w, Objective(jnp.sum, gnvp, layers)), flat)
+        jax.eval_shape(lambda w: optimizer.init(w, Objective(jnp.sum, gnvp, layers, task.kind)), flat)
         return
     for name in sorted(optimizer.needs - task.offers):
         able = ", ".join(sorted(task.offers)) or "nothing"

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from primitives.kinds import COLUMN, KINDS, LEFT, RIGHT, ROW, SCALAR, TENSOR, Kind
-from primitives.program import INPUTS, ORACLES, Program
+from primitives.program import INPUTS, ORACLES, Program, State
 from primitives.registry import ELEMENTWISE, MACHINE, MODEL, PRIMITIVES
 
 CONSTANT = "constant"
@@ -32,7 +32,8 @@ FLAT_INPUTS = ("w", "g", "lr", "t", "loss", MATRIX_LEAF)
 class Node(NamedTuple):
     """A value: an input, a constant, a state at its old value, or a primitive applied to earlier nodes.
 
-    `value` is the number of a constant, the peak of the learning rate for "lr", the number of a state.
+    `value` is the number of a constant, the peak of the learning rate for "lr", the number of a state; of a
+    reduction over the model it is the group of leaves, 1 or 2, where the program has a fallback.
     """
 
     op: str
@@ -117,19 +118,20 @@ class _Builder:
         self.program, self.dtype = program, dtype
         self.nodes: list[Node] = []
         self.index: dict[tuple, int] = {}
+        self.group = 0.0
 
     def result(self) -> tuple[list[Node], list[int], list[Recurrence], str]:
         """Nodes, the update (and the value to evaluate at), states, and the rule for kernels where it matters."""
         parts = self.program.parts
         names = list({s.name: s for part in parts for s in part.states}.values())
         number = {state.name: n for n, state in enumerate(names)}
-        results = [self.part(part, number) for part in parts]
+        results = [self.part(part, number, float(n if len(parts) > 1 else 0)) for n, part in enumerate(parts, 1)]
         if len(parts) == 1:
             (env,) = results
         else:  # each leaf belongs to one of the two; a state that only one of them knows is seen there alone
             mask = self.make(Node(MATRIX_LEAF, (), 0.0, SCALAR))
-            first, second = results
-            env = second | first
+            first, second = (self.live(env, names) for env in results)
+            env = results[1] | results[0] | second | first
             for name in (n for n in first if n in second):
                 env[name] = self.call("where", (mask, first[name], second[name]))
         states = [Recurrence(s.kind, self.start(s.start), env[s.name]) for s in names]
@@ -137,8 +139,16 @@ class _Builder:
         matters = len(parts) > 1 or self.program.matrix_statement is not None
         return self.nodes, roots, states, self.program.kernels if matters else ""
 
-    def part(self, program: Program, number: dict[str, int]) -> dict[str, int]:
+    def live(self, env: dict[str, int], states: list[State]) -> dict[str, int]:
+        """The nodes of what one body returns, and of its states that reach it; other names may end as anything."""
+        roots = [env[name] for name in (_UPDATE, _EVALUATION) if name in env]
+        after = [Recurrence(s.kind, 0.0, env.get(s.name, 0)) for s in states]
+        reached = {states[n].name for n in _live_states(self.nodes, roots, after)} | {_UPDATE, _EVALUATION}
+        return {name: node for name, node in env.items() if name in reached}
+
+    def part(self, program: Program, number: dict[str, int], group: float) -> dict[str, int]:
         """The nodes of what one body returns and of what its states become."""
+        self.group = group
         env: dict[str, int] = {}
         for name in program.inputs:
             if name not in ORACLES:
@@ -208,7 +218,8 @@ class _Builder:
             for unit, other in ((1, 0), (0, 1)) if primitive.commutative else ((1, 0),):
                 if given[unit].op == CONSTANT and given[unit].value == primitive.identity:
                     return args[other]
-        return self.make(Node(op, args, 0.0, primitive.kind(*(n.kind for n in given))))
+        group = self.group if primitive.scope == MODEL else 0.0
+        return self.make(Node(op, args, group, primitive.kind(*(n.kind for n in given))))
 
 
 def _canonical(nodes: list[Node], roots: list[int], states: list[Recurrence], kernels: str) -> Graph:
@@ -302,6 +313,7 @@ def _refine(nodes: list[Node], states: list[Recurrence], live: list[int]) -> tup
                 parts = [hashes[a] for a in node.args]
                 if PRIMITIVES[node.op].commutative:
                     parts.sort()
+                parts += [_bits(node.value)] if node.value else []
                 hashes.append(hash((2, PRIMITIVES[node.op].code, *parts)))
             else:
                 hashes.append(hash((3, int.from_bytes(node.op.encode(), "little"), _bits(node.value))))

@@ -170,17 +170,20 @@ class Program:
     @cached_property
     def matrix_statement(self) -> Instruction | None:
         """The first statement that makes sense on matrices only; None where every leaf will do."""
+        held = {slot for s in self.states if s.kind in OF_MATRICES for slot in s.slots}
         for instruction, kind in zip(self.body, self.kinds, strict=True):
-            if PRIMITIVES[instruction.op].scope in (AXIS, MATRIX) or kind in OF_MATRICES:
+            of_matrices = kind in OF_MATRICES or not held.isdisjoint(instruction.args)
+            if of_matrices or PRIMITIVES[instruction.op].scope in (AXIS, MATRIX):
                 return instruction
         return None
 
     @cached_property
     def parts(self) -> tuple[Program, ...]:
         """Plain programs: one for matrices (or for all leaves), then the fallback's where there is one."""
-        if self.fallback is None:
-            return (_unrolled(self),)
         states = _mentioned(self.states, self.body, self.output, self.evaluate_at)
+        if self.fallback is None:
+            needless = any(s.kind in OF_MATRICES and s not in states for s in self.states)
+            return (_unrolled(replace(self, states=states) if needless else self),)
         matrices = replace(self, fallback=None, states=states, kernels=KERNELS[0])
         return (_unrolled(matrices), _unrolled(_for_others(self)))
 
@@ -228,8 +231,9 @@ def _for_others(program: Program) -> Program:
     for state in states:
         if state.kind in OF_MATRICES:
             what = f"state {state.name!r} is a {state.kind}, which leaves that are no matrices do not have"
-            at = next(n for n, i in enumerate(other.body) if {i.target, *i.args} & {state.name, *state.slots})
-            raise Illegal(("body", at), what, "Use another state in the fallback.")
+            at = (n for n, i in enumerate(other.body) if {i.target, *i.args} & {state.name, *state.slots})
+            part = next((("body", n) for n in at), ("output", 0))
+            raise Illegal(part, what, "Use another state in the fallback.")
     return Program(
         other.inputs, other.body, other.output, states, program.hyperparameters,
         evaluate_at=other.evaluate_at, name=program.name,

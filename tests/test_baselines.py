@@ -1,4 +1,4 @@
-"""The baselines take the steps of their second opinions (tests/opinions), compiled and by the machine."""
+"""The baselines take the steps of their second opinions (tests/opinions): by meaning, compiler and machine."""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+import strategies
 from opinions import harness
-from strategies import random_program
 
 import baselines
 from primitives import Hyperparameter, Instruction, Program, ProgramError, export_optax, meaning, parse
@@ -465,8 +465,8 @@ def described(values) -> tuple:
     return jax.tree.structure(values), [(x.shape, x.dtype) for x in jax.tree.leaves(values)]
 
 
-def scheduled(module, program: Program):
-    return module.optimizer(lambda count: program.learning_rate * shape_of_schedule(count))
+def scheduled(module, program: Program, make: Callable | None = None):
+    return (make or module.optimizer)(lambda count: program.learning_rate * shape_of_schedule(count))
 
 
 # --- the file -------------------------------------------------------------------------------------
@@ -646,32 +646,41 @@ def test_the_exported_optimizer_finds_the_bottom_of_a_parabola(which, exported):
     np.testing.assert_allclose(params, goal, atol=3e-2)
 
 
-START = {"matrix": np.float32([[0.5, -1.5], [0.25, 2.0]]), "scalar": np.float32(-0.75)}
+START = {
+    "matrix": np.float32([[0.5, -1.5], [0.25, 2.0]]),
+    "scalar": np.float32(-0.75),
+    "stack": np.float32([[[1.5, -0.5, 0.75]], [[0.25, -1.25, 2.0]]]),
+}
+
+
+def _cosines(scale: float) -> dict:
+    """Three steps of numbers like START."""
+    return jax.tree.map(lambda w: jnp.stack([jnp.cos(w * scale * t) for t in (1.0, 2.0, 3.0)]), START)
 
 
 def test_random_programs_take_the_same_steps_and_pass_ruff(tmp_path):
-    """Half of them end with `lr · (update + w · c)`, the form that is split into stages."""
+    """Half of the plain ones end with `lr · (update + w · c)`, the form that is split into stages."""
     kinds = []
-    for seed in range(20):
-        program = random_program(Random(seed), length=1 + seed % 11, calm=True)
-        if seed % 2 and not {"w", "lr"} & {i.target for i in program.body}:
+    features = [strategies.PLAIN] * 12 + [strategies.MORE] * 4 + [strategies.MATRICES] * 10
+    more = {"loss": jnp.asarray([1.0, 0.5, 0.75]), "noise": _cosines(5.0)}
+    more["rademacher"] = jax.tree.map(jnp.sign, _cosines(7.0))
+    for seed, said in enumerate(features):
+        program = strategies.random_program(Random(seed), length=1 + seed % 11, calm=True, features=said)
+        if said is strategies.PLAIN and seed % 2 and not {"w", "lr"} & {i.target for i in program.body}:
             program = _decayed(program)
         source = to_optax_source(program, name="drawn")
         (tmp_path / f"drawn{seed}.py").write_text(source, encoding="utf-8")
-        module: dict = {"__name__": "drawn"}
-        exec(source, module)
-        optimizer = module["drawn"](lambda count, p=program: p.learning_rate * shape_of_schedule(count))
-        params = theirs = jax.tree.map(jnp.asarray, START)
-        state, states = optimizer.init(params), meaning.init(program, params)
-        kinds.append("stages" if isinstance(state, tuple) and not hasattr(state, "_fields") else "inside")
-        for count in range(3):
-            g = jax.tree.map(lambda w, c=count: jnp.cos(w * (c + 1.0)), START)
-            updates, state = optimizer.update(g, state, params)
-            params = optax.apply_updates(params, updates)
-            theirs, states = meaning.step(program, theirs, g, states, shape_of_schedule(count), count + 1)
-            for ours, expected in zip(jax.tree.leaves(params), jax.tree.leaves(theirs), strict=True):
-                np.testing.assert_allclose(ours, expected, rtol=1e-5, err_msg=str(program))  # equal_nan
-    assert min(kinds.count("stages"), kinds.count("inside")) >= 5
+        module = ModuleType("drawn")
+        exec(compile(source, "drawn", "exec", dont_inherit=True), module.__dict__)
+        module.eval_params = getattr(module, "drawn_eval_params", None)
+        state = module.drawn().init(START)
+        kinds.append("inside" if hasattr(state, "_fields") else "stages")
+        optimizer, params = scheduled(module, program, module.drawn), jax.tree.map(jnp.asarray, START)
+        ours = walk(optimizer, params, _cosines(1.0), more, module, **CHEAP)
+        theirs = walk_of_meaning(program, params, _cosines(1.0), more, **CHEAP)
+        for x, expected in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+            np.testing.assert_allclose(x, expected, rtol=1e-5, atol=1e-6, err_msg=str(program))  # equal_nan
+    assert min(kinds.count("stages"), kinds.count("inside")) >= 4
     assert_ruff_is_content(tmp_path)
 
 
@@ -695,10 +704,11 @@ def _decayed(program: Program) -> Program:
 
 @each_form
 def test_a_number_a_sweep_of_traced_numbers_and_a_schedule_are_the_same_learning_rate(which, exported):
-    module, params, gradients = exported(which), tree(0), tree(1, 4)
-    number = walk(module.optimizer(0.01), params, gradients, **CHEAP)
-    schedule = walk(module.optimizer(optax.constant_schedule(0.01)), params, gradients, **CHEAP)
-    swept = jax.vmap(lambda lr: walk(module.optimizer(lr), params, gradients))(jnp.asarray([0.01, 0.02]))
+    module, params = exported(which), tree(0)
+    given = tree(1, 4), offered(2, 4), module
+    number = walk(module.optimizer(0.01), params, *given, **CHEAP)
+    schedule = walk(module.optimizer(optax.constant_schedule(0.01)), params, *given, **CHEAP)
+    swept = jax.vmap(lambda lr: walk(module.optimizer(lr), params, *given))(jnp.asarray([0.01, 0.02]))
     for other in (schedule, jax.tree.map(lambda x: x[0], swept)):
         assert relative_error(other, number) <= TOLERANCE
 
@@ -706,10 +716,194 @@ def test_a_number_a_sweep_of_traced_numbers_and_a_schedule_are_the_same_learning
 @each_form
 def test_injected_hyperparameters_take_the_same_steps(which, exported):
     module, params, gradients = exported(which), tree(0), tree(1, 4)
-    plain = walk(module.optimizer(0.01), params, gradients, module=module, **CHEAP)
+    more = None if which == "drawn_" else offered(2, 4)  # without, it draws by itself: from the same key
+    plain = walk(module.optimizer(0.01), params, gradients, more, module, **CHEAP)
     optimizer = optax.inject_hyperparams(module.optimizer)(learning_rate=0.01)
-    injected = walk(optimizer, params, gradients, module=module, **CHEAP)
+    injected = walk(optimizer, params, gradients, more, module, **CHEAP)
     assert relative_error(injected, plain) <= TOLERANCE
+
+
+# --- what a program asks of the task ----------------------------------------------------------------
+
+
+def test_an_input_of_the_task_is_a_keyword_that_cannot_be_left_out(exported):
+    optimizer, g = exported("asking_").optimizer(), jnp.ones(2)
+    state = optimizer.init(g)
+    with pytest.raises(TypeError, match="value"):
+        optimizer.update(g, state, g)
+    state = optimizer.update(g, state, g, value=2.5, unknown=1.0)[1]
+    assert float(state.key1) == 2.5
+    for wrong_dtype in (jnp.float16(2.5), np.float64(2.5), 3):  # the state keeps its own
+        assert described(optimizer.update(g, state, g, value=wrong_dtype)[1]) == described(state)
+
+
+def _lines_of_advice(module) -> list[str]:
+    """What the docstring says of making an oracle."""
+    return [line.strip() for line in module.optimizer.__doc__.splitlines() if " = " in line and "jax." in line]
+
+
+def _quadratic():
+    a = jnp.asarray([[2.0, 0.5], [0.5, 1.0]])
+    params = {"a": jnp.asarray([1.0, -2.0]), "b": jnp.asarray(3.0)}
+
+    def model(p):
+        return jnp.concatenate([a @ p["a"], p["b"][None]])
+
+    def loss_of_y(y):
+        return jnp.sum(y * y)
+
+    return {"params": params, "model": model, "loss_of_y": loss_of_y, "loss": lambda p: loss_of_y(model(p)), "jax": jax}
+
+
+def test_the_advice_of_the_docstring_makes_a_product_with_the_hessian(exported):
+    names, module = _quadratic(), exported("newton_cg")
+    exec("\n".join(_lines_of_advice(module)), names)
+    params, optimizer = names["params"], module.optimizer(1.0)
+    g = jax.grad(names["loss"])(params)
+    updates, _ = optimizer.update(g, optimizer.init(params), params, hvp=names["hvp"])
+    for bottom in jax.tree.leaves(optax.apply_updates(params, updates)):  # five steps solve three equations
+        np.testing.assert_allclose(bottom, np.zeros(bottom.shape), atol=1e-5)
+
+
+def test_the_advice_of_the_docstring_makes_a_product_with_the_gauss_newton_matrix(exported):
+    names = _quadratic()
+    for which in ("natural_gradient", "newton_cg"):
+        exec("\n".join(_lines_of_advice(exported(which))), names)
+    x = {"a": jnp.asarray([0.3, 0.7]), "b": jnp.asarray(-1.0)}
+    for ours, theirs in zip(*map(jax.tree.leaves, (names["gnvp"](x), names["hvp"](x))), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-6)  # the same, as the model is linear
+
+
+def test_oracles_are_given_trees_like_the_parameters_in_their_dtypes(exported):
+    seen = []
+
+    def watched(x):
+        seen.append(described(x))
+        return x
+
+    params = {"a": jnp.ones((2, 3), jnp.bfloat16), "b": [None, jnp.ones((), jnp.float32)]}
+    optimizer = exported("drawn_").optimizer()
+    updates, _ = optimizer.update(params, optimizer.init(params), hvp=watched, gnvp=watched)
+    assert seen == [described(params)] * 2
+    assert described(updates) == described(params)
+
+
+def test_random_numbers_differ_between_steps_leaves_seeds_and_kinds(exported):
+    module = exported("noisy_sgd")
+    g = {"a": jnp.zeros(1000), "b": jnp.zeros(1000)}
+    update = jax.jit(module.optimizer(1.0).update)
+    state = module.optimizer(1.0).init(g)
+    first, later = update(g, state, g)
+    second, _ = update(g, later, g)
+    other, _ = update(g, module.optimizer(1.0, seed=1).init(g), g)
+    drawn = [np.asarray(x) / np.std(x) for x in (first["a"], first["b"], second["a"], other["a"])]
+    assert np.all(np.abs(np.corrcoef(drawn) - np.eye(4)) < 0.15)
+    assert all(abs(x.mean()) < 0.1 for x in drawn)
+    np.testing.assert_array_equal(update(g, module.optimizer(1.0, seed=0).init(g), g)[0]["b"], first["b"])
+
+    seen = {}
+    own = exported("drawn_")._draws
+
+    def spy(draw, key, like):
+        seen[draw] = own(draw, key, like)["a"]
+        return {"a": seen[draw], "b": seen[draw]}
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(exported("drawn_"), "_draws", spy)
+        optimizer = exported("drawn_").optimizer()
+        optimizer.update(g, optimizer.init(g), **ORACLES)
+    normal, signs = seen[jax.random.normal], seen[jax.random.rademacher]
+    assert set(np.unique(signs)) == {-1.0, 1.0}
+    assert abs(np.corrcoef(normal, signs)[0, 1]) < 0.15
+
+
+def test_an_input_that_optax_cannot_give_is_refused_with_a_remedy(monkeypatch):
+    monkeypatch.delitem(export_optax.ASKED, "hvp")
+    with pytest.raises(ProgramError) as refused:
+        to_optax_source(baselines.get("newton_cg"))
+    assert str(refused.value) == (
+        "optax gives an optimizer no 'hvp'\n"
+        "Export a program that reads no more than w, g, lr, t, noise, rademacher, loss, gnvp."
+    )
+
+
+# --- where the model is evaluated -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("which", ["asking_", "averaged_sgd", "schedule_free_sgd"])
+def test_the_parameters_to_evaluate_at_are_found_in_the_state_of_any_wrapper(which, exported):
+    module, params, g = exported(which), tree(0), tree(1)
+    plain = module.optimizer(0.1)
+    state = plain.init(params)
+    assert_trees_equal(module.eval_params(state, params), params)
+    _, state = optax.with_extra_args_support(plain).update(g, state, params, **GIVEN)
+    points = module.eval_params(state, params)
+    assert described(points) == described(params)
+
+    def after(wrapped):
+        state = wrapped.update(g, wrapped.init(params), params, **GIVEN)[1]
+        return module.eval_params(state, params)
+
+    assert_trees_equal(after(optax.chain(optax.identity(), plain)), points)
+    assert_trees_equal(after(optax.apply_if_finite(plain, 3)), points)
+    masked = after(optax.masked(plain, {name: name != "matrix" for name in SHAPES}))
+    assert_trees_equal(masked, points | {"matrix": params["matrix"]})
+
+
+def assert_trees_equal(ours, theirs):
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        np.testing.assert_allclose(a, b, rtol=TOLERANCE, atol=TOLERANCE)
+
+
+def test_a_state_that_holds_the_parameters_to_evaluate_at_is_not_kept_twice(exported):
+    assert exported("schedule_free_sgd").scale_by().init(jnp.ones(2))._fields[1:3] == ("z", "x")
+    assert "evaluate_at" not in exported("schedule_free_sgd").scale_by().init(jnp.ones(2))._fields
+    assert exported("averaged_sgd").scale_by().init(jnp.ones(2))._fields == ("count", "average", "evaluate_at")
+
+
+# --- matrices ---------------------------------------------------------------------------------------
+
+
+def test_matrices_of_a_stack_are_leaves_of_their_own(exported):
+    for which in ("stacked_", "stacked_whole_"):
+        optimizer, g = exported(which).optimizer(0.1), tree(1, 6)["kernel"]  # [6, 2, 2, 3, 4]
+        apart = [g[i, j, k] for i in range(6) for j in range(2) for k in range(2)]
+        whole = jax.jit(lambda o=optimizer, g=g: o.update([g], o.init([g]), [g])[0][0])()
+        single = jax.jit(lambda o=optimizer, a=apart: o.update(a, o.init(a), a)[0])()
+        assert relative_error(whole.reshape(24, 3, 4), jnp.stack(single)) <= TOLERANCE
+
+
+def test_states_beside_a_matrix_are_as_small_as_they_can_be_and_never_in_16_bits(exported):
+    params = tree(0, dtype=jnp.bfloat16)
+    state = exported("stacked_").scale_by().init(params)
+    shapes = {field: {leaf: x.shape for leaf, x in getattr(state, field).items()} for field in state._fields[1:]}
+    assert shapes["l_"] == {"scalar": (), "vector": (), "matrix": (4, 4), "kernel": (2, 2, 3, 3), "empty": (0, 0)}
+    assert shapes["r"] == {"scalar": (), "vector": (), "matrix": (3, 3), "kernel": (2, 2, 4, 4), "empty": (3, 3)}
+    assert shapes["rows"] == {"scalar": (), "vector": (), "matrix": (1, 3), "kernel": (2, 2, 1, 4), "empty": (1, 3)}
+    assert shapes["columns"] == {"scalar": (), "vector": (), "matrix": (4, 1), "kernel": (2, 2, 3, 1), "empty": (0, 1)}
+    assert shapes["calm"] == {"scalar": (), "vector": (), "matrix": (), "kernel": (2, 2), "empty": ()}
+    assert shapes["m"] == {"scalar": (), "vector": (5,), "matrix": (), "kernel": (2, 2), "empty": ()}
+    assert shapes["slow"] == SHAPES
+    np.testing.assert_array_equal(state.l_["kernel"][1, 0], np.eye(3))
+    assert {str(x.dtype) for x in jax.tree.leaves(state.l_)} == {"float32"}
+    assert state.m["vector"].dtype == state.slow["kernel"].dtype == jnp.bfloat16
+    flat = exported("adafactor").scale_by().init(params)
+    assert (flat.r["kernel"].shape, flat.c["kernel"].shape) == ((12, 1), (1, 4))
+
+
+def test_a_rule_for_matrices_alone_refuses_other_leaves_with_a_remedy(exported):
+    module, params = exported("matrices_"), tree(0)
+    with pytest.raises(ValueError, match="takes matrices; choose them with optax"):
+        module.optimizer().update(params, module.optimizer().init(params))
+    parts = {"matrix": module.optimizer(), "other": exported("sgd").optimizer()}
+    both = optax.partition(parts, jax.tree.map(lambda x: "matrix" if x.ndim > 1 else "other", params))
+    updates, _ = both.update(params, both.init(params))
+    np.testing.assert_allclose(updates["vector"], -0.1 * params["vector"], rtol=1e-6)
+
+
+def test_one_decay_for_all_leaves_stands_outside_and_two_do_not(exported):
+    assert len(exported("stacked_whole_").optimizer().init(jnp.ones(2))) == 3
+    assert len(exported("apart_").optimizer().init(jnp.ones(2))) == 2
 
 
 # --- wrappers -------------------------------------------------------------------------------------
@@ -854,10 +1048,13 @@ def test_state_can_be_mapped_like_parameters(which, exported):
     assert jax.tree.structure(same) == jax.tree.structure(state)
 
 
-def test_state_that_starts_at_the_parameters_is_a_copy(exported):
+@pytest.mark.parametrize(
+    ("which", "field"), [("anchored_", "start"), ("asking_", "evaluate_at_"), ("stacked_", "slow")]
+)
+def test_state_that_starts_at_the_parameters_is_a_copy(which, field, exported):
     params = {"a": jnp.ones(3)}
-    state = exported("anchored_").optimizer().init(params)
-    assert optax.tree.get(state, "start")["a"].unsafe_buffer_pointer() != params["a"].unsafe_buffer_pointer()
+    state = exported(which).optimizer().init(params)
+    assert optax.tree.get(state, field)["a"].unsafe_buffer_pointer() != params["a"].unsafe_buffer_pointer()
 
 
 @each_form
@@ -896,4 +1093,6 @@ def test_dead_state_and_dead_hyperparameters_are_left_out(exported):
 
 def test_variables_with_names_that_the_file_needs_are_renamed(exported):
     state = exported("awkward_").scale_by().init(jnp.ones(2))
-    assert state._fields == ("count", "count_", "m", "state_")
+    assert state._fields == ("count", "updates_", "m", "state_")
+    state = exported("asking_").scale_by().init(jnp.ones(2))
+    assert state._fields == ("count", "key1", "key2", "evaluate_at", "evaluate_at_")

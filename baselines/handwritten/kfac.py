@@ -1,51 +1,104 @@
+"""K-FAC: the Fisher matrix as one Kronecker product a layer."""
+
 from __future__ import annotations
-import os
-import jax, jax.numpy as jnp
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
 from baselines.handwritten.entry import Rule, handwritten, tunable
 from primitives import ProgramError
 
-@handwritten(learning_rate=tunable(1.0, 0.01, 10.0), damping=tunable(1.0, 1e-3, 1e3), change=0.95, decay=0.95, mode=0.0, clip=0.01, momentum=0.9, incl=1.0)
-def kfac(damping, change, decay, mode, clip, momentum, incl) -> Rule:
-    """K-FAC.
+LEAST_DAMPING = 1e-8  # below, its root is lost in float32 beside the factors
+
+
+class Factors(NamedTuple):
+    """The Fisher matrix of one layer is A ⊗ S, nearly."""
+
+    A: jax.Array  # [inputs + 1, inputs + 1], E[a aᵀ] of what goes in, with a 1 for the bias
+    S: jax.Array  # [outputs, outputs], E[s sᵀ] of the signals that come back
+
+
+class Kfac(NamedTuple):
+    """State: number of steps, factors by layer, the last step, λ."""
+
+    t: jax.Array
+    factors: tuple[Factors, ...]
+    last: jax.Array
+    damping: jax.Array
+
+
+@handwritten(
+    learning_rate=tunable(1.0, 0.01, 10.0),
+    damping=tunable(0.1, 1e-3, 100.0),
+    relax=tunable(0.95, 0.9, 0.9999, "log1m"),
+    decay=0.95,
+)
+def kfac(damping: float, relax: float, decay: float) -> Rule:
+    """K-FAC: natural gradient with one Kronecker product a layer, from its inputs and back-propagated signals.
+
+    Convention: the paper's block-diagonal version. Signals are those of targets drawn from the model, so it is the
+        Fisher matrix that is averaged, over steps with min(1 - 1/t, decay). Each factor has its share of √λ on the
+        diagonal (§6.3, without the search for a better γ than √λ); how far to go along this direction and along the
+        last step is decided by the exact Fisher matrix of the batch, damped by λ (§6.4, §7); λ is multiplied or
+        divided by `relax` where the loss falls by more than ¾ or less than ¼ of what is expected (§6.5: every
+        fifth step by 0.95⁵). Inverses are new in every step. lr multiplies the whole step.
     Family: second order
+    Why: what it averages are inputs and signals of layers; a program sees parameters and their gradient only.
+    Source: Martens and Grosse 2015, arXiv:1503.05671
     """
+
     def init(w, objective):
         if objective.layers is None:
-            raise ProgramError("kfac looks")
-        shapes = jax.eval_shape(objective.layers, w)
-        factors = tuple((jnp.zeros((len(l.at),) * 2, w.dtype), jnp.zeros((l.at.shape[1],) * 2, w.dtype)) for l in shapes)
-        return jnp.int32(0), factors, jnp.zeros_like(w), jnp.asarray(damping, w.dtype)
+            raise ProgramError(
+                f"kfac looks into affine layers in a row, and {objective.task} has none to show",
+                hint="Use a suite of dense networks only, such as quickstart.",
+            )
+        shapes = [layer.at.shape for layer in jax.eval_shape(objective.layers, w)]
+        factors = tuple(Factors(*(jnp.zeros((n, n), w.dtype) for n in shape)) for shape in shapes)
+        return Kfac(jnp.int32(0), factors, jnp.zeros_like(w), jnp.asarray(damping, w.dtype))
 
     def step(w, state, objective, lr):
-        k, factors, last, damped = state
-        k = k + 1
         value, g = objective.value_and_gradient(w)
-        keep = jnp.minimum(1 - 1 / k, decay)
-        new, d = [], jnp.zeros_like(w)
-        for layer, (A, S) in zip(objective.layers(w), factors):
-            a = jnp.pad(layer.inputs, ((0, 0), (0, 1)), constant_values=1); s = layer.signals
-            A = keep * A + (1 - keep) * a.T @ a / len(a); S = keep * S + (1 - keep) * s.T @ s / len(s)
-            new.append((A, S))
-            pi = jnp.sqrt(jnp.trace(A) / len(A) / jnp.trace(S) * len(S))
-            gam = jnp.sqrt(damped)
-            L = A + pi * gam * jnp.eye(len(A)); R = S + gam / pi * jnp.eye(len(S))
-            m = jnp.linalg.solve(L, jnp.linalg.solve(R, g[layer.at].T).T)
-            d = d.at[layer.at].set(-m)
-        if mode == 2:  # EMA momentum fixed, kl clip
-            nu = jnp.minimum(1.0, jnp.sqrt(clip / (lr**2 * jnp.abs(jnp.vdot(d, g)) + 1e-30)))
-            last = momentum * last + lr * nu * d
-            return w + last, (k, tuple(new), last, damped)
-        fd, fl = objective.gnvp(w, d) , objective.gnvp(w, last)
-        ds, ls = fd + damped * d, fl + damped * last
-        if mode == 0:
-            M = jnp.array([[d @ ds, d @ ls], [d @ ls, last @ ls]])
-            c = -jnp.linalg.pinv(M, hermitian=True) @ jnp.array([d @ g, last @ g])
-        elif mode == 1:
-            c = jnp.array([-(d @ g) / (d @ ds), momentum])
-        p = lr * (c[0] * d + c[1] * last)
-        fp = lr * (c[0] * fd + c[1] * fl)
-        expected = -(g @ p + .5 * (p @ fp + incl * damped * p @ p))
+        t, layers = state.t + 1, objective.layers(w)
+        keep = jnp.minimum(1 - 1 / t, decay)
+        now = [Factors(_moment(_with_one(layer.inputs)), _moment(layer.signals)) for layer in layers]
+        factors = jax.tree.map(lambda old, new: keep * old + (1 - keep) * new, state.factors, tuple(now))
+
+        direction = jnp.zeros_like(w)
+        for layer, factor in zip(layers, factors, strict=True):
+            direction = direction.at[layer.at].set(-solve(factor, g[layer.at], state.damping))
+
+        # the least of the model gᵀp + ½ pᵀ(F + λI)p in the plane of the direction and the last step
+        plane = jnp.stack([direction, state.last])
+        curved = jnp.stack([objective.gnvp(w, v) for v in plane]) + state.damping * plane
+        # a pseudo-inverse, because the last step is 0 at first
+        shares = -lr * (jnp.linalg.pinv(plane @ curved.T, hermitian=True) @ (plane @ g))
+        p = shares @ plane
+        expected = -(g @ p + 0.5 * (shares @ curved) @ p)
         ratio = (value - objective.value(w + p)) / expected
-        damped = damped * jnp.where(ratio > 0.75, change, jnp.where(ratio >= 0.25, 1.0, 1 / change))
-        return w + p, (k, tuple(new), p, damped)
-    return Rule(init, step, lambda n: 7)
+        # not a number: the trial point is no place to be
+        factor = jnp.where(ratio > 0.75, relax, jnp.where(ratio >= 0.25, 1.0, 1 / relax))
+        factor = jnp.where(expected > 0, factor, 1.0)  # at a minimum nothing is expected, and nothing learnt
+        return w + p, Kfac(t, factors, p, jnp.maximum(state.damping * factor, LEAST_DAMPING))
+
+    return Rule(init, step, lambda n: 1 + 1 + 2 * 2 + 1)
+
+
+def solve(factors: Factors, matrix: jax.Array, damping: jax.Array) -> jax.Array:
+    """(A + π√λ I)⁻¹ matrix (S + √λ/π I)⁻¹, where π² is the ratio of the mean eigenvalues of A and S."""
+    A, S = factors
+    trace_a, trace_s = jnp.trace(A), jnp.trace(S)
+    pi = jnp.where((trace_a > 0) & (trace_s > 0), jnp.sqrt((trace_a / len(A)) / (trace_s / len(S))), 1.0)
+    left = A + pi * jnp.sqrt(damping) * jnp.eye(len(A), dtype=A.dtype)
+    right = S + jnp.sqrt(damping) / pi * jnp.eye(len(S), dtype=S.dtype)
+    return jnp.linalg.solve(left, jnp.linalg.solve(right, matrix.T).T)
+
+
+def _with_one(inputs: jax.Array) -> jax.Array:
+    return jnp.pad(inputs, ((0, 0), (0, 1)), constant_values=1)
+
+
+def _moment(rows: jax.Array) -> jax.Array:
+    return rows.T @ rows / len(rows)

@@ -168,7 +168,7 @@ def gauss_newton_cg(damping: float, products: float, tolerance: float, change: f
 
     def init(w, objective):
         if objective.gnvp is None:
-            raise ProgramError("gauss_newton_cg needs Gauss-Newton products, and this task offers none")
+            raise ProgramError(f"gauss_newton_cg needs Gauss-Newton products, and {objective.task} offers none")
         return jnp.asarray(damping, w.dtype)
 
     def step(w, damped, objective, lr):

@@ -30,6 +30,7 @@ class Objective:
     value: Callable[[jax.Array], jax.Array]
     gnvp: Product | None = None  # Gauss-Newton matrix at w, times v; None where the task has none
     layers: Callable[[jax.Array], tuple[Layer, ...]] | None = None  # at w; None where the task is no row of them
+    task: str = "this task"  # its name, for sentences
 
     def gradient(self, w: jax.Array) -> jax.Array:
         return jax.grad(self.value)(w)

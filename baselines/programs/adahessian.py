@@ -5,7 +5,7 @@ they use for all leaves of up to two axes); eps outside the root, after the corr
 Family: second order
 Source: Yao et al. 2021, arXiv:2006.00719, Algorithm 1; https://github.com/amirgholami/adahessian.
 """
-learning_rate = tunable(0.03, low=0.0003, high=3.0, scale="log")
+learning_rate = tunable(0.1, low=0.001, high=10.0, scale="log")
 beta1 = tunable(0.9, low=0.5, high=0.99, scale="log1m")
 beta2 = tunable(0.999, low=0.8, high=0.9999, scale="log1m")
 hessian_power = 1.0

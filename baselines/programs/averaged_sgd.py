@@ -4,7 +4,7 @@ Convention: the plain mean of w after each step from the first on, the start lef
 Family: averaging
 Source: Polyak and Juditsky 1992, doi:10.1137/0330046; Ruppert 1988.
 """
-learning_rate = tunable(0.1, low=0.001, high=10.0, scale="log")
+learning_rate = tunable(0.3, low=0.003, high=30.0, scale="log")
 average = zeros_like(w)
 
 def step(w, g, lr, t):

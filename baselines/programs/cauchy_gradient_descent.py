@@ -5,7 +5,7 @@ as one that curves upwards as much. At the learning rate 1 the line search is ex
 Family: gradient descent
 Source: Cauchy 1847, Comptes rendus 25; Nocedal and Wright 2006, section 3.3.
 """
-learning_rate = tunable(1.0, low=0.01, high=10.0, scale="log")
+learning_rate = tunable(0.3, low=0.003, high=30.0, scale="log")
 
 def step(g, lr, hvp):
     hg = hvp(g)

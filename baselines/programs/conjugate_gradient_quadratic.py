@@ -6,7 +6,7 @@ dimensions ends after at most n steps. State d is minus the direction.
 Family: conjugate gradient
 Source: Hestenes and Stiefel 1952, doi:10.6028/jres.049.044.
 """
-learning_rate = tunable(1.0, low=0.01, high=10.0, scale="log")
+learning_rate = tunable(0.1, low=0.001, high=10.0, scale="log")
 d = zeros_like(w)
 size = scalar(0.0)
 

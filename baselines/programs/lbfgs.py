@@ -8,7 +8,7 @@ Family: second order
 Optax: optax.lbfgs
 Source: Liu and Nocedal 1989, doi:10.1007/BF01589116; equals optax.lbfgs(memory_size=5, linesearch=None).
 """
-learning_rate = tunable(0.1, low=0.001, high=10.0, scale="log")
+learning_rate = tunable(0.3, low=0.003, high=30.0, scale="log")
 w_prev = copy(w)
 g_prev = copy(g)
 s = ring(zeros_like(w), 4)

@@ -5,7 +5,7 @@ squared errors and for cross-entropy; a fixed number of inner steps from x = 0, 
 Family: second order
 Source: Amari 1998, doi:10.1162/089976698300017746; Martens 2020, arXiv:1412.1193; Schraudolph 2002.
 """
-learning_rate = tunable(1.0, low=0.01, high=10.0, scale="log")
+learning_rate = tunable(0.3, low=0.003, high=30.0, scale="log")
 damping = tunable(0.1, low=0.0001, high=10.0, scale="log")
 
 def step(g, lr, gnvp):

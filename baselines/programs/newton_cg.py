@@ -6,7 +6,7 @@ Inner products over the whole model, H this batch's Hessian. No damping.
 Family: second order
 Source: Nocedal and Wright 2006, Numerical Optimization, Algorithm 7.1; Dembo and Steihaug 1983.
 """
-learning_rate = tunable(1.0, low=0.01, high=10.0, scale="log")
+learning_rate = tunable(0.1, low=0.001, high=10.0, scale="log")
 
 def step(g, lr, hvp):
     x = g - g

@@ -5,7 +5,7 @@ Family: gradient descent
 Optax: optax.noisy_sgd
 Source: Neelakantan et al. 2015, arXiv:1511.06807; the rule of optax.noisy_sgd.
 """
-learning_rate = tunable(0.1, low=0.001, high=10.0, scale="log")
+learning_rate = tunable(0.3, low=0.003, high=30.0, scale="log")
 eta = tunable(0.01, low=0.0001, high=1.0, scale="log")
 gamma = 0.55
 

@@ -6,7 +6,7 @@ Family: gradient descent
 Optax: optax.contrib.reduce_on_plateau
 Source: DeepMind 2023, https://github.com/google-deepmind/optax; equals optax.contrib.reduce_on_plateau after optax.sgd.
 """
-learning_rate = tunable(0.1, low=0.001, high=10.0, scale="log")
+learning_rate = tunable(0.3, low=0.003, high=30.0, scale="log")
 factor = tunable(0.5, low=0.05, high=0.95)
 patience = tunable(8.0, low=2.0, high=200.0, scale="log")
 rtol = 0.0001

@@ -6,7 +6,7 @@ Family: second order
 Optax: optax.contrib.sophia
 Source: Liu et al. 2023, arXiv:2305.14342; equals optax.contrib.sophia.
 """
-learning_rate = tunable(0.003, low=3e-05, high=0.3, scale="log")
+learning_rate = tunable(0.01, low=0.0001, high=1.0, scale="log")
 beta1 = tunable(0.965, low=0.5, high=0.99, scale="log1m")
 beta2 = tunable(0.99, low=0.8, high=0.9999, scale="log1m")
 gamma = tunable(0.01, low=0.0001, high=1.0, scale="log")

@@ -26,6 +26,7 @@ from opinions.harness import (
     furthest,
     gnvp,
     hvp,
+    sequence,
     stack,
     unstacked,
     with_points,
@@ -44,6 +45,20 @@ for _path in sorted(Path(__file__).parent.glob("*.py")):
 
 def opinions_on(name: str) -> list[Opinion]:
     return [opinion for opinion in OPINIONS.values() if opinion.name == name]
+
+
+def by_meaning(program: Program, dtype: Any) -> list[Tree]:
+    """The meaning as it stands, step by step in numpy."""
+    w, grads = sequence(dtype)
+    states = meaning.init(program, w, np)
+    walked = []
+    with np.errstate(all="ignore"):
+        for t, (g, shape) in enumerate(zip(grads, SHAPES, strict=True), 1):
+            feed = jax.tree.map(lambda x, t=t: x[t - 1], extras(dtype)) | {"hvp": hvp, "gnvp": gnvp}
+            w, states = meaning.step(program, w, g, states, shape, t, np, feed)
+            points = meaning.evaluation(program, w, states, np) if program.evaluate_at else {}
+            walked.append(with_points(w, points))
+    return walked
 
 
 def by_compiler(program: Program, dtype: Any) -> list[Tree]:
@@ -94,15 +109,16 @@ def compiled_machine(layout: Layout, dtype: Any) -> Any:
     return run
 
 
-def readings(program: Program) -> list[Any]:
-    """The fast readings that can run a program."""
-    return [by_compiler] if graph(program).unflat() else [by_compiler, by_machine]
+def readings(program: Program, dtype: Any) -> list[Any]:
+    """Those that can run a program; in float64 the meaning itself, which need not be compiled."""
+    first = by_meaning if dtype is np.float64 else by_compiler
+    return [first] if graph(program).unflat() else [first, by_machine]
 
 
 def errors(program: Program, dtype: Any) -> dict[str, float]:
     """By opinion, the largest error of all readings."""
     with jax.enable_x64(dtype is np.float64):
-        walks = [reading(program, dtype) for reading in readings(program)]
+        walks = [reading(program, dtype) for reading in readings(program, dtype)]
         return {
             opinion.by: max(furthest(walk, said) for walk in walks)
             for opinion in opinions_on(program.name)
