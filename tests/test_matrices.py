@@ -44,7 +44,7 @@ NETWORK = "a network"  # a kernel, a number, a vector, a matrix, a vector of one
 def test_the_machine_does_what_a_program_over_rows_and_columns_means(dtype):
     tally = Tally()
 
-    @many(150)
+    @many(100)
     @given(programs(calm=True, features=AXES))
     def every(program):
         w, gradients = random_inputs(TREES[NETWORK], tally.all, dtype)
@@ -97,8 +97,8 @@ def test_the_meaning_in_numpy_is_what_a_program_over_matrices_says():
 
 @DTYPES
 def test_the_meaning_traced_by_jit_is_a_compiler_of_programs_over_matrices(dtype):
-    """The first five programs of which the judge knows something; a compilation takes long, so no more."""
-    shapes, compared, most = [(2, 3, 3), (4,), (3, 2)], set(), 5
+    """The first four programs of which the judge knows something; a compilation takes long, so no more."""
+    shapes, compared, most = [(2, 3, 3), (4,), (3, 2)], set(), 4
     with jax.enable_x64(dtype is np.float64):
         for seed in itertools.count():
             rng = Random(seed)
@@ -114,7 +114,7 @@ def test_the_meaning_traced_by_jit_is_a_compiler_of_programs_over_matrices(dtype
             if len(compared) == most:
                 break
     print(f"\ncompiler, {dtype.__name__}: {most} of {seed + 1} programs compared")
-    assert seed < 12 * most
+    assert seed < 15 * most
 
 
 # --- how leaves are seen ---------------------------------------------------------------------------

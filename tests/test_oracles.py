@@ -9,11 +9,13 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from proxy_tasks import TASKS, char_transformer, make_task, networks
-from proxy_tasks.oracles import gnvp, hvp
-from proxy_tasks.task import PredictionTask, Task
+from proxy_tasks.oracles import gnvp, hvp, layers
+from proxy_tasks.task import DenseTask, PredictionTask, Task
 
 TINY = {"width": 4, "channels": 1, "heads": 2, "layers": 1, "context": 3, "dim": 12, "batch": 5, "steps": 4}
 PREDICTING = sorted(kind for kind, cls in TASKS.items() if issubclass(cls, PredictionTask))
+
+DENSE = sorted(kind for kind, cls in TASKS.items() if issubclass(cls, DenseTask))
 
 every_task = pytest.mark.parametrize("kind", sorted(TASKS))
 every_predicting_task = pytest.mark.parametrize("kind", PREDICTING)
@@ -152,6 +154,46 @@ def test_products_can_be_asked_for_inside_a_compiled_loop_over_seeds(oracle, kin
     found = jax.jit(jax.vmap(largest))(starts)
     # 300 rounds leave a percent where two eigenvalues are close.
     np.testing.assert_allclose(found, np.abs(np.linalg.eigvalsh(dense(oracle, kind))).max(), rtol=1e-2)
+
+
+# Inside layers.
+
+
+def gradients_by_row(found):
+    """Multiply what goes into layers, with a 1 for the bias, by what comes back; in the order of `ravel_pytree`."""
+    rows = {
+        name: {"kernel": jnp.einsum("ri,ro->rio", inputs, signals), "bias": signals}
+        for name, (inputs, signals) in found.items()
+    }
+    return jax.vmap(lambda row: ravel_pytree(row)[0])(rows)
+
+
+@pytest.mark.parametrize("kind", DENSE)
+def test_inputs_and_signals_of_layers_make_the_gradient_when_targets_are_those_of_the_data(kind):
+    task, params, data, draw = tiny(kind)
+
+    class Knowing(type(task)):
+        def sample(self, key, predictions):
+            return jnp.asarray(data["train"][{"digits_dense": "label", "diabetes_regression": "y"}[kind]])[draw]
+
+    knowing = Knowing(**{name: getattr(task, name) for name in ("width", "batch", "steps")})
+    with jax.enable_x64(True):
+        ours = gradients_by_row(layers(knowing, params, data, draw, jax.random.key(0))).mean(axis=0)
+        theirs = ravel_pytree(jax.grad(lambda w: task.loss(w, data, draw))(params))[0]
+    assert_close(np.asarray(ours), np.asarray(theirs))
+
+
+@pytest.mark.parametrize("kind", DENSE)
+def test_gradients_for_targets_drawn_from_the_model_have_the_gauss_newton_matrix_as_their_moment(kind):
+    """For a cross-entropy and a squared error it is the Fisher matrix, so this tests what targets are drawn from."""
+    task, params, data, draw = tiny(kind)
+    with jax.enable_x64(True):
+        keys = jax.random.split(jax.random.key(6), 4000)
+        one = jax.jit(jax.vmap(lambda key: gradients_by_row(layers(task, params, data, draw, key))))
+        rows = np.asarray(one(keys)).reshape(-1, ravel_pytree(params)[0].size)
+    theirs = dense(gnvp, kind)
+    # 20,000 products leave a percent of the largest; another variance of the targets would be a factor
+    np.testing.assert_allclose(rows.T @ rows / len(rows), theirs, rtol=0, atol=0.05 * np.abs(theirs).max())
 
 
 # What a task offers.

@@ -250,10 +250,9 @@ def at_rate_1(name: str, **values: float) -> Program:
 def with_inner_steps(program: Program, count: int) -> Program:
     """The same program with another number of inner steps: its body holds one inner step over and over."""
     calls = [n for n, line in enumerate(program.body) if line.op in ("hvp", "gnvp")]
-    one = program.body[calls[0] : calls[1]]
-    rest = program.body[calls[0] + len(calls) * len(one) :]
-    assert program.body == (*program.body[: calls[0]], *one * len(calls), *rest)
-    return replace(program, body=(*program.body[: calls[0]], *one * count, *rest))
+    start, one, last = program.body[: calls[0]], program.body[calls[0] : calls[1]], program.body[calls[-1] :]
+    assert program.body == (*start, *one * (len(calls) - 1), *last)
+    return replace(program, body=(*start, *one * (count - 1), *last))
 
 
 def energy(a: np.ndarray, w: np.ndarray) -> np.ndarray:
@@ -323,6 +322,15 @@ def test_cauchys_gradient_descent_has_the_rate_of_kantorovich(kappa):
     worst[0], worst[-1] = 1.0 / h[0], 1.0 / h[-1]
     lengths = energy(np.diag(h), walk_on(at_rate_1("cauchy_gradient_descent"), np.diag(h), worst, 20))
     np.testing.assert_allclose(lengths[1:] / lengths[:-1], rate, rtol=1e-9)  # the start is not exactly the worst
+
+
+@pytest.mark.parametrize("name", ["cauchy_gradient_descent", "conjugate_gradient_quadratic"])
+def test_a_line_that_curves_downwards_is_followed_downwards(name):
+    """As far as to the lowest point of one that curves upwards as much."""
+    a, w = -rotated(even(10)), start()
+    down, up = (walk_on(at_rate_1(name), x, w, 1)[1] - w for x in (a, -a))
+    np.testing.assert_allclose(down, -up, rtol=1e-12)
+    assert down @ (a @ w) < 0.0
 
 
 def test_polyaks_step_ends_a_quadratic_of_one_dimension():
@@ -446,3 +454,35 @@ def test_lbfgs_takes_optaxs_steps_on_a_quadratic():
             theirs.append(np.asarray(x))
     # each step multiplies the rounding of those before; 2e-12 was seen
     np.testing.assert_allclose(ours, np.stack(theirs), atol=1e-10)
+
+
+# --- averages -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["schedule_free_sgd", "schedule_free_adamw"])
+def test_schedule_free_programs_are_evaluated_at_a_mean_that_weighs_the_warm_up_less(name):
+    """By the square of the largest rate so far; z is read off y = (1 - β) z + β x, where the gradients are taken."""
+    program, h, y = baselines.get(name), curvatures(10), start()
+    beta = program.values["beta" if name == "schedule_free_sgd" else "beta1"]
+    states, weighted, weights = meaning.init(program, y, np), np.zeros(DIMENSION), 0.0
+    for t in range(1, 31):
+        rate = min(t / 10.0, 1.0) if t < 20 else 0.5  # up, level, down
+        y, states = meaning.step(program, y, h * y, states, rate, t, np)
+        x = meaning.evaluation(program, y, states, np)
+        weight = min(t / 10.0, 1.0) ** 2
+        weighted, weights = weighted + weight * (y - beta * x) / (1.0 - beta), weights + weight
+        np.testing.assert_allclose(x, weighted / weights, rtol=1e-9)  # the difference y - β x loses a digit
+
+
+def test_averaged_gradient_descent_forgets_its_noise():
+    """Around the minimum of ½ w² under noise of size 1, w keeps the variance η / (2 - η); the mean of many steps n has
+    1 / n whatever the rate (Polyak and Juditsky 1992)."""
+    n, runs, rate = 1000, 2000, 0.5
+    rng = np.random.default_rng(0)
+    program, w = baselines.get("averaged_sgd").with_values({LEARNING_RATE: rate}), np.zeros(runs)
+    states = meaning.init(program, w, np)
+    for t in range(1, n + 1):
+        w, states = meaning.step(program, w, w + rng.normal(size=runs), states, 1.0, t, np)
+    # a variance over 2000 runs has a relative deviation of √(2 / 2000) = 3 %
+    assert np.var(w) == pytest.approx(rate / (2.0 - rate), rel=0.1)
+    assert np.var(meaning.evaluation(program, w, states, np)) * n == pytest.approx(1.0, rel=0.1)

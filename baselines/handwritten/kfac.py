@@ -57,7 +57,7 @@ def kfac(damping: float, relax: float, decay: float) -> Rule:
             )
         shapes = [layer.at.shape for layer in jax.eval_shape(objective.layers, w)]
         factors = tuple(Factors(*(jnp.zeros((n, n), w.dtype) for n in shape)) for shape in shapes)
-        return Kfac(jnp.int32(0), factors, jnp.zeros_like(w), jnp.asarray(damping, w.dtype))
+        return Kfac(jnp.zeros((), w.dtype), factors, jnp.zeros_like(w), jnp.asarray(damping, w.dtype))
 
     def step(w, state, objective, lr):
         value, g = objective.value_and_gradient(w)

@@ -1,9 +1,9 @@
 """AdaShift: a mean of the last ten gradients over the size of the gradient before them, which they do not know.
 
-Convention: max-AdaShift: one denominator a leaf, from the largest |g| of ten steps ago, corrected as in the authors'
-code. The first ten steps gather gradients and move nothing: the denominator is 0, and x / 0 counts as 0.
+Convention: max-AdaShift: one denominator a leaf, from the largest |g| of ten steps ago, corrected for its start as
+Adam's. The first ten steps gather gradients and move nothing: the denominator is 0, and x / 0 counts as 0.
 Family: adaptive
-Source: Zhou et al. 2019, arXiv:1810.00143, Algorithm 3.
+Source: Zhou et al. 2019, arXiv:1810.00143, max-AdaShift.
 """
 learning_rate = tunable(0.01, low=0.0001, high=1.0, scale="log")
 beta1 = tunable(0.9, low=0.5, high=0.99, scale="log1m")

@@ -4,7 +4,7 @@ Convention: the paper's and optax's: the averages start at the first loss and gr
 model; the learning rate is the most the step may be. Without weight decay, and with a lower bound that stays.
 Family: momentum
 Optax: optax.contrib.momo
-Source: Schaipp et al. 2023, arXiv:2305.07583, Algorithm 1; equals optax.contrib.momo.
+Source: Schaipp et al. 2023, arXiv:2305.07583; equals optax.contrib.momo.
 """
 learning_rate = tunable(1.0, low=0.01, high=100.0, scale="log")
 beta = tunable(0.9, low=0.5, high=0.99, scale="log1m")

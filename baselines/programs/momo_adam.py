@@ -4,9 +4,9 @@ Convention: the paper's and optax's: lengths are measured in Adam's metric over 
 the most the step may be. Without weight decay, and with a lower bound that stays.
 Family: adaptive
 Optax: optax.contrib.momo_adam
-Source: Schaipp et al. 2023, arXiv:2305.07583, Algorithm 3; equals optax.contrib.momo_adam.
+Source: Schaipp et al. 2023, arXiv:2305.07583; equals optax.contrib.momo_adam.
 """
-learning_rate = tunable(0.01, low=0.0001, high=1.0, scale="log")
+learning_rate = tunable(0.1, low=0.001, high=10.0, scale="log")
 beta1 = tunable(0.9, low=0.5, high=0.99, scale="log1m")
 beta2 = tunable(0.999, low=0.8, high=0.9999, scale="log1m")
 eps = 1e-08

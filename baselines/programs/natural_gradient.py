@@ -76,12 +76,5 @@ def step(g, lr, gnvp):
     length = size / curvature
     move = d * length
     x = x + move
-    change = fd * length
-    r = r - change
-    size_next = dot(r, r)
-    beta = size_next / size
-    kept = d * beta
-    d = r + kept
-    size = size_next
     update = x * lr
     return update

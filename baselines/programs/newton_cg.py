@@ -1,10 +1,10 @@
 """Newton's method: five steps of conjugate gradients solve H x = g with nothing but products with H.
 
-Convention: Algorithm 7.1 of the book without its line search and with a fixed number of inner steps, from x = 0. The
-inner steps stop at the first direction that does not curve upwards; where that is the gradient itself, it is taken.
+Convention: Algorithm 7.1 of Nocedal and Wright without its line search, and with a fixed number of inner steps, from
+x = 0. They stop at the first direction that does not curve upwards; where that is the gradient itself, it is taken.
 Inner products over the whole model, H this batch's Hessian. No damping.
 Family: second order
-Source: Nocedal and Wright 2006, Numerical Optimization, Algorithm 7.1; Dembo and Steihaug 1983.
+Source: Dembo and Steihaug 1983, doi:10.1007/BF02592055; Nocedal and Wright 2006, Algorithm 7.1.
 """
 learning_rate = tunable(0.1, low=0.001, high=10.0, scale="log")
 
@@ -82,13 +82,6 @@ def step(g, lr, hvp):
     length = length * going
     move = d * length
     x = x + move
-    change = hd * length
-    r = r - change
-    size_next = dot(r, r)
-    beta = size_next / size
-    kept = d * beta
-    d = r + kept
-    size = size_next
     solved = dot(x, x)
     direction = where(solved, x, g)
     update = direction * lr
