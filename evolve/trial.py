@@ -138,6 +138,7 @@ class Trials:
                 return self.layout.flatten(product(self.layout.unflatten(v)))
 
             def layers(w):
+                assert isinstance(self.task, DenseTask)
                 found = oracles.layers(self.task, self.layout.unflatten(w), data, draw, jax.random.fold_in(key, 2))
                 return tuple(
                     Layer(np.vstack([at[name]["kernel"], at[name]["bias"]]), *seen) for name, seen in found.items()

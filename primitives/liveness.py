@@ -64,7 +64,9 @@ def _pruned(program: Program, function: Program | Fallback, states: frozenset[st
     free = (name for name in (f"kept{n}" for n in itertools.count(1)) if name not in taken)
     new = dict(zip(sorted(states - live), free, strict=False))
     body = tuple(
-        Instruction(new.get(i.target, i.target), i.op, tuple(new.get(a, a) if isinstance(a, str) else a for a in i.args))
+        Instruction(
+            new.get(i.target, i.target), i.op, tuple(new.get(a, a) if isinstance(a, str) else a for a in i.args)
+        )
         for n, i in enumerate(function.body)
         if n in alive
     )

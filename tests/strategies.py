@@ -77,9 +77,7 @@ def programs(draw, calm: bool = False, docs=None, most: int = 20, features: Feat
     return random_program(rng, length, calm, "" if docs is None else draw(docs), features)
 
 
-def random_program(
-    rng: Random, length: int, calm: bool = False, doc: str = "", features: Features = PLAIN
-) -> Program:
+def random_program(rng: Random, length: int, calm: bool = False, doc: str = "", features: Features = PLAIN) -> Program:
     """The program of one seed."""
     inputs = _inputs(rng, features)
     names = rng.sample(NAMES, len(NAMES))
@@ -181,7 +179,6 @@ class _Writer:
         output = rng.choice(late if late and rng.random() < 0.9 else self.tensors())
         point = rng.choice(self.tensors()) if returns_point else ""
         return tuple(self.written), output, point
-
 
     def spread(self, recent: list[str]) -> bool:
         """Make a tensor of a late row, column or square, which would seldom reach the update otherwise."""

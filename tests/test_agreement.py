@@ -87,7 +87,7 @@ class Judge:
         return [np.float64(self.dtype(value))] * len(leaves)
 
     def run(self, noise=None):
-        """Updates and points of evaluation, [step][leaf]. `noise` falls on the result of every operation that rounds."""
+        """Updates and points of evaluation, [step][leaf]. `noise` falls on every result that is rounded."""
         program, w, updates, points = self.program, self.w, [], []
         views = [(function, of) for function, of in split_up(program, [x.shape for x in w]) if of]
         states = [self.starts(function, of) for function, of in views]
@@ -116,10 +116,10 @@ class Judge:
                     value = self.number(s.start, w)
                 elif s.start == "identity":
                     value = [np.eye(x.shape[s.kind is RIGHT]) for x in w]
+                elif s.start == "w":
+                    value = w
                 else:
-                    sizes = [dict(zip("1rc", (1, *x.shape), strict=False)) for x in w]
-                    shapes = [x.shape if s.kind is TENSOR else [n[a] for a in s.kind.axes] for x, n in zip(w, sizes, strict=True)]
-                    value = w if s.start == "w" else [np.full(shape, self.dtype(s.start), float) for shape in shapes]
+                    value = [np.full(extent(s.kind, x.shape), self.dtype(s.start), float) for x in w]
                 states[s.name] = [value] * s.ring if s.ring else value
         return states
 
@@ -185,6 +185,11 @@ def split_up(program: Program, shapes) -> list:
         else:
             matrices.append((n, (1, math.prod(shape[:-1]), shape[-1])))
     return [(program, matrices), (program.fallback, others)]
+
+
+def extent(kind, shape) -> tuple:
+    """The shape of a state of this kind beside a leaf."""
+    return shape if kind is TENSOR else tuple({"1": 1, "r": shape[0], "c": shape[1]}[axis] for axis in kind.axes)
 
 
 def seen(leaves, of) -> list:
@@ -317,7 +322,7 @@ def many(examples: int):
 def test_the_machine_does_what_a_program_means(tree, dtype):
     tally = Tally()
 
-    @many(250)
+    @many(200)
     @given(calm_programs)
     def every(program):
         w, gradients = random_inputs(TREES[tree], tally.all, dtype)
@@ -360,7 +365,7 @@ def test_the_meaning_and_the_graph_agree_on_trees_of_any_structure():
 def test_the_meaning_in_jax_does_what_a_program_means_called_plainly(dtype):
     tally = Tally()
 
-    @many(40)
+    @many(30)
     @given(programs(calm=True, features=MORE))
     def every(program):
         shapes = [(3,), ()]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -269,45 +270,39 @@ def renamed(program: Program, rng: Random) -> Program:
         new |= dict(zip(before.slots, after.slots, strict=True))
     say = lambda name: new.get(name, name) if isinstance(name, str) else name  # noqa: E731
 
-    def function(of):
-        return replace(
-            of,
-            body=tuple(Instruction(say(i.target), i.op, tuple(map(say, i.args))) for i in of.body),
-            output=say(of.output),
-            evaluate_at=say(of.evaluate_at),
-            **extra.pop() if of is program else {},
-        )
+    def function(of) -> dict:
+        body = tuple(Instruction(say(i.target), i.op, tuple(map(say, i.args))) for i in of.body)
+        return {"body": body, "output": say(of.output), "evaluate_at": say(of.evaluate_at)}
 
-    fallback = program.fallback and function(program.fallback)
-    extra = [
-        {
-            "states": states,
-            "hyperparameters": tuple(replace(h, name=say(h.name)) for h in program.hyperparameters),
-            "fallback": fallback,
-        }
-    ]
-    return function(program)
+    return replace(
+        program,
+        **function(program),
+        states=states,
+        hyperparameters=tuple(replace(h, name=say(h.name)) for h in program.hyperparameters),
+        fallback=program.fallback and replace(program.fallback, **function(program.fallback)),
+    )
 
 
 def shuffled(program: Program, rng: Random) -> Program:
     """Neighbours that do not touch each other's names change places; declarations change places freely."""
 
-    def mixed(body):
-        body = list(body)
+    def function(of) -> dict:
+        body = list(of.body)
         for _ in range(3 * len(body)):
             at = rng.randrange(max(1, len(body) - 1))
             if at + 1 < len(body):
                 a, b = body[at : at + 2]
                 if a.target != b.target and a.target not in b.args and b.target not in a.args:
                     body[at : at + 2] = b, a
-        return tuple(body)
+        return {"body": tuple(body), "inputs": mixed(of.inputs)}
 
-    other = program.fallback
+    mixed = lambda x: tuple(rng.sample(x, len(x)))  # noqa: E731
     return replace(
         program,
-        body=mixed(program.body),
-        fallback=other and replace(other, body=mixed(other.body), inputs=tuple(rng.sample(other.inputs, len(other.inputs)))),
-        **{name: tuple(rng.sample(x, len(x))) for name in ("states", "hyperparameters", "inputs") for x in [getattr(program, name)]},
+        **function(program),
+        states=mixed(program.states),
+        hyperparameters=mixed(program.hyperparameters),
+        fallback=program.fallback and replace(program.fallback, **function(program.fallback)),
     )
 
 
@@ -408,7 +403,8 @@ def reaches(program: Program) -> tuple[set[int], set[str]]:
             if {program.output, program.evaluate_at} & tainted:
                 (live_states if isinstance(source, str) else live).add(source)
                 break
-            moved = {new for s in rings for old, new in zip((s.name, *s.slots), s.slots, strict=False) if old in tainted}
+            moves = [pair for s in rings for pair in itertools.pairwise((s.name, *s.slots))]
+            moved = {new for old, new in moves if old in tainted}
             tainted = (tainted & {s.name for s in program.states if not s.ring}) | moved
     return live, live_states
 

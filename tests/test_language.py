@@ -499,8 +499,7 @@ ERRORS = {
     ),
     "a value that a ring does not keep": (
         body("past = g", "u = g - past3", "return u", head="past = ring(zeros_like(w), 2)\n"),
-        "x.py:4: 'past3' has no value here\n    u = g - past3\n"
-        "The ring 'past' keeps 2, the last of them past2.",
+        "x.py:4: 'past3' has no value here\n    u = g - past3\nThe ring 'past' keeps 2, the last of them past2.",
     ),
     "an assignment to an earlier value of a ring": (
         body("past = g", "past1 = g", "return g", head="past = ring(zeros_like(w), 2)\n"),
@@ -551,7 +550,8 @@ ERRORS = {
     ),
     "a product that does not fit": (
         body("u = g @ w", "return u") + FALLBACK,
-        f"x.py:2: matmul: tensor and tensor do not combine\n    u = g @ w\nIts signature is matmul(x: {ARRAY}, y: {ARRAY}).",
+        "x.py:2: matmul: tensor and tensor do not combine\n    u = g @ w\n"
+        f"Its signature is matmul(x: {ARRAY}, y: {ARRAY}).",
     ),
     "a square for a tensor": (
         body("u = transpose(g)", "return u") + FALLBACK,
@@ -579,7 +579,8 @@ ERRORS = {
     ),
     "a fallback that returns no point": (
         body("return g, w") + FALLBACK,
-        "x.py:5: only one of step and fallback returns a value to evaluate at\n    return g\nReturn one in both, or in none.",
+        "x.py:5: only one of step and fallback returns a value to evaluate at\n    return g\n"
+        "Return one in both, or in none.",
     ),
     "a second fallback": (
         STEP + FALLBACK + FALLBACK,

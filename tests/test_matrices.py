@@ -5,6 +5,7 @@ The judge is that of `test_agreement.py`, which sees the leaves as each body doe
 
 from __future__ import annotations
 
+import functools
 import itertools
 from random import Random
 
@@ -265,11 +266,11 @@ def test_programs_over_squares_that_differ_have_two_keys(one, other):
 
 
 def test_the_outer_product_is_one_thing_however_it_is_written():
-    rest = "\ndef fallback(g):\n    return g\n"
-    texts = [
-        f"def step(g):\n    c = mean_over_columns(g)\n    r = mean_over_rows(g)\n    u = {product}\n    return u\n{rest}"
-        for product in ("c @ r", "c * r", "r * c")
-    ]
+    text = (
+        "def step(g):\n    c = mean_over_columns(g)\n    r = mean_over_rows(g)\n    u = {}\n    return u\n\n"
+        "def fallback(g):\n    return g\n"
+    )
+    texts = [text.format(product) for product in ("c @ r", "c * r", "r * c")]
     assert len({identity.key(graph(parse(text))) for text in texts}) == 1
 
 
@@ -314,7 +315,8 @@ def test_a_ring_is_a_row_of_states_that_move_on():
     w, gradients = random_inputs(shapes, 3, np.float64)
     feed = random_feed(ring, shapes, 3, np.float64)
     for a, b in zip(*(meaning_trajectory(p, w, gradients, np, feed=feed) for p in (ring, shifts)), strict=True):
-        np.testing.assert_array_equal(np.concatenate([x.ravel() for x in a[0]]), np.concatenate([x.ravel() for x in b[0]]))
+        for x, y in zip(a[0], b[0], strict=True):
+            np.testing.assert_array_equal(x, y)
 
 
 def test_past_k_is_the_value_of_k_steps_ago():
@@ -329,31 +331,30 @@ def test_past_k_is_the_value_of_k_steps_ago():
     assert updates == [0.0, 0.0, 0.0, 1.0, 2.0, 3.0]
 
 
-@pytest.mark.parametrize("kind", ["row(0.25)", "column(0.25)", "left(identity)", "right(identity)", "right(0.25)"])
-def test_a_ring_may_be_of_any_kind_and_its_name_as_long_as_a_name_may_be(kind):
+OF_KINDS = {  # where the ring starts, what it keeps, what is made of the value before the last; and so in numpy
+    "row(0.25)": ("total_over_rows(g)", "g * {}2", lambda x: x.sum(0, keepdims=True), lambda g, x: g * x, 0.25),
+    "column(0.25)": ("total_over_columns(g)", "g * {}2", lambda x: x.sum(1, keepdims=True), lambda g, x: g * x, 0.25),
+    "left(identity)": ("gram_left(g)", "{}2 @ g", lambda x: x @ x.T, lambda g, x: x @ g, np.eye(2)),
+    "right(identity)": ("gram_right(g)", "g @ {}2", lambda x: x.T @ x, lambda g, x: g @ x, np.eye(3)),
+    "right(0.25)": ("gram_right(g)", "g @ {}2", lambda x: x.T @ x, lambda g, x: g @ x, np.full((3, 3), 0.25)),
+}
+
+
+@pytest.mark.parametrize("start", OF_KINDS)
+def test_a_ring_may_be_of_any_kind_and_its_name_as_long_as_a_name_may_be(start):
     name = "p" * 63
-    value = {"r": "total_over_rows(g)", "c": "total_over_columns(g)"}[kind[0]] if kind[:3] in ("row", "col") else (
-        "gram_left(g)" if kind[0] == "l" else "gram_right(g)"
+    kept, used, keep, use, at_first = OF_KINDS[start]
+    program = parse(
+        f"{name} = ring({start}, 2)\n\ndef step(g):\n    {name} = {kept}\n    u = {used.format(name)}\n    return u\n"
     )
-    use = {"row": f"g * {name}2", "col": f"g * {name}2", "lef": f"{name}2 @ g", "rig": f"g @ {name}2"}[kind[:3]]
-    program = parse(f"{name} = ring({kind}, 2)\n\ndef step(g):\n    {name} = {value}\n    u = {use}\n    return u\n")
     g = np.random.default_rng(2).normal(size=(4, 2, 3))
-    w, states, got = [np.zeros((2, 3))], None, []
+    w = [np.zeros((2, 3))]
     states = meaning.init(program, w, np)
     for t in range(4):
         after, states = meaning.step(program, w, [g[t]], states, 1.0, t + 1, np)
-        got.append(w[0] - after[0])
+        wanted = use(g[t], keep(g[t - 2]) if t >= 2 else at_first)
+        np.testing.assert_allclose(w[0] - after[0], wanted, rtol=1e-12, atol=1e-12)
         w = after
-    values = {
-        "row": lambda x: x.sum(0, keepdims=True), "col": lambda x: x.sum(1, keepdims=True),
-        "lef": lambda x: x @ x.T, "rig": lambda x: x.T @ x,
-    }  # fmt: skip
-    size = 2 if kind[0] in "cl" else 3
-    start = np.eye(size) if "identity" in kind else np.full((size, size) if kind[0] in "rl" and kind[:3] != "row" else 1, 0.25)
-    for t in range(4):
-        past = values[kind[:3]](g[t - 2]) if t >= 2 else start
-        wanted = past @ g[t] if kind[0] == "l" else g[t] @ past if kind[:3] == "rig" else g[t] * past
-        np.testing.assert_allclose(got[t], wanted, rtol=1e-12, atol=1e-12)
 
 
 def test_what_a_ring_held_may_be_returned_under_the_longest_name():
@@ -398,8 +399,10 @@ def test_the_model_is_evaluated_where_the_program_says(dtype):
             v = 0.9 * v + (1.0 - 0.9) * np.float64(gradients[t][leaf])
             x = x - 0.1 * shape * v
             for reading in readings:
-                np.testing.assert_allclose(reading[t][0][leaf], x, rtol=0, atol=32 * np.finfo(dtype).eps)
-                np.testing.assert_allclose(reading[t][1][leaf], x - 0.1 * shape * v, rtol=0, atol=32 * np.finfo(dtype).eps)
+                parameters, point = reading[t]
+                close = functools.partial(np.testing.assert_allclose, rtol=0, atol=32 * np.finfo(dtype).eps)
+                close(parameters[leaf], x)
+                close(point[leaf], x - 0.1 * shape * v)
 
 
 def test_without_a_point_the_model_is_evaluated_at_the_parameters():
@@ -412,7 +415,8 @@ def test_without_a_point_the_model_is_evaluated_at_the_parameters():
 
 
 def test_what_a_program_asks_of_the_task_is_what_it_gets():
-    program = parse("def step(w, g, lr, loss, noise, rademacher):\n    u = g * loss + noise * rademacher\n    return u * lr\n")
+    head = "def step(w, g, lr, loss, noise, rademacher):\n"
+    program = parse(head + "    u = g * loss + noise * rademacher\n    return u * lr\n")
     rng = np.random.default_rng(5)
     tree = {"k": np.ones((2, 3)), "b": np.ones(3)}
     like = lambda: jax.tree.map(lambda x: rng.normal(size=x.shape), tree)  # noqa: E731
@@ -422,7 +426,7 @@ def test_what_a_program_asks_of_the_task_is_what_it_gets():
         wanted = 1.0 - (g[name] * 0.7 + feed["noise"][name] * feed["rademacher"][name]) * 0.5 * program.learning_rate
         np.testing.assert_allclose(after[name], wanted, rtol=1e-14)
     assert program.needs == {"loss", "noise", "rademacher"}
-    with pytest.raises(KeyError, match="noise|loss|rademacher"):
+    with pytest.raises(KeyError, match=r"noise|loss|rademacher"):
         meaning.step(program, tree, g, meaning.init(program, tree, np), 0.5, 1, np)
 
 
@@ -433,8 +437,15 @@ def test_an_oracle_is_asked_for_the_whole_model(oracle):
     tree = {"k": rng.normal(size=(2, 2)), "b": rng.normal(size=3)}
     g = jax.tree.map(lambda x: rng.normal(size=x.shape), tree)
     matrix = rng.normal(size=(7, 7))
-    flat, unflatten = lambda x: np.concatenate([x["b"], x["k"].ravel()]), lambda v: {"b": v[:3], "k": v[3:].reshape(2, 2)}  # noqa: E731
-    feed = {oracle: lambda x: unflatten(matrix @ flat(x))}
+
+    def flat(x):
+        return np.concatenate([x["b"], x["k"].ravel()])
+
+    def product(x):
+        y = matrix @ flat(x)
+        return {"b": y[:3], "k": y[3:].reshape(2, 2)}
+
+    feed = {oracle: product}
     after, _ = meaning.step(program, tree, g, meaning.init(program, tree, np), 1.0, 1, np, feed)
     wanted = flat(tree) - (matrix @ matrix @ flat(g) + matrix @ flat(g))
     np.testing.assert_allclose(flat(after), wanted, rtol=1e-12)

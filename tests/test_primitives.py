@@ -116,7 +116,9 @@ def table(arity: int, dtype) -> list[np.ndarray]:
 def tolerance(name: str, arguments: list[np.ndarray], dtype) -> np.ndarray | float:
     """In units of the last place. The libraries promise a few; the exceptions have a reason."""
     match name:
-        case "floor" | "abs" | "copy" | "sign" | "negative" | "where" | "maximum" | "minimum" | "invert" | "get_pi" | "get_e":
+        case "floor":
+            return 0.0
+        case "abs" | "copy" | "sign" | "negative" | "where" | "maximum" | "minimum" | "invert" | "get_pi" | "get_e":
             return 0.5  # exact
         case "add" | "subtract" | "multiply" | "square" | "sqrt":
             return 0.5 + 1e-6  # rounded once
@@ -385,6 +387,9 @@ def test_a_reduction_is_finite_unless_a_square_overflows(p):
 EXTENTS = {"1": 1, "r": 3, "c": 2}
 SHAPE = {kind: tuple(EXTENTS[a] for a in kind.axes) for kind in KINDS.values()} | {SCALAR: ()}
 XP = pytest.mark.parametrize("xp", [jnp, np], ids=["jax", "numpy"])
+READINGS = pytest.mark.parametrize(  # jax compiles each call for each dtype, which takes long
+    ("xp", "dtype"), [(jnp, np.float32), (np, np.float32), (np, np.float64)], ids=["jax", "numpy32", "numpy64"]
+)
 
 
 def by_columns(fold):
@@ -408,12 +413,11 @@ AXES = {
     "norm_over_rows": by_columns(lambda v: math.hypot(*v)), "norm_over_columns": by_rows(lambda v: math.hypot(*v)),
     "row_count": len, "column_count": lambda x: len(x.T),
     "keep_rows": lambda x, k: np.array([row if n < k else 0.0 * row for n, row in enumerate(x)]).reshape(x.shape),
-    "keep_columns": lambda x, k: np.array([[v if n < k else 0.0 for n, v in enumerate(row)] for row in x]).reshape(x.shape),
+    "keep_columns": lambda x, k: AXES["keep_rows"](x.T, k).T,
 }  # fmt: skip
 
 
-@DTYPES
-@XP
+@READINGS
 @pytest.mark.parametrize("name", AXES)
 def test_a_reduction_over_an_axis_is_plain_python_column_by_column(name, xp, dtype):
     rng = np.random.default_rng(4)
@@ -443,7 +447,7 @@ def by_singular_values(x, a, b, c):
     return (u * (a * s + b * s**3 + c * s**5)) @ v
 
 
-def householder_columns(x):
+def gram_schmidt(x):
     """Gram and Schmidt, twice for accuracy: the Q of a QR whose R has nothing below 0 on its diagonal."""
     columns = []
     for column in x.T:
@@ -468,7 +472,7 @@ def sorted_eigenvectors(x):
 
 
 MATRICES = {
-    "matmul": lambda x, y: np.array([[math.fsum(a * b for a, b in zip(row, col, strict=True)) for col in y.T] for row in x]),
+    "matmul": lambda x, y: np.array([[math.fsum(row * column) for column in y.T] for row in x]),
     "gram_left": lambda x: np.array([[math.fsum(a * b) for b in x] for a in x]),
     "gram_right": lambda x: np.array([[math.fsum(a * b) for b in x.T] for a in x.T]),
     "transpose": lambda x: np.array([[x[j, i] for j in range(len(x))] for i in range(len(x))]),
@@ -476,7 +480,7 @@ MATRICES = {
     "trace": lambda x: math.fsum(x[i, i] for i in range(len(x))),
     "inverse_root": root_by_eigenvalues,
     "eigenbasis": sorted_eigenvectors,
-    "orthonormal": householder_columns,
+    "orthonormal": gram_schmidt,
     "newton_schulz": by_singular_values,
 }  # fmt: skip
 
@@ -487,8 +491,7 @@ CALLS = [
 ]  # fmt: skip
 
 
-@DTYPES
-@XP
+@READINGS
 @pytest.mark.parametrize(("name", "more"), CALLS, ids=str)
 def test_a_matrix_primitive_is_what_numpy_says_in_float64(name, more, xp, dtype):
     rng = np.random.default_rng(5)
@@ -504,7 +507,8 @@ def test_a_matrix_primitive_is_what_numpy_says_in_float64(name, more, xp, dtype)
         if name == "newton_schulz":
             inputs = [(x / np.linalg.norm(x),) for (x,) in inputs]  # what Muon does first
         if name == "matmul":
-            inputs = [(rng.normal(size=a), rng.normal(size=b)) for a, b in [((3, 3), (3, 2)), ((3, 1), (1, 2)), ((1, 3), (3, 3))]]
+            pairs = [((3, 3), (3, 2)), ((3, 1), (1, 2)), ((1, 3), (3, 3))]
+            inputs = [(rng.normal(size=a), rng.normal(size=b)) for a, b in pairs]
     with jax.enable_x64(dtype is np.float64):
         for arguments in inputs:
             arguments = [np.asarray(a, dtype) for a in (*arguments, *more)]
@@ -515,8 +519,7 @@ def test_a_matrix_primitive_is_what_numpy_says_in_float64(name, more, xp, dtype)
             np.testing.assert_allclose(np.float64(got), wanted, rtol=0, atol=200 * np.finfo(dtype).eps)
 
 
-@DTYPES
-@XP
+@READINGS
 def test_an_eigenbasis_diagonalises_from_the_largest_value_down(xp, dtype):
     with jax.enable_x64(dtype is np.float64):
         for seed in range(3):
@@ -546,8 +549,8 @@ def test_an_inverse_root_leaves_out_what_is_not_above_0(xp):
             got = PRIMITIVES["inverse_root"].apply(xp, xp.asarray(x, dtype), xp.asarray(2.0, dtype))
         wanted = basis @ np.diag([0.25, 1.0, 0.0, 0.0]) @ basis.T
         np.testing.assert_allclose(np.float64(got), wanted, atol=1e3 * np.finfo(dtype).eps)
-    nothing = PRIMITIVES["inverse_root"].apply(xp, xp.zeros((3, 3), dtype=np.float32), xp.asarray(4.0, dtype=np.float32))
-    np.testing.assert_array_equal(nothing, np.zeros((3, 3)))
+    zero = xp.zeros((3, 3), dtype=np.float32)
+    np.testing.assert_array_equal(PRIMITIVES["inverse_root"].apply(xp, zero, xp.float32(4.0)), np.zeros((3, 3)))
 
 
 @XP
@@ -556,7 +559,8 @@ def test_powers_of_an_inverse_root_undo_the_matrix(xp):
         x = xp.asarray(spd(5)[0])
         for p in (1, 2, 4):
             root = PRIMITIVES["inverse_root"].apply(xp, x, xp.asarray(float(p)))
-            np.testing.assert_allclose(np.linalg.matrix_power(np.asarray(root), p) @ np.asarray(x), np.eye(5), atol=1e-13)
+            power = np.linalg.matrix_power(np.asarray(root), p)
+            np.testing.assert_allclose(power @ np.asarray(x), np.eye(5), atol=1e-13)
 
 
 @XP
@@ -572,8 +576,9 @@ def test_an_orthonormal_basis_keeps_the_signs_of_a_basis_that_it_is_given(xp):
 def test_five_newton_schulz_steps_bring_all_singular_values_near_one(xp):
     x = np.random.default_rng(6).normal(size=(4, 7))
     x = xp.asarray(x / np.linalg.norm(x), dtype=np.float32)
+    muon = [xp.asarray(v, dtype=np.float32) for v in (3.4445, -4.775, 2.0315)]
     for _ in range(5):
-        x = PRIMITIVES["newton_schulz"].apply(xp, x, *(xp.asarray(v, dtype=np.float32) for v in (3.4445, -4.775, 2.0315)))
+        x = PRIMITIVES["newton_schulz"].apply(xp, x, *muon)
     values = np.linalg.svd(np.asarray(x), compute_uv=False)
     assert ((values > 0.68) & (values < 1.14)).all()  # the bounds that Jordan states
 
@@ -581,7 +586,8 @@ def test_five_newton_schulz_steps_bring_all_singular_values_near_one(xp):
 def drawn(kinds, size: float) -> list[np.ndarray]:
     """Arguments of these kinds, at `size`; a number is 2."""
     rng = np.random.default_rng(7)
-    return [np.float32(2.0) if kind is SCALAR else np.float32(size * rng.uniform(0.5, 1.5, SHAPE[kind])) for kind in kinds]
+    draw = lambda kind: np.float32(size * rng.uniform(0.5, 1.5, SHAPE[kind]))  # noqa: E731
+    return [np.float32(2.0) if kind is SCALAR else draw(kind) for kind in kinds]
 
 
 def fitting(p) -> list[tuple]:
@@ -750,6 +756,7 @@ def test_kinds_multiply_as_matrices_do():
         fits = SCALAR not in (x, y) and x.axes[1] == y.axes[0]
         wanted = KINDS.get((x.axes[0], y.axes[1])) if fits else None
         assert product_of_kinds(x, y) is wanted
-    said = {(LEFT, TENSOR): TENSOR, (TENSOR, RIGHT): TENSOR, (LEFT, LEFT): LEFT, (COLUMN, ROW): TENSOR, (ROW, RIGHT): ROW}
-    said |= {(LEFT, COLUMN): COLUMN, (TENSOR, TENSOR): None, (ROW, COLUMN): None, (LEFT, RIGHT): None}
+    said = {(LEFT, TENSOR): TENSOR, (TENSOR, RIGHT): TENSOR, (LEFT, LEFT): LEFT, (COLUMN, ROW): TENSOR}
+    said |= {(ROW, RIGHT): ROW, (LEFT, COLUMN): COLUMN}
+    said |= dict.fromkeys([(TENSOR, TENSOR), (ROW, COLUMN), (LEFT, RIGHT)])
     assert {pair: product_of_kinds(*pair) for pair in said} == said
