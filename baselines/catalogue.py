@@ -65,6 +65,7 @@ class Row:
     source: str
     optax: tuple[str, ...]  # names of optax that this is the row for
     why: str = ""  # why it is no program
+    opinion: str = ""  # the second opinion on one that is written by hand, and the bar of its test
     missing: str = ""  # why it cannot be used here
 
     @property
@@ -114,7 +115,7 @@ def handwritten_row(entry: handwritten.Handwritten) -> Row:
     return Row(
         entry.name, *_about(entry.doc), "L", "", 0, (), (),
         labelled(entry.doc, "Convention"), labelled(entry.doc, "Source"), _names(entry.doc),
-        labelled(entry.doc, "Why"), entry.missing,
+        labelled(entry.doc, "Why"), labelled(entry.doc, "Opinion"), entry.missing,
     )  # fmt: skip
 
 
@@ -171,7 +172,7 @@ def markdown() -> str:
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows():
-        by = "<br>".join(o["by"] for o in row.opinions) or row.why
+        by = "<br>".join(o["by"] for o in row.opinions) or f"{row.opinion} Written by hand: {row.why}"
         single, double = ("<br>".join(f"{o[d]:.1e}" for o in row.opinions) for d in ("float32", "float64"))
         cells = [
             f"[{row.name}](programs/{row.name}.py)" if row.statements else row.name, row.what, row.year, row.class_,

@@ -175,9 +175,9 @@ def test_a_tuning_range_contains_the_default(name):
 
 def test_an_unknown_name_is_refused_with_a_suggestion():
     with pytest.raises(ProgramError) as error:
-        baselines.get("adanw")
+        baselines.get("adamww")
     assert str(error.value) == (
-        "no optimizer is called 'adanw'\nDid you mean 'adamw'? `evolve list optimizers` shows all; a file ends in .py."
+        "no optimizer is called 'adamww'\nDid you mean 'adamw'? `evolve list optimizers` shows all; a file ends in .py."
     )
 
 

@@ -46,6 +46,7 @@ def kfac(damping: float, relax: float, decay: float) -> Rule:
         fifth step by 0.95⁵). Inverses are new in every step. lr multiplies the whole step.
     Family: second order
     Why: what it averages are inputs and signals of layers; a program sees parameters and their gradient only.
+    Opinion: a whole-matrix K-FAC in numpy, example by example: 1e-12.
     Source: Martens and Grosse 2015, arXiv:1503.05671
     """
 

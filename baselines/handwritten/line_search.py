@@ -22,6 +22,7 @@ def gradient_descent_armijo(tries: float, decrease: float, increase: float, slop
     Family: gradient descent
     Optax: optax.scale_by_backtracking_linesearch
     Why: a program sees the gradient at one point; how often a line search looks elsewhere depends on what it finds.
+    Opinion: optax's own loop with value_and_grad_from_state's arguments: 1e-10.
     Source: Vaswani et al. 2019, arXiv:1905.09997
     """
 
@@ -51,6 +52,7 @@ def lbfgs_zoom(memory: float, tries: float) -> Rule:
     Optax: optax.lbfgs, optax.scale_by_zoom_linesearch
     Why: the line search asks for values and gradients at points that depend on the answers; its two loops are
         program enough without it.
+    Opinion: optax.lbfgs in its recommended loop: 1e-10.
     Source: Liu and Nocedal 1989, doi:10.1007/BF01589116
     """
 

@@ -25,6 +25,7 @@ def newton(first_shift: float) -> Rule:
         factorization exists. The search halves the step from lr down to Armijo's decrease.
     Family: second order
     Why: the Hessian, a solve and a line search; a program has gradients of one point.
+    Opinion: the closed form, a quadratic in one step: 1e-12.
     Source: Nocedal and Wright 2006, doi:10.1007/978-0-387-40065-5, section 3.4
     """
 
@@ -125,6 +126,7 @@ def trust_region_newton_cg(first_radius: float, accept: float, products: float) 
     Family: second order
     Why: conjugate gradients stop when they leave the region, and the loss at the trial point decides whether
         the step is taken.
+    Opinion: scipy.optimize.minimize(method='trust-ncg'), every iterate: 1e-6.
     Source: Steihaug 1983, doi:10.1137/0720042
     """
 
@@ -163,6 +165,7 @@ def gauss_newton_cg(damping: float, products: float, tolerance: float, change: f
         matrix is the exact Fisher matrix of the batch.
     Family: second order
     Why: Gauss-Newton products, an inner solve, and a step that is taken back where the loss rises.
+    Opinion: a dense Levenberg-Marquardt in numpy: 1e-9.
     Source: Martens 2010, ICML; Amari 1998, doi:10.1162/089976698300017746
     """
 

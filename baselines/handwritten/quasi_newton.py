@@ -28,6 +28,7 @@ def bfgs(tries: float) -> Rule:
         lr. The inverse starts at the identity. Where no try is good enough the point stays.
     Family: second order
     Why: the line search, and the gradient at both ends of the step on the same batch.
+    Opinion: optimistix.BFGS in its own loop: 1e-8.
     Source: Nocedal and Wright 2006, doi:10.1007/978-0-387-40065-5, section 6.1; Optimistix
     """
 
@@ -60,6 +61,7 @@ def nonlinear_cg(tries: float) -> Rule:
         last point's gradient is asked of the new batch. Where no try is good enough the point stays.
     Family: conjugate gradient
     Why: conjugacy holds where the step minimises along the direction; that takes a line search.
+    Opinion: optimistix.NonlinearCG in its own loop: 1e-8.
     Source: Polak and Ribière 1969, Revue française d'informatique 16; Optimistix
     """
 
