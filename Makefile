@@ -5,6 +5,7 @@
 #   make test         all tests
 #   make bench        how fast it is, on this machine: tests/benchmarks/results.md
 #   make agreement    measure the known optimizers against their second opinions, and make the table of them
+#   make optax-tests  run optax's own tests on exported optimizers
 #   make references   tune the known optimizers again, on all suites
 #   make test-lowest  all tests with the oldest versions that pyproject.toml allows; best with PYTHON=python3.11
 #   make lint         ruff and pyright
@@ -17,7 +18,7 @@ ARGS =
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
 .NOTPARALLEL:
-.PHONY: help demo test bench agreement references test-lowest lint clean
+.PHONY: help demo test bench agreement optax-tests references test-lowest lint clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -34,6 +35,9 @@ bench: .venv/.demo
 agreement: .venv/.test
 	@PYTHONPATH=tests .venv/bin/python -c "import conftest; from opinions.measure import main; main('$(ARGS)'.split())"
 	@.venv/bin/python -m baselines.catalogue > baselines/OPTIMIZERS.md
+
+optax-tests: .venv/.test
+	@.venv/bin/python tests/optax_own_tests.py
 
 references: .venv/.demo
 	@.venv/bin/evolve reference smoke quickstart practice --into evolve/references

@@ -120,6 +120,8 @@ def modify(program: Program, space: Space, rng: np.random.Generator) -> Program 
     old = instruction.args[slot]
     if isinstance(old, float) and rng.random() < 0.5:
         new = _scaled(old, rng)
+        if new == old:  # 0 stays 0
+            return None
     else:
         kinds = _kinds_before(program, line)
         wanted = PRIMITIVES[instruction.op].slots[slot]
@@ -147,7 +149,8 @@ def tweak(program: Program, rng: np.random.Generator) -> Child:
             args = list(instruction.args)
             args[slot] = _scaled(args[slot], rng)
             changed = replace(instruction, args=tuple(args))
-            child = _legal(program, body=(*program.body[:line], changed, *program.body[line + 1 :]))
+            body = (*program.body[:line], changed, *program.body[line + 1 :])
+            child = None if changed == instruction else _legal(program, body=body)  # 0 stays 0
         if child is not None:
             return Child(child, "constant")
     return Child(program, "none")

@@ -117,6 +117,8 @@ class Search:
         initial = [replace(program, doc="") for program in initial]  # what it says is not true of its children
         self.initial = [] if settings.kind == "random" else initial
         self.like = initial[0]
+        # Some known optimizers do not descend on the probe, which moves w by itself; nor do their children.
+        self.rejects_ascent = all(identity.probe(graph(program)).descends for program in initial)
         self.space = Space(
             tuple(settings.families), settings.max_statements, settings.insert, settings.delete, settings.modify
         )
@@ -186,7 +188,7 @@ class Search:
         if not values.uses("g"):
             return candidate(reason=NO_GRADIENT)
         probe = identity.probe(values)
-        if not probe.descends:
+        if self.rejects_ascent and not probe.descends:
             return candidate(reason=ASCENT)
         same = self.drawn.get(f"probe {probe.key}") if probe.key else None
         self.drawn[key] = number if same is None else same

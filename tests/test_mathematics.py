@@ -263,6 +263,7 @@ OURS = {"add": np.add, "subtract": np.subtract, "multiply": np.multiply, "negati
 
 def walk_of_rule(program: Program, w, gradients, shapes) -> list:
     """The parameters after each step, by the equations and their indices alone."""
+    (program,) = program.parts  # a ring is written out
     said = rule(program)
     values: dict = {}  # by name and step
     walk = []

@@ -24,7 +24,10 @@ from evolve.search import ASCENT, CACHED, NO_GRADIENT, REJECTED, Committed, Memb
 from primitives import PRIMITIVES, Program, ProgramError, identity, parse
 from primitives.graph import graph
 
-ALL = [baselines.get(name) for name in baselines.names()]
+# The first ones, and one of every form: rings, inputs, evaluation points, rows, squares, fallbacks, many statements.
+SOME = ("sgd", "heavy_ball", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "lion", "lion_seed", "adashift",
+        "sophia", "schedule_free_adamw", "momo", "adafactor", "muon", "soap", "lbfgs", "rprop")  # fmt: skip
+ALL = [baselines.get(name) for name in SOME]
 FAMILIES = tuple(sorted({p.family for p in PRIMITIVES.values()}))
 SPACE = Space(FAMILIES, max_statements=24)
 DRAWS = 250
@@ -82,7 +85,8 @@ def test_delete_reaches_every_legal_deletion_and_nothing_else(program):
     for k in range(len(program.body)):
         with contextlib.suppress(ProgramError):
             expected.add(replace(program, body=program.body[:k] + program.body[k + 1 :]).body)
-    found = {delete(program, SPACE, generator(4, n)) for n in range(DRAWS)} - {None}
+    draws = max(DRAWS, 14 * len(program.body))  # enough to draw each of 250 statements once
+    found = {delete(program, SPACE, generator(4, n)) for n in range(draws)} - {None}
     assert {child.body for child in found} == expected
     assert {replace(child, body=program.body) for child in found} <= {program}
 
@@ -344,7 +348,7 @@ def test_cheap_rejections_have_a_reason_that_is_true(plain):
         assert not graph(c.candidate.program).uses("g") or c.candidate.reason == ASCENT
     up = parse("def step(w, g, lr):\n    u = lr - g\n    u = u * 2.0\n    return u\n")
     still = parse("def step(w, lr):\n    u = w * lr\n    return u\n")
-    search = Search(config(), [up])
+    search = Search(config(), [baselines.get("adamw")])
     from evolve.mutation import Child
 
     assert search.judge(0, 0, None, Child(up, "x")).reason == ASCENT
@@ -476,3 +480,12 @@ def test_the_control_of_constants_keeps_the_structure_of_the_start(tmp_path):
     assert all(structure(c.candidate.program) == shape for c in committed)
     assert len({c.candidate.key for c in committed}) > 200
     assert history(tmp_path, config("search.kind=constants", "budget.candidates=320"), Pool(6, 0.5))[1] == chain
+
+
+@pytest.mark.parametrize("name", ["cocob", "lbfgs", "schedule_free_adamw", "adamw"])
+def test_a_search_can_start_from_any_program_also_one_that_does_not_descend_on_the_probe(name):
+    search = Search(load_config("smoke"), [baselines.get(name)])
+    first = search.draw(0)
+    assert first.reason == ""
+    assert first.job is not None
+    assert search.rejects_ascent == (name == "adamw")
