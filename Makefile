@@ -13,6 +13,7 @@
 
 PYTHON ?= python3
 ARGS =
+TWO = -n 2 --dist loadfile
 
 # What belongs to another environment must not be mixed into ours.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
@@ -27,7 +28,7 @@ demo: .venv/.demo
 	@.venv/bin/evolve run quickstart
 
 test: .venv/.test
-	@.venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python -m pytest $(TWO) $(ARGS)
 
 bench: .venv/.demo
 	@.venv/bin/python tests/benchmarks/bench.py $(ARGS)
@@ -43,7 +44,7 @@ references: .venv/.demo
 	@.venv/bin/evolve reference smoke quickstart practice --into evolve/references
 
 test-lowest: .venv-lowest/.test
-	@.venv-lowest/bin/python -m pytest $(ARGS)
+	@.venv-lowest/bin/python -m pytest $(TWO) $(ARGS)
 
 lint: .venv/.lint
 	@.venv/bin/ruff check .

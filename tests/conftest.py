@@ -22,3 +22,8 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("suite")
+
+
+def pytest_collection_modifyitems(items):
+    """The longest file first: two processes share the files, and neither should wait for it at the end."""
+    items.sort(key=lambda item: item.path.name != "test_record.py")
