@@ -16,6 +16,7 @@ from baselines import catalogue, handwritten
 from primitives import ProgramError, meaning, parse
 from primitives.program import LEARNING_RATE
 
+
 @pytest.mark.parametrize("name", baselines.names())
 def test_a_baseline_takes_a_hundred_steps_like_its_second_opinions(name):
     stored = catalogue.agreement()[name]

@@ -134,7 +134,18 @@ def measured(name: str) -> dict[str, Any]:
         {"by": o.by, "float32": float(f"{single[o.by]:.2g}"), "float64": float(f"{double[o.by]:.2g}"), "why": o.why}
         for o in opinions_on(name)
     ]
-    return {"key": program_key(program), "opinions": found}
+    return {"key": program_key(program), "opinions": found} | differs(program)
+
+
+def differs(program: Program) -> dict[str, Any]:
+    """How far a convention leads from the one it departs from: adan_optax from adan, with the same values."""
+    plain, _, library = program.name.rpartition("_")
+    if library not in ("optax", "torch", "scheduled", "ascending") or plain not in baselines.names():
+        return {}
+    other = baselines.get(plain)
+    shared = {k: v for k, v in other.values.items() if k in program.values}
+    walks = [by_meaning(p, np.float64) for p in (program.with_values(shared), other)]
+    return {"differs": {"from": plain, "by": float(f"{furthest(*walks):.2g}")}}
 
 
 def main(names: list[str]) -> None:
