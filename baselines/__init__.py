@@ -7,7 +7,7 @@ from pathlib import Path
 
 from primitives import Program, ProgramError, load
 from primitives.compose import with_prologue
-from primitives.registry import nearest
+from primitives.registry import did_you_mean
 
 PROGRAMS = Path(__file__).parent / "programs"
 PROLOGUES = Path(__file__).parent / "prologues"
@@ -29,11 +29,8 @@ def prologues() -> tuple[str, ...]:
 def get(name: str) -> Program:
     """A known program. Raises `ProgramError` for a name that nobody knows."""
     if name not in names():
-        near = nearest(name, names())
-        hint = f"Did you mean {near!r}? " if near else ""
-        raise ProgramError(
-            f"no optimizer is called {name!r}", hint=hint + "`evolve list optimizers` shows all; a file ends in .py."
-        )
+        hint = f"{did_you_mean(name, names())} `evolve list optimizers` shows all; a file ends in .py."
+        raise ProgramError(f"no optimizer is called {name!r}", hint=hint.strip())
     return load(PROGRAMS / f"{name}.py")
 
 
@@ -41,9 +38,8 @@ def get(name: str) -> Program:
 def prologue(name: str) -> Program:
     """A known prologue. Raises `ProgramError` for a name that nobody knows."""
     if name not in prologues():
-        near = nearest(name, prologues())
-        hint = f"Did you mean {near!r}? " if near else ""
-        raise ProgramError(f"no prologue is called {name!r}", hint=f"{hint}There are: {', '.join(prologues())}.")
+        hint = f"{did_you_mean(name, prologues())} There are: {', '.join(prologues())}."
+        raise ProgramError(f"no prologue is called {name!r}", hint=hint.strip())
     return load(PROLOGUES / f"{name}.py")
 
 

@@ -20,10 +20,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Self
 
 from primitives.errors import ProgramError
 from primitives.kinds import LEFT, OF_MATRICES, RIGHT, SCALAR, TENSOR, Kind, shown, takes
-from primitives.registry import AXIS, MATRIX, ORACLE, PRIMITIVES, nearest
+from primitives.registry import AXIS, MATRIX, ORACLE, PRIMITIVES, did_you_mean
 
 Argument = str | float  # a variable's name, or a literal
 
@@ -95,6 +96,33 @@ class Hyperparameter:
     scale: str = "linear"
 
 
+class Tunable:
+    """What has a name and hyperparameters: a program, or an optimizer that is written by hand."""
+
+    name: str
+    hyperparameters: tuple[Hyperparameter, ...]
+
+    @property
+    def learning_rate(self) -> float:
+        """Peak of the learning-rate schedule."""
+        return self.values.get(LEARNING_RATE, DEFAULT_LEARNING_RATE)
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Hyperparameters by name."""
+        return {h.name: h.value for h in self.hyperparameters}
+
+    def with_values(self, values: Mapping[str, float]) -> Self:
+        """The same optimizer with other values of some hyperparameters. Raises `ProgramError` for an unknown one."""
+        unknown = set(values) - set(self.values)
+        if unknown:
+            word = min(unknown)
+            what = f"{self.name} has no hyperparameter called {word!r}"
+            raise ProgramError(what, hint=did_you_mean(word, self.values))
+        changed = tuple(replace(h, value=float(values.get(h.name, h.value))) for h in self.hyperparameters)
+        return replace(self, hyperparameters=changed)  # type: ignore[type-var]  # both are dataclasses
+
+
 @dataclass(frozen=True, slots=True)
 class Fallback:
     """The body for leaves that are no matrices. It shares the hyperparameters and the names of states."""
@@ -106,7 +134,7 @@ class Fallback:
 
 
 @dataclass(frozen=True)
-class Program:
+class Program(Tunable):
     """An optimizer. Equality ignores the name, which is where it came from and not what it says.
 
     evaluate_at: the value at which the model is evaluated after the step; empty for the new w itself.
@@ -137,16 +165,6 @@ class Program:
         from primitives.text import print_program
 
         return print_program(self)
-
-    @property
-    def learning_rate(self) -> float:
-        """Peak of the learning-rate schedule."""
-        return self.values.get(LEARNING_RATE, DEFAULT_LEARNING_RATE)
-
-    @property
-    def values(self) -> dict[str, float]:
-        """Hyperparameters by name."""
-        return {h.name: h.value for h in self.hyperparameters}
 
     @property
     def entry_kinds(self) -> dict[str, Kind]:
@@ -187,17 +205,6 @@ class Program:
         matrices = replace(self, fallback=None, states=states, kernels=KERNELS[0])
         return (_unrolled(matrices), _unrolled(_for_others(self)))
 
-    def with_values(self, values: Mapping[str, float]) -> Program:
-        """The same program with other values of some hyperparameters."""
-        unknown = set(values) - {h.name for h in self.hyperparameters}
-        if unknown:
-            word = min(unknown)
-            raise ProgramError(
-                f"{self.name} has no hyperparameter called {word!r}", hint=_did_you_mean(word, self.values)
-            )
-        changed = tuple(replace(h, value=float(values.get(h.name, h.value))) for h in self.hyperparameters)
-        return replace(self, hyperparameters=changed)
-
 
 class Illegal(ProgramError):
     """A fault in one part of a program under construction: ("body", 3) is its fourth statement."""
@@ -205,11 +212,6 @@ class Illegal(ProgramError):
     def __init__(self, part: tuple[str, int], what: str, hint: str = ""):
         super().__init__(what, hint=hint)
         self.part = part
-
-
-def _did_you_mean(word: str, words) -> str:
-    found = nearest(word, words)
-    return f"Did you mean {found!r}?" if found else ""
 
 
 def _mentioned(states: tuple[State, ...], body: tuple[Instruction, ...], *more: str) -> tuple[State, ...]:
@@ -302,7 +304,7 @@ def _check_body(program: Program) -> tuple[Kind, ...]:
         raise ProgramError(f"{what}; the most is {MAX_STATEMENTS}", hint="Write a shorter program.")
     for number, name in enumerate(program.inputs):
         if name not in INPUTS and name not in ORACLES:
-            hint = _did_you_mean(name, (*INPUTS, *ORACLES)) or f"There are: {', '.join((*INPUTS, *ORACLES))}."
+            hint = did_you_mean(name, (*INPUTS, *ORACLES)) or f"There are: {', '.join((*INPUTS, *ORACLES))}."
             raise Illegal(("inputs", number), f"no input is called {name!r}", hint)
     names = list(program.inputs)
     for number, h in enumerate(program.hyperparameters):
@@ -396,7 +398,7 @@ def _remedy(program: Program, word: str, kinds: dict[str, Kind]) -> str:
             return f"The ring {s.name!r} keeps {s.ring}, the last of them {s.slots[-1]}."
     if any(s.ring and s.name == word for s in program.states):
         return f"Read {word}1, its value in the step before, or assign it first."
-    return _did_you_mean(word, kinds)
+    return did_you_mean(word, kinds)
 
 
 def _check_name(part: tuple[str, int], name: str, taken: list[str]) -> None:
@@ -438,7 +440,7 @@ def _check_call(number: int, instruction: Instruction, kinds: dict[str, Kind], i
     primitive = PRIMITIVES.get(instruction.op)
     part = ("body", number)
     if primitive is None:
-        hint = _did_you_mean(instruction.op, PRIMITIVES)
+        hint = did_you_mean(instruction.op, PRIMITIVES)
         hint = f"{hint} `evolve list primitives` shows all of them.".strip()
         raise Illegal(part, f"no primitive is called {instruction.op!r}", hint)
     if len(instruction.args) != primitive.arity:

@@ -140,7 +140,13 @@ def nearest(word: str, words: Any) -> str:
     return found[0] if found else ""
 
 
+def did_you_mean(word: str, words: Any) -> str:
+    """The question that an error asks back, or an empty string where nothing is close."""
+    found = nearest(word, words)
+    return f"Did you mean {found!r}?" if found else ""
+
+
 __all__ = [
     "AXIS", "ELEMENTWISE", "LEAF", "MACHINE", "MATRIX", "MODEL", "ORACLE", "PRIMITIVES", "SCALAR", "Primitive",
-    "nearest", "primitive",
+    "did_you_mean", "nearest", "primitive",
 ]  # fmt: skip

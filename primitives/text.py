@@ -28,7 +28,7 @@ from primitives.program import (
     Program,
     State,
 )
-from primitives.registry import PRIMITIVES, nearest
+from primitives.registry import PRIMITIVES, did_you_mean
 
 MAX_BYTES = 64 * 1024
 MAX_LINE = 1000
@@ -198,8 +198,8 @@ class _Reader:
         state = self.state(name, value)
         if state is None:
             maker = value.func.id
-            near = "" if maker in _NAMED else nearest(maker, _NAMED)
-            hint = f"Did you mean {near!r}? " if near else ""
+            near = "" if maker in _NAMED else did_you_mean(maker, _NAMED)
+            hint = f"{near} " if near else ""
             raise self.fail(
                 node,
                 f"{self.source(value)[:60]!r} is no initial value",

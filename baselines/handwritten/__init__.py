@@ -14,7 +14,7 @@ from baselines.handwritten import kfac, line_search, newton, quasi_newton  # noq
 from baselines.handwritten.entry import HANDWRITTEN, Handwritten, Rule
 from baselines.handwritten.objective import Layer, Objective
 from primitives import ProgramError
-from primitives.registry import nearest
+from primitives.registry import did_you_mean
 
 __all__ = ["Handwritten", "Layer", "Objective", "Rule", "get", "names"]
 
@@ -27,9 +27,6 @@ def names() -> tuple[str, ...]:
 def get(name: str) -> Handwritten:
     """The entry of this name. Raises `ProgramError` for a name that nobody knows."""
     if name not in HANDWRITTEN:
-        near = nearest(name, names())
-        hint = f"Did you mean {near!r}? " if near else ""
-        raise ProgramError(
-            f"no handwritten optimizer is called {name!r}", hint=hint + f"There are: {', '.join(names())}."
-        )
+        hint = f"{did_you_mean(name, names())} There are: {', '.join(names())}."
+        raise ProgramError(f"no handwritten optimizer is called {name!r}", hint=hint.strip())
     return HANDWRITTEN[name]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -14,8 +14,7 @@ import jax.numpy as jnp
 
 from baselines.handwritten.objective import Objective
 from primitives import Hyperparameter, ProgramError
-from primitives.program import DEFAULT_LEARNING_RATE, LEARNING_RATE
-from primitives.registry import nearest
+from primitives.program import LEARNING_RATE, Tunable
 
 State = Any
 
@@ -29,7 +28,7 @@ class Rule(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Handwritten:
+class Handwritten(Tunable):
     """An optimizer in Python behind the interface that all share.
 
     `lr` is the schedule's value at this step (peak times shape). It caps the step: the factor in front of
@@ -66,26 +65,6 @@ class Handwritten:
         if self.missing:
             raise ProgramError(f"{self.name} cannot be used here: {self.missing}")
         return self.make(**{name: value for name, value in self.values.items() if name != LEARNING_RATE})
-
-    @property
-    def values(self) -> dict[str, float]:
-        """Hyperparameters by name."""
-        return {h.name: h.value for h in self.hyperparameters}
-
-    @property
-    def learning_rate(self) -> float:
-        """Peak of the schedule."""
-        return self.values.get(LEARNING_RATE, DEFAULT_LEARNING_RATE)
-
-    def with_values(self, values: Mapping[str, float]) -> Handwritten:
-        """The same optimizer with other values of some hyperparameters."""
-        for word in sorted(set(values) - set(self.values)):
-            near = nearest(word, self.values)
-            raise ProgramError(
-                f"{self.name} has no hyperparameter called {word!r}", hint=f"Did you mean {near!r}?" if near else ""
-            )
-        changed = tuple(replace(h, value=float(values.get(h.name, h.value))) for h in self.hyperparameters)
-        return replace(self, hyperparameters=changed)
 
 
 HANDWRITTEN: dict[str, Handwritten] = {}
