@@ -25,8 +25,8 @@ CONSTANT = "constant"
 STATE = "state"
 MATRIX_LEAF = "matrix leaf"  # 1 on a leaf that is read as a matrix, 0 on one that is the fallback's
 
-FLAT_INPUTS = ("w", "g", "lr", "t", "loss", MATRIX_LEAF)
-"""What a reading on flat vectors is given; noise would be drawn in every step, whatever the program."""
+FLAT = frozenset(("w", "g", "lr", "t", "loss", MATRIX_LEAF, CONSTANT, STATE))
+"""Nodes that a reading on flat vectors has from the start; noise would be drawn in every step, for any program."""
 
 
 class Node(NamedTuple):
@@ -71,14 +71,15 @@ class Graph:
 
     def unflat(self) -> str:
         """Why the graph cannot run on flat vectors, as the machine and the probe do; empty where it can."""
+        grouped = self.uses(MATRIX_LEAF)
         for node in self.nodes:
             if node.op in PRIMITIVES:
                 primitive = PRIMITIVES[node.op]
                 if MACHINE not in primitive.readings or _is_square(node.kind):
                     return f"{node.op} is no operation of the machine"
-                if primitive.scope == MODEL and self.uses(MATRIX_LEAF):
+                if primitive.scope == MODEL and grouped:
                     return f"{node.op} reduces over the matrices alone, or over the other leaves"
-            elif node.op not in (*FLAT_INPUTS, CONSTANT, STATE):
+            elif node.op not in FLAT:
                 return f"{node.op} is no input of the machine"
         if any(_is_square(s.kind) for s in self.states):
             return "a square state does not fit into a register"
@@ -95,8 +96,8 @@ class Graph:
 
 
 def _said(node: Node) -> tuple:
-    """What distinguishes a node: to a dictionary, 0.0 and -0.0 are one number."""
-    return (*node, repr(node.value)) if node.value == 0.0 else node
+    """What distinguishes a node: to a dictionary, 0.0 and -0.0 are one number. Other nodes have no -0.0."""
+    return (*node, repr(node.value)) if node.value == 0.0 and node.op in (CONSTANT, "lr") else node
 
 
 def _is_square(kind: Kind) -> bool:

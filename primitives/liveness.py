@@ -13,15 +13,15 @@ from primitives.program import LEARNING_RATE, Fallback, Instruction, Program
 
 def live_statements(program: Program) -> tuple[frozenset[int], frozenset[str]]:
     """Numbers of the live statements of `step` and names of the live states (those of a fallback too)."""
-    outputs = {program.output, program.evaluate_at} - {""}
-    alive, live = _alive(program, program.body, outputs)
+    alive, live = _alive(program, program)
     if program.fallback is not None:
-        other = program.fallback
-        live |= _alive(program, other.body, {other.output, other.evaluate_at} - {""})[1]
+        live |= _alive(program, program.fallback)[1]
     return alive, live
 
 
-def _alive(program: Program, body: tuple[Instruction, ...], outputs: set[str]) -> tuple[frozenset[int], frozenset[str]]:
+def _alive(program: Program, function: Program | Fallback) -> tuple[frozenset[int], frozenset[str]]:
+    """Of one of the two bodies of a program."""
+    body, outputs = function.body, {function.output, function.evaluate_at} - {""}
     state_of = {slot: s.name for s in program.states for slot in s.slots}
     live: frozenset[str] = frozenset()
     while True:
@@ -58,7 +58,7 @@ def prune(program: Program) -> Program:
 
 def _pruned(program: Program, function: Program | Fallback, states: frozenset[str]) -> tuple[dict, set[str]]:
     """What is left of one body when these states stay, and what it reads or calls."""
-    alive, live = _alive(program, function.body, {function.output, function.evaluate_at} - {""})
+    alive, live = _alive(program, function)
     # a state that only the other body needs may have lent its name to a passing value here
     taken = {*program.entry_kinds, *(i.target for body in program.bodies for i in body)}
     free = (name for name in (f"kept{n}" for n in itertools.count(1)) if name not in taken)
