@@ -16,7 +16,7 @@ from baselines.handwritten import Handwritten
 from evolve.config import Config, load_config, load_suite, preset_names
 from evolve.confirm import Verdict, shown_interval, shown_score
 from evolve.folder import command
-from primitives import PRIMITIVES, Program, identity
+from primitives import PRIMITIVES, Hyperparameter, Program, identity
 from primitives.cost import cost
 from primitives.graph import graph
 from primitives.liveness import live_statements
@@ -146,10 +146,8 @@ def print_program(program: Program) -> None:
     print(program)
     notes = ["The rule:", "", *textwrap.indent(found["rule"], "    ").splitlines(), ""]
     if found["tuning"]:
-        notes += ["Default and tuning range:", ""]
-        for name, (low, high, scale) in found["tuning"].items():
-            notes.append(f"    {name} = {found['hyperparameters'][name]:g}, from {low:g} to {high:g} ({scale})")
-        notes.append("")
+        tuned = [_default(h) for h in program.hyperparameters if h.low is not None]
+        notes += ["Default and tuning range:", "", *tuned, ""]
     notes.append(
         f"{found['live_statements']} of {found['statements']} statements are live; "
         f"{found['state_per_leaf']} state buffers and {found['operations_per_parameter']:g} operations a parameter"
@@ -166,8 +164,13 @@ def print_handwritten(optimizer: Handwritten, as_json: bool) -> None:
     print(optimizer.doc)
     print()
     for h in optimizer.hyperparameters:
-        range_ = f", from {h.low:g} to {h.high:g} ({h.scale})" if h.low is not None else ""
-        print(f"    {h.name} = {h.value:g}{range_}")
+        print(_default(h))
+
+
+def _default(h: Hyperparameter) -> str:
+    """A hyperparameter for people: its default, and where tuning looks for it."""
+    span = f", from {h.low:g} to {h.high:g} ({h.scale})" if h.low is not None else ""
+    return f"    {h.name} = {h.value:g}{span}"
 
 
 def listing(what: str) -> list[dict[str, Any]]:
