@@ -7,6 +7,7 @@ written is equal as real numbers, and may round differently.
 
 from __future__ import annotations
 
+import abc
 import math
 import re
 from collections.abc import Sequence
@@ -140,7 +141,7 @@ def is_comparison(op: str) -> bool:
 _SLOT = re.compile(r"\{(\d)(?: (\w+))?\}")
 
 
-class Notation:
+class Notation(abc.ABC):
     """Where parentheses stand."""
 
     dot: str
@@ -180,8 +181,8 @@ class Notation:
         """A form with its arguments."""
         return _SLOT.sub(lambda m: self.at(args[int(m[1]) - 1], _LEVELS[m[2] or "sum"], first=not m[2]), template)
 
-    def form(self, e: Operation) -> tuple[str, int]:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def form(self, e: Operation) -> tuple[str, int]: ...
 
     def _add(self, x: Expression, y: Expression) -> tuple[str, int]:
         left, right = self.write(x), self.write(y)
@@ -202,8 +203,8 @@ class Notation:
         parts = [self.at(factor, PRODUCT, first=number == 0) for number, factor in enumerate(factors)]
         return self.product(factors, parts), PRODUCT
 
-    def product(self, factors: Sequence[Expression], parts: Sequence[str]) -> str:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def product(self, factors: Sequence[Expression], parts: Sequence[str]) -> str: ...
 
     def number(self, value: float) -> tuple[str, int]:
         if value == math.pi:
@@ -217,20 +218,20 @@ class Notation:
             return mantissa[:-1] + power, POWER
         return f"{mantissa}{self.dot}{power}", PRODUCT
 
-    def symbol(self, s: Symbol) -> tuple[str, int]:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def symbol(self, s: Symbol) -> tuple[str, int]: ...
 
-    def raised(self, base: str, exponent: str) -> str:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def raised(self, base: str, exponent: str) -> str: ...
 
-    def parentheses(self, text: str) -> str:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def parentheses(self, text: str) -> str: ...
 
-    def bracket(self, text: str) -> str:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def bracket(self, text: str) -> str: ...
 
-    def function(self, e: Operation) -> str:
-        raise NotImplementedError
+    @abc.abstractmethod
+    def function(self, e: Operation) -> str: ...
 
     def condition(self, e: Expression) -> str:
         """What is asked, without brackets: `a > b`, or `a ≠ 0` of a number."""
