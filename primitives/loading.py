@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from primitives.code import (
     COPY_W,
     FILL,
+    FUSED,
     INSTRUCTIONS,
     LOSS,
     LR,
@@ -18,6 +20,7 @@ from primitives.code import (
     NUMBERS,
     OPERANDS,
     SEGMENTS,
+    STATES,
     VECTOR_OPCODES,
     VECTORS,
     Code,
@@ -25,6 +28,7 @@ from primitives.code import (
     G,
     T,
     W,
+    form_of,
     forms,
 )
 from primitives.graph import CONSTANT, MATRIX_LEAF, STATE, Graph
@@ -45,6 +49,7 @@ class _Loader:
         self.graph, self.dtype = graph, np.dtype(dtype)
         self.roots = [graph.update] if graph.evaluation is None else [graph.update, graph.evaluation]
         self.is_number = _numbers(graph)
+        self.calls = self.fused()
 
     def code(self) -> Code:
         graph = self.graph
@@ -54,7 +59,7 @@ class _Loader:
         end = len(order)
         last_use: dict[int, int] = {}
         for node in order:
-            for argument in graph.nodes[node].args:
+            for argument in self.calls[node][1]:
                 last_use[argument] = max(last_use.get(argument, -1), position[node])
         for root in self.roots:
             last_use[root] = end
@@ -88,10 +93,10 @@ class _Loader:
         for numbers, vectors in segments:
             first = (len(rows["n"]), len(rows["v"]))
             for node in (*numbers, *vectors):
-                said = graph.nodes[node]
+                op, given = self.calls[node]
                 bank = "n" if self.is_number[node] else "v"
                 table = NUMBER_OPCODES if bank == "n" else VECTOR_OPCODES
-                form, arguments = _fit(said.op, [(home[a][0], home[a][1]) for a in said.args], table)
+                form, arguments = _fit(op, [home[a] for a in given], table)
                 operands, temporary = [], []
                 for wanted, (where, register) in zip(form, arguments, strict=True):
                     if wanted != where:
@@ -106,25 +111,59 @@ class _Loader:
                 register = place[state_node[direct[node]]][1] if node in direct else allocate(bank)
                 free["v"].extend(temporary)
                 home[node] = (bank, register)
-                rows[bank].append(_row(table[said.op, form], operands, register))
+                rows[bank].append(_row(table[op, form], operands, register))
                 at += 1
             bounds.append((first[0], len(rows["n"]), first[1], len(rows["v"])))
 
         returned = self.finish(rows, bounds, home, place, state_node, direct, allocate)
-        return self.tables(rows, bounds, fill, starts, constants, returned)
+        states = sum(bank == "v" and register >= STATES for bank, register in place.values())
+        return self.tables(rows, bounds, states, fill, starts, constants, returned)
+
+    def fused(self) -> dict[int, tuple[str | tuple, list[int]]]:
+        """What computes each node, a primitive or a pattern of `FUSED`, and its arguments; nodes inside are left out."""
+        nodes = self.graph.nodes
+        uses = Counter(a for node in nodes for a in node.args)
+        uses.update([*self.roots, *(s.next for s in self.graph.states)])
+
+        def match(pattern: tuple | str, at: int) -> tuple[list[int], list[int]] | None:
+            """The nodes at the leaves of a pattern, and those above them."""
+            if isinstance(pattern, str):
+                return ([at], []) if (pattern == "n") == self.is_number[at] else None
+            node = nodes[at]
+            if node.op != pattern[0] or self.is_number[at]:
+                return None
+            for order in (node.args, node.args[::-1])[: 1 + PRIMITIVES[node.op].commutative]:
+                parts = [match(part, a) for part, a in zip(pattern[1:], order, strict=True)]
+                if None not in parts:
+                    return [leaf for part in parts for leaf in part[0]], [at, *(i for part in parts for i in part[1])]
+            return None
+
+        calls: dict[int, tuple[str | tuple, list[int]]] = {}
+        inside: set[int] = set()
+        for at in range(len(nodes) - 1, -1, -1):  # from the last node: the larger pattern is met first
+            if nodes[at].op not in PRIMITIVES or at in inside:
+                continue
+            found = [(pattern, match(pattern, at)) for pattern in FUSED if pattern[0] == nodes[at].op]
+            fitting = [(p, m) for p, m in found if m is not None and all(uses[i] == 1 for i in m[1][1:])]
+            pattern, (leaves, within) = max(
+                fitting, key=lambda fit: len(fit[1][1]), default=(nodes[at].op, (list(nodes[at].args), [at]))
+            )
+            calls[at] = pattern, leaves
+            inside.update(within[1:])
+        return dict(sorted(calls.items()))
 
     def schedule(self) -> tuple[list[int], list[tuple[list[int], list[int]]]]:
         """Alternate: all numbers that can be computed, then all vectors that can be computed."""
         graph = self.graph
         done = {i for i, n in enumerate(graph.nodes) if n.op not in PRIMITIVES}
-        left = [i for i in range(len(graph.nodes)) if i not in done]
+        left = list(self.calls)
         segments = []
         while left:
             turns = []
             for wanted in (True, False):
                 taken = []
                 for node in left:
-                    if self.is_number[node] is wanted and all(a in done for a in graph.nodes[node].args):
+                    if self.is_number[node] is wanted and all(a in done for a in self.calls[node][1]):
                         taken.append(node)
                         done.add(node)
                 left = [node for node in left if node not in done]
@@ -138,7 +177,7 @@ class _Loader:
         fill = np.zeros(VECTORS, self.dtype)
         starts = np.full(VECTORS, FILL, np.int32)
         constants = np.zeros(NUMBERS, self.dtype)
-        vector, number = itertools.count(2), itertools.count(3)
+        vector, number = itertools.count(STATES), itertools.count(3)
         inputs = {"w": ("v", W), "g": ("v", G), "lr": ("n", LR), "t": ("n", T), "loss": ("n", LOSS)}
         for i, node in enumerate(self.graph.nodes):
             if node.op in inputs:
@@ -207,7 +246,7 @@ class _Loader:
             bounds.append((first[0], len(rows["n"]), first[1], len(rows["v"])))
         return returned
 
-    def tables(self, rows, bounds, fill, starts, constants, returned) -> Code:
+    def tables(self, rows, bounds, states, fill, starts, constants, returned) -> Code:
         if max(map(len, rows.values())) > INSTRUCTIONS or len(bounds) > SEGMENTS:
             raise DoesNotFit("too many instructions")
 
@@ -223,6 +262,7 @@ class _Loader:
             table(rows["n"], INSTRUCTIONS, OPERANDS + 2),
             table(bounds, SEGMENTS, 4),
             np.int32(len(bounds)),
+            np.int32(states),
             fill,
             starts,
             constants,
@@ -232,8 +272,10 @@ class _Loader:
         )
 
 
-def _fit(op: str, arguments: list[tuple[str, int]], table: dict) -> tuple[str, list[tuple[str, int]]]:
+def _fit(op: str | tuple, arguments: list[tuple[str, int]], table: dict) -> tuple[str, list[tuple[str, int]]]:
     """The form of a call that spreads the fewest numbers into vectors, and its arguments in that order."""
+    if isinstance(op, tuple):
+        return form_of(op), arguments
     orders = [arguments]
     if PRIMITIVES[op].commutative and len(arguments) == 2:
         orders.append(arguments[::-1])

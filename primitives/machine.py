@@ -12,7 +12,7 @@ numbers of the whole model (constants, lr, 1 - beta^t) never become vectors.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -20,16 +20,16 @@ import jax.numpy as jnp
 
 from primitives.code import (
     COPY_W,
-    LOSS,
     LR,
     MASK,
     NUMBER_OPCODES,
     NUMBERS,
+    STATES,
     VECTOR_OPCODES,
     VECTORS,
     Code,
     DoesNotFit,
-    T,
+    G,
     W,
 )
 from primitives.layout import Layout
@@ -37,7 +37,7 @@ from primitives.loading import load
 from primitives.program import KERNELS
 from primitives.registry import PRIMITIVES
 
-__all__ = ["NUMBERS", "VECTORS", "Bank", "Code", "DoesNotFit", "load", "point", "start", "step"]
+__all__ = ["NUMBERS", "VECTORS", "Bank", "Code", "DoesNotFit", "load", "point", "restart", "start", "step"]
 
 
 class Bank(NamedTuple):
@@ -54,26 +54,42 @@ class Bank(NamedTuple):
 
 def start(code: Code, layout: Layout, w: jax.Array) -> Bank:
     """The registers before the first step. w: dtype[size]."""
-    begin = jnp.asarray(code.starts)[:, None]
-    vectors = jnp.where(begin == COPY_W, w[None, :], jnp.asarray(code.fill)[:, None])
-    for number, rule in enumerate(KERNELS):
-        mask = jnp.asarray(layout.mask(rule), w.dtype)
-        vectors = jnp.where(begin == MASK + number, mask[None, :], vectors)
-    return Bank(w, vectors, jnp.asarray(code.constants))
+    blank = Bank(w, jnp.zeros((VECTORS, layout.size), w.dtype), jnp.zeros(NUMBERS, w.dtype))
+    return restart(code, layout, w, blank, True)
+
+
+def restart(code: Code, layout: Layout, w: jax.Array, bank: Bank, fresh: Any) -> Bank:
+    """The same in the memory of a bank that was used before; the bank as it is where not `fresh` (bool[])."""
+    code = jax.tree.map(jnp.asarray, code)
+    masks = [jnp.asarray(layout.mask(rule), w.dtype) for rule in KERNELS]
+
+    def fill(register, vectors):  # what holds no state is written before it is read
+        row = jnp.where(code.starts[register] == COPY_W, w, code.fill[register])
+        for number, mask in enumerate(masks):
+            row = jnp.where(code.starts[register] == MASK + number, mask, row)
+        return jax.lax.dynamic_update_index_in_dim(vectors, row, register, 0)
+
+    vectors = jax.lax.fori_loop(STATES, jnp.where(fresh, STATES + code.states, STATES), fill, bank.vectors)
+    return Bank(jnp.where(fresh, w, bank.w), vectors, jnp.where(fresh, code.constants, bank.numbers))
 
 
 def step(
-    code: Code, layout: Layout, bank: Bank, gradient: jax.Array, shape: jax.Array, t: jax.Array, loss: Any = 0.0
+    code: Code, layout: Layout, bank: Bank, gradient: Any, shape: jax.Array, t: jax.Array, loss: Any = 0.0
 ) -> Bank:
     """One step of whatever program is loaded: w becomes w - update.
 
-    gradient: dtype[size]; shape: dtype[], the schedule at this step, peak 1; t: dtype[], from 1; loss: dtype[],
-    this step's loss at w.
+    gradient: the tree of the layout, or dtype[size]; shape: dtype[], the schedule at this step, peak 1; t: dtype[],
+    from 1; loss: dtype[], this step's loss at w.
     """
     code = jax.tree.map(jnp.asarray, code)
-    # One update of two rows: two updates of one row each are fused into a copy of the whole bank.
-    vectors = jax.lax.dynamic_update_slice(bank.vectors, jnp.stack([bank.w, gradient]), (W, 0))
-    numbers = bank.numbers.at[LR].set(shape * code.learning_rate).at[T].set(t).at[LOSS].set(loss)
+    # Leaf by leaf: XLA writes each in place; a concatenation of them it writes number by number, twenty times slower.
+    vectors = jax.lax.dynamic_update_slice(bank.vectors, bank.w[None], (W, 0))
+    at = 0
+    for leaf in jax.tree.leaves(gradient):
+        vectors = jax.lax.dynamic_update_slice(vectors, leaf.reshape(1, -1), (G, at))
+        at += leaf.size
+    said = jnp.stack([jnp.asarray(x, bank.numbers.dtype) for x in (shape * code.learning_rate, t, loss)])
+    numbers = jax.lax.dynamic_update_slice(bank.numbers, said, (LR,))
     vector_branches, number_branches = _branches(layout)
 
     def segment(k, banks):
@@ -113,10 +129,10 @@ def _branches(layout: Layout) -> tuple[list[Callable], list[Callable]]:
             source = vectors if bank == "v" else numbers
             yield jax.lax.dynamic_index_in_dim(source, row[1 + slot], 0, keepdims=False)
 
-    def branch(name: str, form: str, wide: bool) -> Callable:
+    def branch(name: str | tuple, form: str, wide: bool) -> Callable:
         def call(vectors, numbers, row):
             args = tuple(read(form, vectors, numbers, row))
-            result = args[0] if name == "spread" else layout.apply(PRIMITIVES[name], jnp, *args)
+            result = args[0] if name == "spread" else _apply(name, layout, iter(args))
             return jnp.broadcast_to(result, (layout.size,) if wide else ()).astype(vectors.dtype)
 
         return call
@@ -125,3 +141,11 @@ def _branches(layout: Layout) -> tuple[list[Callable], list[Callable]]:
         [branch(name, form, True) for name, form in VECTOR_OPCODES],
         [branch(name, form, False) for name, form in NUMBER_OPCODES],
     )
+
+
+def _apply(call: str | tuple, layout: Layout, args: Iterator[jax.Array]) -> jax.Array:
+    """A primitive, or a pattern of calls, on as many of the arguments as it has leaves."""
+    if isinstance(call, str):
+        return layout.apply(PRIMITIVES[call], jnp, *args)
+    parts = [next(args) if isinstance(part, str) else _apply(part, layout, args) for part in call[1:]]
+    return layout.apply(PRIMITIVES[call[0]], jnp, *parts)

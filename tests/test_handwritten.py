@@ -417,7 +417,8 @@ def test_kfac_trains_tasks_as_the_paper_says_example_by_example(kind, damping):
     judge, activation, slope, x, y = CASES[kind]
     task = make_task(kind, width=3, batch=6, steps=6, schedule="cosine")
     trials, rates = Trials(task), task.learning_rates()
-    w, draws, dealt = trials.starts("1:kfac")
+    begin = trials.begin("1:kfac")
+    w, draws, dealt = begin
     part = {name: np.asarray(array) for name, array in dealt["train"].items()}
     start = trials.layout.unflatten(np.asarray(w, np.float64))
     weights = [np.vstack([start[name]["kernel"], start[name]["bias"]]) for name in ("hidden", "head")]
@@ -430,9 +431,10 @@ def test_kfac_trains_tasks_as_the_paper_says_example_by_example(kind, damping):
 
     with jax.enable_x64(True):
         expected, factors = kfac_in_numpy(weights, batches, rates, judge, sample, activation, slope, damping)
-        run = trials.compiled(handwritten.get("kfac").with_values({"damping": damping}))
+        run, args = trials.compiled(handwritten.get("kfac").with_values({"damping": damping}))
         wide = jax.tree.map(lambda a: np.asarray(a, np.float64) if a.dtype == np.float32 else a, dealt)
-        w, finite = run(jnp.asarray(np.asarray(w), jnp.float64), draws, wide, jnp.asarray(rates, jnp.float64))
+        begin = begin._replace(w=jnp.asarray(np.asarray(w), jnp.float64), data=wide)
+        w, finite = run(args, begin, jnp.asarray(rates, jnp.float64))
     assert finite
     if damping < 0.1:
         assert len(set(factors)) > 1  # λ did not always fall

@@ -125,10 +125,11 @@ def test_the_machine_and_the_compiled_path_end_in_nearly_the_same_loss(scorer, n
     """Sixty steps amplify the last bits of float32; 1e-3 is a hundred times what was seen."""
     trials: Trials = scorer.trials[task]
     program = tuned(name, trials.task)
-    w, draws, data = trials.starts(SEEDS[0])
-    final, finite = trials.compiled(program)(w, draws, data, trials.schedule)
+    begin = trials.begin(SEEDS[0])
+    run, args = trials.compiled(program)
+    final, finite = run(args, begin, trials.schedule)
     assert bool(finite)
-    loss = float(trials.evaluate(final, data, part="validation"))
+    loss = float(trials.evaluate(final, begin.data, part="validation"))
     assert math.isclose(loss, trials.loss(program, SEEDS[0]), rel_tol=1e-3)
 
 
