@@ -16,6 +16,7 @@ pin()
 
 import hypothesis  # noqa: E402
 import jax  # noqa: E402
+import pytest  # noqa: E402
 
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -27,3 +28,12 @@ hypothesis.settings.load_profile("suite")
 def pytest_collection_modifyitems(items):
     """The longest file first: two processes share the files, and neither should wait for it at the end."""
     items.sort(key=lambda item: item.path.name != "test_record.py")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def compiled(tmp_path_factory, worker_id):
+    """Compiled loops are shared by the processes of one run of the suite, and leave nothing in the user's cache."""
+    folder = tmp_path_factory.getbasetemp()
+    folder = str((folder if worker_id == "master" else folder.parent) / "compiled")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
+    jax.config.update("jax_compilation_cache_dir", folder)

@@ -22,6 +22,7 @@ from hypothesis import HealthCheck, given, settings
 from strategies import FLAT, MORE, parameter_trees, programs, random_program
 
 from primitives import PRIMITIVES, SCALAR, TENSOR, Program, identity, machine, meaning, parse
+from primitives.code import FUSED, VECTOR_OPCODES, form_of
 from primitives.graph import MATRIX_LEAF, graph
 from primitives.kinds import RIGHT
 from primitives.layout import Layout
@@ -335,6 +336,36 @@ def test_the_machine_does_what_a_program_means(tree, dtype):
     with jax.enable_x64(dtype is np.float64):
         every()
     tally.check(f"machine, {tree}, {dtype.__name__}")
+
+
+POSITIVE = {"x": "abs(g) + 0.5", "y": "abs(w) + 0.25", "z": "abs(g - w) + 1.0"}  # divisors of every pattern
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["alone", "shared"])
+@pytest.mark.parametrize("pattern", FUSED, ids=str)
+def test_calls_of_calls_are_one_instruction_where_nobody_else_needs_what_lies_between(pattern, shared):
+    """Each pattern as a program of its own; with `shared`, what lies between is part of the update too."""
+    vectors, numbers = iter(["x", "y", "z"]), iter(["0.7", "0.3"])
+    between = []
+
+    def text(part):
+        if isinstance(part, str):
+            return next(vectors if part == "v" else numbers)
+        inner = f"{part[0]}({', '.join(map(text, part[1:]))})"
+        between.append(inner)
+        return inner
+
+    whole = text(pattern)
+    update = whole if not shared else " + ".join([whole, *between[:-1]])
+    body = "".join(f"    {name} = {value}\n" for name, value in POSITIVE.items())
+    program = parse(f"def step(w, g):\n{body}    return {update}\n")
+    code = machine.load(graph(program))
+    used = {int(row[0]) for row in code.vectors if row.any()}
+    assert (VECTOR_OPCODES[pattern, form_of(pattern)] in used) is not shared
+    w, gradients = random_inputs(TREES["a network"], 3, np.float32)
+    judge = Judge(program, w, gradients, np.float32)
+    assert judge.usable
+    assert_close(judge, machine_trajectory(program, "a network", w, gradients, np.float32), "the machine")
 
 
 def test_the_meaning_and_the_graph_agree_on_trees_of_any_structure():
