@@ -120,7 +120,7 @@ class _Loader:
         return self.tables(rows, bounds, states, fill, starts, constants, returned)
 
     def fused(self) -> dict[int, tuple[str | tuple, list[int]]]:
-        """What computes each node, a primitive or a pattern of `FUSED`, and its arguments; nodes inside are left out."""
+        """What computes a node, a primitive or a pattern of `FUSED`, and its arguments. Nodes inside are left out."""
         nodes = self.graph.nodes
         uses = Counter(a for node in nodes for a in node.args)
         uses.update([*self.roots, *(s.next for s in self.graph.states)])

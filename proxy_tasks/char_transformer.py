@@ -3,7 +3,6 @@
 import functools
 from collections import Counter
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any, ClassVar
 
 import jax
@@ -11,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
+from proxy_tasks.carried import carried
 from proxy_tasks.networks import affine, affine_init, causal_attention, cross_entropy, layer_norm, matmul, normal
 from proxy_tasks.parts import frozen, split_blocks, take_rows
 from proxy_tasks.task import Params, PredictionTask
@@ -23,8 +23,7 @@ WINDOWS = 64  # that an evaluation reads, evenly spaced over its part
 @functools.cache
 def text() -> str:
     """Return scikit-learn's descriptions of its data sets, one after the other in order of file name."""
-    folder = resources.files("sklearn.datasets.descr")
-    files = sorted((file for file in folder.iterdir() if file.name.endswith(".rst")), key=lambda file: file.name)
+    files = sorted(carried("descr").glob("*.rst"), key=lambda file: file.name)
     return "".join(file.read_text(encoding="utf-8") for file in files)
 
 

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
-from sklearn.datasets import load_diabetes
 
+from proxy_tasks import carried
 from proxy_tasks.networks import affine_init, affine_row
 from proxy_tasks.parts import batch_above, deal_anew, frozen, shuffled_batches, split_rows, take_rows
 from proxy_tasks.task import DenseTask, Params
@@ -22,8 +22,9 @@ TRAIN_ROWS = 265
 @functools.cache
 def diabetes() -> dict[str, Any]:
     """Return the parts, each {"x": f32[row, 10], "y": f32[row]}, in units of the train part's deviations."""
-    bunch: Any = load_diabetes(scaled=False)
-    table = np.column_stack([bunch.data, bunch.target])
+    table = np.column_stack(
+        [carried.table("diabetes_data_raw.csv.gz", None), carried.table("diabetes_target.csv.gz", None)]
+    )
     parts = split_rows(len(table), SPLIT_SEED)
     train = table[parts["train"]]
     table = (table - train.mean(axis=0)) / train.std(axis=0)

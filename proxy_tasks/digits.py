@@ -4,8 +4,8 @@ import functools
 from typing import Any
 
 import numpy as np
-from sklearn.datasets import load_digits
 
+from proxy_tasks.carried import table
 from proxy_tasks.parts import frozen, split_rows
 
 SPLIT_SEED = 1797  # of the shuffle before the cut; any constant would do, this one is the number of images
@@ -19,11 +19,12 @@ LICENCE = (
 @functools.cache
 def digits() -> dict[str, Any]:
     """Return the parts of the digits, each {"image": f32[row, 8, 8] in [0, 1], "label": i32[row]}."""
-    bunch: Any = load_digits()
+    rows_of_pixels = table("digits.csv.gz", ",")
+    images, labels = rows_of_pixels[:, :-1].reshape(-1, 8, 8), rows_of_pixels[:, -1]
     return {
         part: {
-            "image": frozen(bunch.images[rows] / 16, np.float32),
-            "label": frozen(bunch.target[rows], np.int32),
+            "image": frozen(images[rows] / 16, np.float32),
+            "label": frozen(labels[rows], np.int32),
         }
-        for part, rows in split_rows(len(bunch.target), SPLIT_SEED).items()
+        for part, rows in split_rows(len(labels), SPLIT_SEED).items()
     }

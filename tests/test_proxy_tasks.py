@@ -15,9 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from sklearn.datasets import load_diabetes, load_digits
 
 import proxy_tasks
 from proxy_tasks import TASKS, Task, make_task
+from proxy_tasks.carried import table
 from proxy_tasks.char_transformer import symbols, text
 from proxy_tasks.diabetes_regression import diabetes
 from proxy_tasks.digits import digits
@@ -154,6 +156,14 @@ def test_the_rows_of_a_part_are_those_dealt_to_it(data, rows, seed):
     # No image or patient occurs twice in these data sets, so equal rows would be leaked rows.
     table = np.concatenate([leaves(data()[part])[0].reshape(dealt[part], -1) for part in PARTS])
     assert len(np.unique(table, axis=0)) == rows
+
+
+def test_the_tables_are_those_that_scikit_learn_loads():
+    images, patients = load_digits(), load_diabetes(scaled=False)
+    pixels = table("digits.csv.gz", ",")
+    np.testing.assert_array_equal(pixels, np.column_stack([images.data, images.target]))
+    np.testing.assert_array_equal(table("diabetes_data_raw.csv.gz", None), patients.data)
+    np.testing.assert_array_equal(table("diabetes_target.csv.gz", None), patients.target)
 
 
 def test_the_symbols_of_a_part_are_the_characters_dealt_to_it():
