@@ -1,23 +1,27 @@
 """The loop of a run: breed, hand out, commit in order, record. Everything it decides, `Search` decides.
 
 Resuming is the same loop: a candidate whose row is stored takes its outcome from
-the row instead of from a worker, and must come out as the same program.
+the row instead of from a worker, and must come out as the same program. It begins
+at a checkpoint, and all the same breeds some candidates again: software that
+breeds others is found out.
 """
 
 from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 
+from evolve.checkpoint import EVERY, Gathered, restore
 from evolve.config import Budget
-from evolve.journal import ROWS, SECONDS, Journal, JournalError, Row
+from evolve.journal import ROWS, SECONDS, Checkpoint, Journal, JournalError, Row
 from evolve.scoring import Outcome
 from evolve.search import Candidate, Committed, Search
 from evolve.wire import canonical, encode_outcome
 from evolve.workers import Executor
 
+BRED_AGAIN = 256  # candidates, at least, wherever a resume begins
 POLL = 0.05  # seconds between looks at the clock and at an interrupt while waiting for workers
 
 
@@ -51,28 +55,43 @@ class Driver:
         budget: Budget,
         clock: Clock,
         stop: Callable[[], bool] = lambda: False,
+        begin: int | None = None,
     ):
+        """begin: at the last checkpoint after at most so many candidates; 0 breeds all again, to the same end."""
         self.search, self.executor, self.journal = search, executor, journal
         self.budget, self.clock, self.stop = budget, clock, stop
-        self.stored = journal.rows()
         self.replaying = journal.count()  # rows that earlier lives left
+        self.bred: dict[int, Candidate] = {}  # before the checkpoint that this life begins at, and not yet handed out
+        self.gathered = Gathered()
+        self.sound = True  # whether the checkpoints fit the rows
+        self.begin(self.replaying - search.settings.lag - BRED_AGAIN if begin is None else begin)
+        self.began = len(search.committed)
+        self.stored = journal.rows(self.began)
         self.next_row: Row | None = next(self.stored, None)
-        self.chain = bytes(32)
+        self.chain = journal.link_before(self.began)
         self.arrived: dict[int, Outcome] = {}
         self.unwritten: list[Row] = []
         self.last_write = time.monotonic()
 
-    def run(self) -> Iterator[Committed]:
+    def begin(self, until: int) -> None:
+        """Go to the last checkpoint after at most so many candidates."""
+        self.sound = self.journal.fits(until)
+        if self.sound:
+            self.bred, self.gathered = restore(self.search, self.journal, until)
+
+    def run(self) -> Generator[Committed, None, None]:
         """Yield each candidate as it is committed. Ends when the budget does."""
         search = self.search
         waiting: dict[int, Candidate] = {}
         try:
-            for number in itertools.count():
+            for number in itertools.count(self.began):
                 if number >= self.replaying and self.over(number):
                     break
                 while len(search.committed) < search.needed(number):
                     yield self.commit(waiting.pop(len(search.committed)))
-                candidate = search.draw(number)
+                    if len(search.committed) % EVERY == 0:  # not below: with the budget spent, nobody is in flight
+                        self.write(self.gathered.checkpoint(search, waiting.values()))
+                candidate = self.bred.pop(number, None) or search.draw(number)
                 waiting[number] = candidate
                 if candidate.job is not None and number >= self.replaying:
                     self.executor.submit(number, candidate.job)
@@ -95,11 +114,12 @@ class Driver:
         if row is not None:
             self.check(candidate, row)
             self.next_row = next(self.stored, None)
-            self.chain = row.chain
-            return self.search.commit(candidate, row.restored())
-        outcome = self.wait(candidate) if candidate.job is not None else None
-        committed = self.search.commit(candidate, outcome)
-        self.record(committed)
+            committed = self.search.commit(candidate, row.restored())
+        else:
+            committed = self.search.commit(candidate, self.wait(candidate) if candidate.job is not None else None)
+            row = self.record(committed)
+        self.chain = row.chain
+        self.gathered.add(row, candidate, self.search)
         return committed
 
     def check(self, candidate: Candidate, row: Row) -> None:
@@ -121,7 +141,7 @@ class Driver:
                 self.write()
         return self.arrived.pop(candidate.number)
 
-    def record(self, committed: Committed) -> None:
+    def record(self, committed: Committed) -> Row:
         candidate, outcome = committed.candidate, committed.outcome
         row = Row(
             number=candidate.number,
@@ -133,23 +153,26 @@ class Driver:
             status=committed.status,
             reason=candidate.reason,
             same_as=candidate.same_as,
-            outcome=canonical(encode_outcome(outcome)) if candidate.job is not None else None,
+            outcome=canonical(encode_outcome(outcome)) if outcome is not None else None,
             score=committed.fitness,
-            seconds=outcome.seconds if candidate.job is not None else 0.0,
-            detail=outcome.detail if candidate.job is not None else "",
+            seconds=outcome.seconds if outcome is not None else 0.0,
+            detail=outcome.detail if outcome is not None else "",
             chain=b"",
         )
-        self.chain = row.linked(self.chain)
-        self.unwritten.append(replace(row, chain=self.chain))
+        row = replace(row, chain=row.linked(self.chain))
+        self.unwritten.append(row)
         if len(self.unwritten) >= ROWS or time.monotonic() - self.last_write > SECONDS:
             self.write()
+        return row
 
-    def write(self) -> None:
+    def write(self, checkpoint: Checkpoint | None = None) -> None:
         """Commit what has been decided. After this returns, no kill can lose it."""
         rows, self.unwritten = self.unwritten, []
-        if rows:
-            self.journal.put(rows, elapsed=self.clock.elapsed)
+        if rows or checkpoint:
+            self.journal.put(rows, checkpoint, elapsed=self.clock.elapsed)
         self.last_write = time.monotonic()
+        if checkpoint:
+            self.gathered = Gathered(checkpoint.number, checkpoint.seal)
 
 
 def tally_line(search: Search, elapsed: float) -> str:

@@ -9,8 +9,10 @@ Source: Chen et al. 2023, arXiv:2302.06675, section 2.2.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+import bisect
+import itertools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
@@ -53,15 +55,16 @@ def _choices(families: tuple[str, ...]) -> tuple[Primitive, ...]:
 def mutate(program: Program, space: Space, rng: np.random.Generator) -> Child:
     """One legal child; the mutation is drawn by the weights of the space."""
     room = len(program.body) < space.max_statements
-    weights = np.array([space.insert * room, space.delete * (len(program.body) > 1), space.modify], float)
-    if weights.sum() == 0.0:
+    weights = (space.insert * room, space.delete * (len(program.body) > 1), space.modify)
+    total = sum(weights)
+    if total == 0.0:
         return Child(program, "none")
-    edges = np.cumsum(weights) / weights.sum()
+    edges = [edge / total for edge in itertools.accumulate(weights)]
     for _ in range(ATTEMPTS):
-        kind = int(np.searchsorted(edges, rng.random(), side="right"))
-        child = (insert, delete, modify)[kind](program, space, rng)
+        mutation = (insert, delete, modify)[bisect.bisect_right(edges, rng.random())]
+        child = mutation(program, space, rng)
         if child is not None:
-            return Child(child, ("insert", "delete", "modify")[kind])
+            return Child(child, mutation.__name__)
     return Child(program, "none")
 
 
@@ -74,7 +77,7 @@ def insert(program: Program, space: Space, rng: np.random.Generator) -> Program 
     None where no argument fits the drawn primitive.
     """
     line = int(rng.integers(len(program.body) + 1))
-    kinds = _kinds_before(program, line)
+    kinds = program.kinds_before(line)
     options = _choices(space.families)
     primitive = options[rng.integers(len(options))]
     args = []
@@ -87,18 +90,17 @@ def insert(program: Program, space: Space, rng: np.random.Generator) -> Program 
     result = primitive.kind(*given)
     if result is None:
         return None
-    fixed = {*program.values, *(slot for s in program.states if s.ring for slot in s.slots)}
+    fixed = program.fixed
     targets = [n for n, k in kinds.items() if k is result and n not in fixed]
     reuse = targets and rng.random() >= NEW_VARIABLE
     target = targets[rng.integers(len(targets))] if reuse else _new_name(program)
-    body = (*program.body[:line], Instruction(target, primitive.name, tuple(args)), *program.body[line:])
-    return _legal(program, body=body)
+    return _legal(program, line, line, Instruction(target, primitive.name, tuple(args)))
 
 
 def delete(program: Program, space: Space, rng: np.random.Generator) -> Program | None:
     """Drop a random statement. None where another one needs its value."""
     line = int(rng.integers(len(program.body)))
-    return _legal(program, body=program.body[:line] + program.body[line + 1 :])
+    return _legal(program, line, line + 1)
 
 
 def modify(program: Program, space: Space, rng: np.random.Generator) -> Program | None:
@@ -109,13 +111,15 @@ def modify(program: Program, space: Space, rng: np.random.Generator) -> Program 
 
     None where an argument has no alternative.
     """
-    slots = [(line, slot) for line, i in enumerate(program.body) for slot in range(len(i.args))]
+    ends = list(itertools.accumulate([len(i.args) for i in program.body], initial=0))
+    slots = ends[-1]
     if not slots and not program.hyperparameters:
         return None
-    pick = int(rng.integers(len(slots) + len(program.hyperparameters)))
-    if pick >= len(slots):
-        return _with_hyperparameter(program, pick - len(slots), rng)
-    line, slot = slots[pick]
+    pick = int(rng.integers(slots + len(program.hyperparameters)))
+    if pick >= slots:
+        return _with_hyperparameter(program, pick - slots, rng)
+    line = bisect.bisect_right(ends, pick) - 1
+    slot = pick - ends[line]
     instruction = program.body[line]
     old = instruction.args[slot]
     if isinstance(old, float) and rng.random() < 0.5:
@@ -123,15 +127,12 @@ def modify(program: Program, space: Space, rng: np.random.Generator) -> Program 
         if new == old:  # 0 stays 0
             return None
     else:
-        kinds = _kinds_before(program, line)
         wanted = PRIMITIVES[instruction.op].slots[slot]
-        drawn = _draw_argument(wanted, kinds, rng)
+        drawn = _draw_argument(wanted, program.kinds_before(line), rng)
         if drawn is None or drawn == old:
             return None
         new = drawn
-    args = (*instruction.args[:slot], new, *instruction.args[slot + 1 :])
-    body = (*program.body[:line], replace(instruction, args=args), *program.body[line + 1 :])
-    return _legal(program, body=body)
+    return _with_argument(program, line, slot, new)
 
 
 def tweak(program: Program, rng: np.random.Generator) -> Child:
@@ -145,12 +146,9 @@ def tweak(program: Program, rng: np.random.Generator) -> Child:
             child = _with_hyperparameter(program, pick - len(literals), rng)
         else:
             line, slot = literals[pick]
-            instruction = program.body[line]
-            args = list(instruction.args)
-            args[slot] = _scaled(args[slot], rng)
-            changed = replace(instruction, args=tuple(args))
-            body = (*program.body[:line], changed, *program.body[line + 1 :])
-            child = None if changed == instruction else _legal(program, body=body)  # 0 stays 0
+            old = float(program.body[line].args[slot])
+            new = _scaled(old, rng)
+            child = None if new == old else _with_argument(program, line, slot, new)  # 0 stays 0
         if child is not None:
             return Child(child, "constant")
     return Child(program, "none")
@@ -172,28 +170,27 @@ def random_program(like: Program, space: Space, rng: np.random.Generator) -> Chi
     return Child(program, "random")
 
 
-def _legal(program: Program, **changes) -> Program | None:
-    """The changed program; None where it is none, or where it needs matrices and its parent did not: its task may
-    have leaves that it has no rule for."""
+def _legal(program: Program, first: int, last: int, *new: Instruction) -> Program | None:
+    """The program with other statements from the first line to the last, without it. None where it is not legal, or
+    where it needs matrices and its parent did not: its task may have leaves that it has no rule for."""
     try:
-        child = replace(program, **changes)
+        child = program.with_statements(first, last, new)
     except ProgramError:
         return None
-    unruled = child.matrix_statement and not child.fallback and not program.matrix_statement
-    return None if unruled else child
+    ruled = program.fallback or program.matrix_statement
+    return child if ruled or not child.matrix_statement else None
 
 
-def _kinds_before(program: Program, line: int) -> dict[str, Kind]:
-    kinds = program.entry_kinds
-    for instruction, kind in zip(program.body[:line], program.kinds, strict=False):
-        kinds[instruction.target] = kind
-    return kinds
+def _with_argument(program: Program, line: int, slot: int, argument: str | float) -> Program | None:
+    old = program.body[line]
+    args = (*old.args[:slot], argument, *old.args[slot + 1 :])
+    return _legal(program, line, line + 1, Instruction(old.target, old.op, args))
 
 
-def _draw_argument(slot: Slot, kinds: dict[str, Kind], rng: np.random.Generator) -> str | float | None:
+def _draw_argument(slot: Slot, kinds: Mapping[str, Kind], rng: np.random.Generator) -> str | float | None:
     if takes(slot, SCALAR) and rng.random() < NEW_CONSTANT:
         return float(rng.standard_normal())
-    names: Sequence[str] = [n for n, k in kinds.items() if takes(slot, k)]
+    names = [n for n, k in kinds.items() if takes(slot, k)]
     return names[rng.integers(len(names))] if names else None
 
 
@@ -207,13 +204,14 @@ def _with_hyperparameter(program: Program, number: int, rng: np.random.Generator
     value = 1.0 - _scaled(1.0 - h.value, rng) if h.scale == "log1m" else _scaled(h.value, rng)
     if value == h.value or (h.scale == "log1m" and value >= 1.0):  # 1 - 2^-54 rounds to 1
         return None
-    changed = list(program.hyperparameters)
-    changed[number] = replace(h, value=float(value))
-    return _legal(program, hyperparameters=tuple(changed))
+    try:
+        return program.with_values({h.name: value})
+    except ProgramError:
+        return None
 
 
 def _new_name(program: Program) -> str:
-    taken = {i.target for i in program.body} | set(program.entry_kinds) | {s.name for s in program.states}
+    taken = {i.target for i in program.body}.union(program.entry_kinds, [s.name for s in program.states])
     number = 0
     while f"v{number}" in taken:
         number += 1

@@ -96,15 +96,15 @@ def execute(
         log = folder.path / "logs" / "workers.log"
         began = time.monotonic()
         executor = make_executor(config.workers, list(config.suite), log)
+        initial = [parse(text, name=name) for name, text in folder.meta["inputs"]["initial"]]
+        search = Search(config, initial)
+        clock = Clock(before=journal.get("elapsed", 0.0))
+        driver = Driver(search, executor, journal, config.budget, clock, stop)  # reads the record while workers start
         machine = executor.ready()
         _same_machine(journal, machine, folder, allow_different_machine)
         finished = journal.get("status") == FINISHED
         journal.put([], status=STOPPED)  # what it is if it is killed from here on
         say(f"workers ready after {time.monotonic() - began:.1f} s ({machine['platform']})")
-        initial = [parse(text, name=name) for name, text in folder.meta["inputs"]["initial"]]
-        search = Search(config, initial)
-        clock = Clock(before=journal.get("elapsed", 0.0))
-        driver = Driver(search, executor, journal, config.budget, clock, stop)
         _search(folder, driver, say)
         if not finished:
             say("confirming the best on fresh seeds and the test part")
@@ -155,7 +155,9 @@ def _search(folder: RunFolder, driver: Driver, say: Callable[[str], None]) -> No
     """The search, with its lines for people and its current files."""
     search, clock = driver.search, driver.clock
     if driver.replaying:
-        say(f"replaying {driver.replaying:,} recorded candidates")
+        if not driver.sound:
+            say("the rows are sound, but a checkpoint does not fit them")
+        say(f"replaying candidates {driver.began:,} to {driver.replaying - 1:,} of those recorded")
     clock.start()
     last_said = last_written = time.monotonic()
     dirty = False

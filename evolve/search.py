@@ -18,6 +18,7 @@ Source: Real et al. 2019, arXiv:1802.01548; Chen et al. 2023, arXiv:2302.06675, 
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections import Counter, deque
 from dataclasses import dataclass, field, replace
 
@@ -44,9 +45,15 @@ class Candidate:
     mutation: str
     program: Program
     key: str
+    probe: str = ""  # what it shares with programs that compute the same up to rounding; only where it is scored
     reason: str = ""  # why a cheap test rejects it
     same_as: int | None = None  # the candidate whose outcome it shares
     job: Job | None = None  # what a worker is asked; None where the outcome is known without one
+
+    @property
+    def owner(self) -> int:
+        """The candidate whose outcome is its own."""
+        return self.number if self.same_as is None else self.same_as
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,7 @@ class Committed:
 
     candidate: Candidate
     status: str
-    outcome: Outcome
+    outcome: Outcome | None  # where a worker was asked
     fitness: float
     best: bool  # whether it became the best of the hall of fame
 
@@ -77,7 +84,6 @@ class Entry:
     number: int
     program: Program
     score: float
-    outcome: Outcome
     operations: tuple[str, ...]  # what it is made of
 
 
@@ -94,8 +100,6 @@ class Tally:
     statuses: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
     mutations: Counter[str] = field(default_factory=Counter)
-    statements: int = 0
-    dead: int = 0
 
     @property
     def evaluated(self) -> int:
@@ -117,7 +121,7 @@ class Search:
         initial = [replace(program, doc="") for program in initial]  # what it says is not true of its children
         self.initial = [] if settings.kind == "random" else initial
         self.like = initial[0]
-        # Some known optimizers do not descend on the probe, which moves w by itself; nor do their children.
+        # A known optimizer that first moves after many steps does not descend on the probe; nor do its children.
         self.rejects_ascent = all(identity.probe(graph(program)).descends for program in initial)
         self.space = Space(
             tuple(settings.families), settings.max_statements, settings.insert, settings.delete, settings.modify
@@ -126,9 +130,11 @@ class Search:
         self.select_seeds = tuple(f"{config.seed}:select:{k}" for k in range(config.scoring.select_seeds))
         self.population: deque[Member] = deque(maxlen=settings.population)
         self.phase = -1
-        self.drawn: dict[str, int] = {}  # identity -> first candidate that had it
-        self.committed: list[float] = []  # fitness by number
-        self.outcomes: dict[int, Outcome] = {}  # of the candidates that were scored
+        # A long run has millions of candidates: of each, only what follows here stays in memory.
+        self.keys: dict[bytes, int] = {}  # identity -> the candidate that was scored for it
+        self.probes: dict[bytes, int] = {}  # the same, up to rounding
+        self.committed = array("d")  # fitness by number
+        self.first = array("d")  # score in the first seed by number, for the hurdle
         self.hall_of_fame: list[Entry] = []
         self.tally = Tally()
 
@@ -154,7 +160,9 @@ class Search:
                 parent = self.tournament(rng)
                 evolving = self.settings.kind == "evolution"
                 child = mutate(parent.program, self.space, rng) if evolving else tweak(parent.program, rng)
-        return self.judge(number, phase, parent.number if parent else None, child)
+        candidate = self.judge(number, phase, parent.number if parent else None, child)
+        self.remember(candidate)
+        return candidate
 
     def begin(self, phase: int) -> None:
         """Fill the population with the program that the phase starts from."""
@@ -183,19 +191,17 @@ class Search:
         def candidate(**known) -> Candidate:
             return Candidate(number, phase, parent, child.mutation, child.program, key, **known)
 
-        if key in self.drawn:
-            return candidate(same_as=self.drawn[key])
+        same = self.keys.get(bytes.fromhex(key))
+        if same is not None:
+            return candidate(same_as=same)
         if not values.uses("g"):
             return candidate(reason=NO_GRADIENT)
         probe = identity.probe(values)
         if self.rejects_ascent and not probe.descends:
             return candidate(reason=ASCENT)
-        same = self.drawn.get(f"probe {probe.key}") if probe.key else None
-        self.drawn[key] = number if same is None else same
+        same = self.probes.get(bytes.fromhex(probe.key))
         if same is not None:
             return candidate(same_as=same)
-        if probe.key:
-            self.drawn[f"probe {probe.key}"] = number
         job = Job(
             str(prune(child.program)),
             self.seeds,
@@ -204,7 +210,14 @@ class Search:
             bar=self.bar(),
             schedule=self.config.schedule,
         )
-        return candidate(job=job)
+        return candidate(probe=probe.key, job=job)
+
+    def remember(self, candidate: Candidate) -> None:
+        """Later programs that compute the same will share its outcome."""
+        if not candidate.reason:
+            self.keys[bytes.fromhex(candidate.key)] = candidate.owner
+        if candidate.probe:
+            self.probes[bytes.fromhex(candidate.probe)] = candidate.owner
 
     def hurdle(self) -> float:
         """The score in the first seed below which no further seed is spent."""
@@ -223,33 +236,30 @@ class Search:
         """Take the next outcome in order. `outcome` is None where no worker was asked."""
         assert candidate.number == len(self.committed), "outcomes are committed in order"
         if candidate.reason:
-            status, outcome = REJECTED, Outcome(REJECTED)
+            status, fitness, first = REJECTED, WORST, WORST
         elif candidate.same_as is not None:
-            status, outcome = CACHED, self.outcomes[candidate.same_as]
+            status, fitness, first = CACHED, self.committed[candidate.same_as], self.first[candidate.same_as]
         else:
             assert outcome is not None
-            status = outcome.status
-        if status not in (CACHED, REJECTED) or candidate.number < len(self.initial):  # phases start from those
-            self.outcomes[candidate.number] = outcome
-        fitness = outcome.fitness
+            status, fitness = outcome.status, outcome.fitness
+            first = float(np.mean(outcome.scores[0])) if any(outcome.scores[:1]) else WORST
         self.committed.append(fitness)
+        self.first.append(first)
         if candidate.phase == self.phase and status != REJECTED:
-            self.population.append(self.member(candidate.number, candidate.program, outcome))
-        best = status == OK and self.admit(candidate, outcome)
+            self.population.append(self.member(candidate.number, candidate.program))
+        best = outcome is not None and status == OK and self.admit(candidate, outcome)
         self.count(candidate, status)
         return Committed(candidate, status, outcome, fitness, best)
 
-    def member(self, number: int, program: Program, outcome: Outcome | None = None) -> Member:
-        outcome = outcome or self.outcomes[number]
-        first = outcome.scores[0] if outcome.scores else ()
-        return Member(number, program, outcome.fitness, float(np.mean(first)) if first else WORST)
+    def member(self, number: int, program: Program) -> Member:
+        return Member(number, program, self.committed[number], self.first[number])
 
     def admit(self, candidate: Candidate, outcome: Outcome) -> bool:
         """Enter the hall of fame if good enough; True for a new best."""
         score = outcome.select_score
         if score is None:
             return False
-        entry = Entry(candidate.number, candidate.program, score, outcome, operations(candidate.program))
+        entry = Entry(candidate.number, candidate.program, score, operations(candidate.program))
         rival = next((e for e in self.hall_of_fame if e.operations == entry.operations), None)
         if rival is not None:  # variants that differ in constants or wiring share one place
             if rival.score >= entry.score:

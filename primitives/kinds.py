@@ -32,7 +32,7 @@ LEFT = Kind("left", ("r", "r"))
 RIGHT = Kind("right", ("c", "c"))
 
 KINDS = {kind.axes: kind for kind in (SCALAR, TENSOR, ROW, COLUMN, LEFT, RIGHT)}
-OF_MATRICES = (ROW, COLUMN, LEFT, RIGHT)  # kinds that a value of a vector or of a number cannot have
+OF_MATRICES = frozenset((ROW, COLUMN, LEFT, RIGHT))  # kinds that a value of a vector or of a number cannot have
 
 
 @cache

@@ -21,22 +21,25 @@ def live_statements(program: Program) -> tuple[frozenset[int], frozenset[str]]:
 
 def _alive(program: Program, function: Program | Fallback) -> tuple[frozenset[int], frozenset[str]]:
     """Of one of the two bodies of a program."""
-    body, outputs = function.body, {function.output, function.evaluate_at} - {""}
     state_of = {slot: s.name for s in program.states for slot in s.slots}
-    live: frozenset[str] = frozenset()
-    while True:
-        needed = {*outputs, *live}  # at the end of the step
-        alive = set()
-        for number in range(len(body) - 1, -1, -1):
-            instruction = body[number]
-            if instruction.target in needed:
-                needed.discard(instruction.target)
-                alive.add(number)
-                needed.update(a for a in instruction.args if isinstance(a, str))
-        entering = frozenset(state_of[name] for name in needed if name in state_of) | live
-        if entering == live:
-            return frozenset(alive), live
-        live = entering
+    wrote: dict[str, int] = {}  # the last statement so far that assigned a name
+    reads = []  # of each statement: the statements that made its arguments, or names as they were before the step
+    for number, instruction in enumerate(function.body):
+        reads.append([wrote.get(a, a) for a in instruction.args])  # type: ignore[arg-type]  # a number is no name
+        wrote[instruction.target] = number
+    alive: set[int] = set()
+    live: set[str] = set()
+    needed = [wrote.get(name, name) for name in (function.output, function.evaluate_at)]
+    while needed:
+        at = needed.pop()
+        if isinstance(at, int):
+            if at not in alive:
+                alive.add(at)
+                needed += reads[at]
+        elif at in state_of and state_of[at] not in live:
+            live.add(state_of[at])
+            needed.append(wrote.get(state_of[at], state_of[at]))
+    return frozenset(alive), frozenset(live)
 
 
 def prune(program: Program) -> Program:

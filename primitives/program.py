@@ -19,7 +19,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Self
 
 from primitives.errors import ProgramError
@@ -36,6 +36,8 @@ INPUTS: dict[str, Kind] = STANDING | {"loss": SCALAR, "noise": TENSOR, "rademach
 
 ORACLES = tuple(p.name for p in PRIMITIVES.values() if p.scope == ORACLE)
 """Inputs that are called: hvp(x)."""
+
+_ON_MATRICES = frozenset(p.name for p in PRIMITIVES.values() if p.scope in (AXIS, MATRIX))
 
 LEARNING_RATE = "learning_rate"
 """Reserved hyperparameter: the peak of the schedule, so `lr` = learning_rate · shape(t)."""
@@ -119,7 +121,9 @@ class Tunable:
             word = min(unknown)
             what = f"{self.name} has no hyperparameter called {word!r}"
             raise ProgramError(what, hint=did_you_mean(word, self.values))
-        changed = tuple(replace(h, value=float(values.get(h.name, h.value))) for h in self.hyperparameters)
+        changed = tuple(
+            replace(h, value=float(values[h.name])) if h.name in values else h for h in self.hyperparameters
+        )
         return replace(self, hyperparameters=changed)  # type: ignore[type-var]  # both are dataclasses
 
 
@@ -159,15 +163,56 @@ class Program(Tunable):
     kinds: tuple[Kind, ...] = field(init=False, compare=False, repr=False)  # of each statement's target
 
     def __post_init__(self):
-        object.__setattr__(self, "kinds", _check(self))
+        try:
+            kinds = _check(self)
+        except _Unknown as fault:
+            raise Illegal(fault.part, fault.what, _remedy(self, fault.word, fault.kinds)) from None
+        object.__setattr__(self, "kinds", tuple(kinds))
 
     def __str__(self) -> str:
         from primitives.text import print_program
 
         return print_program(self)
 
-    @property
-    def entry_kinds(self) -> dict[str, Kind]:
+    def with_statements(self, first: int, last: int, new: tuple[Instruction, ...]) -> Program:
+        """The same program with new statements in the place of those from number `first` up to `last`, without it.
+
+        Only what they touch is checked. Raises `ProgramError`, without a hint, where the result is not legal.
+        """
+        kinds = self.kinds_before(first)
+        expected = kinds | {i.target: k for i, k in zip(self.body[first:last], self.kinds[first:last], strict=True)}
+        child = object.__new__(Program)
+        known = vars(child)
+        known.update(vars(self), body=(*self.body[:first], *new, *self.body[last:]))
+        for of_body in ("matrix_statement", "_unrolled_parts"):
+            known.pop(of_body, None)
+        _check_length(child)
+        end = first + len(new)
+        changed = _check_statements(child, kinds, first, end)
+        # Where the rest finds all that it found before, it is legal. But a ring that only the fallback knew until now
+        # must be given a value once these statements touch it.
+        if expected.items() <= kinds.items() and self.fallback is None:
+            rest = self.kinds[last:]
+        else:
+            rest = _check_statements(child, kinds, end, len(child.body))
+            _check_ends(child, kinds)
+        known["kinds"] = (*self.kinds[:first], *changed, *rest)
+        return child
+
+    def kinds_before(self, number: int) -> dict[str, Kind]:
+        """Kinds of all variables that have a value before a statement."""
+        kinds = dict(self.entry_kinds)
+        for instruction, kind in zip(self.body[:number], self.kinds, strict=False):
+            kinds[instruction.target] = kind
+        return kinds
+
+    @cached_property
+    def fixed(self) -> frozenset[str]:
+        """The names that no statement may assign: hyperparameters and the earlier values of rings."""
+        return frozenset(self.values).union(*(s.slots for s in self.states if s.ring))
+
+    @cached_property
+    def entry_kinds(self) -> Mapping[str, Kind]:
         """Kinds of all variables at the start of a step: inputs, hyperparameters and state."""
         kinds = {name: INPUTS[name] for name in self.inputs if name in INPUTS}
         kinds.update((h.name, SCALAR) for h in self.hyperparameters if h.name != LEARNING_RATE)
@@ -189,16 +234,24 @@ class Program(Tunable):
     def matrix_statement(self) -> Instruction | None:
         """The first statement that makes sense on matrices only; None where every leaf will do."""
         held = {slot for s in self.states if s.kind in OF_MATRICES for slot in s.slots}
+        if not held and OF_MATRICES.isdisjoint(self.kinds) and _ON_MATRICES.isdisjoint([i.op for i in self.body]):
+            return None  # as most have none, it pays to ask for any before looking for the first
         for instruction, kind in zip(self.body, self.kinds, strict=True):
             of_matrices = kind in OF_MATRICES or not held.isdisjoint(instruction.args)
-            if of_matrices or PRIMITIVES[instruction.op].scope in (AXIS, MATRIX):
+            if of_matrices or instruction.op in _ON_MATRICES:
                 return instruction
         return None
 
-    @cached_property
+    @property
     def parts(self) -> tuple[Program, ...]:
         """Plain programs: one for matrices (or for all leaves), then the fallback's where there is one."""
-        states = _mentioned(self.states, self.body, self.output, self.evaluate_at)
+        if self.fallback is None and not any([s.ring or s.kind in OF_MATRICES for s in self.states]):
+            return (self,)  # not kept: a program that refers to itself is only freed by the garbage collector
+        return self._unrolled_parts
+
+    @cached_property
+    def _unrolled_parts(self) -> tuple[Program, ...]:
+        states = _mentioned(self.states, self)
         if self.fallback is None:
             needless = any(s.kind in OF_MATRICES and s not in states for s in self.states)
             return (_unrolled(replace(self, states=states) if needless else self),)
@@ -214,9 +267,9 @@ class Illegal(ProgramError):
         self.part = part
 
 
-def _mentioned(states: tuple[State, ...], body: tuple[Instruction, ...], *more: str) -> tuple[State, ...]:
+def _mentioned(states: tuple[State, ...], function: Program | Fallback) -> tuple[State, ...]:
     """The states that a body reads or writes."""
-    names = {i.target for i in body} | {a for i in body for a in i.args if isinstance(a, str)} | set(more)
+    names = {function.output, function.evaluate_at}.union(*((i.target, *i.args) for i in function.body))
     return tuple(s for s in states if names & {s.name, *s.slots})
 
 
@@ -224,11 +277,10 @@ def _for_others(program: Program) -> Program:
     """The fallback as a program of its own. Raises `Illegal` where it is not legal."""
     other = program.fallback
     assert other is not None
-    states = _mentioned(program.states, other.body, other.output, other.evaluate_at)
+    states = _mentioned(program.states, other)
     for part, instruction in enumerate(other.body):
-        primitive = PRIMITIVES.get(instruction.op)
-        if primitive is not None and primitive.scope in (AXIS, MATRIX):
-            what = f"{primitive.name} needs a matrix, and the fallback is for leaves that are none"
+        if instruction.op in _ON_MATRICES:
+            what = f"{instruction.op} needs a matrix, and the fallback is for leaves that are none"
             raise Illegal(("body", part), what, "Do without it here.")
     for state in states:
         if state.kind in OF_MATRICES:
@@ -268,9 +320,13 @@ def _unrolled(program: Program) -> Program:
     return replace(program, states=tuple(states), body=tuple(body), output=returned[0], evaluate_at=returned[1])
 
 
-def _check(program: Program) -> tuple[Kind, ...]:
+def _check(program: Program) -> list[Kind]:
     """Kind inference, statement by statement. Returns the kind of each statement's target."""
-    kinds = _check_body(program)
+    _check_length(program)
+    _check_declarations(program)
+    kinds = dict(program.entry_kinds)
+    targets = _check_statements(program, kinds, 0, len(program.body))
+    _check_ends(program, kinds)
     if program.kernels not in KERNELS:
         what = f"no rule for kernels is called {program.kernels!r}"
         raise Illegal(("kernels", 0), what, f"There are: {', '.join(KERNELS)}.")
@@ -285,23 +341,29 @@ def _check(program: Program) -> tuple[Kind, ...]:
         except Illegal as fault:
             hint = fault.hint.replace("def step(", "def fallback(")
             raise Illegal((f"fallback {fault.part[0]}", fault.part[1]), fault.what, hint) from None
-        for part, body in (("body", program.body), ("fallback body", others.body)):
-            for number, instruction in enumerate(body):
-                if instruction.op in ORACLES:
-                    what = (
-                        f"{instruction.op} is of the whole model, and a program with a fallback sees it in two groups"
-                    )
-                    raise Illegal((part, number), what, "Write it without a fallback.")
-    return kinds
+        for number, instruction in enumerate(others.body):
+            _check_oracle(("fallback body", number), instruction.op)
+    return targets
 
 
-def _check_body(program: Program) -> tuple[Kind, ...]:
-    moves = sum(min(s.ring, MAX_RING) for s in program.states)  # the statements of `_unrolled`
+def _check_oracle(part: tuple[str, int], op: str) -> None:
+    """What a program with a fallback may not call."""
+    if op in ORACLES:
+        what = f"{op} is of the whole model, and a program with a fallback sees it in two groups"
+        raise Illegal(part, what, "Write it without a fallback.")
+
+
+def _check_length(program: Program) -> None:
+    moves = sum([min(s.ring, MAX_RING) for s in program.states])  # the statements of `_unrolled`
     moves += 2 if moves else 0
     if len(program.body) + moves > MAX_STATEMENTS:
         what = f"the program has {len(program.body)} statements"
         what += f", and rings that need {moves} more" if moves else ""
         raise ProgramError(f"{what}; the most is {MAX_STATEMENTS}", hint="Write a shorter program.")
+
+
+def _check_declarations(program: Program) -> None:
+    """Inputs, hyperparameters and states."""
     for number, name in enumerate(program.inputs):
         if name not in INPUTS and name not in ORACLES:
             hint = did_you_mean(name, (*INPUTS, *ORACLES)) or f"There are: {', '.join((*INPUTS, *ORACLES))}."
@@ -326,39 +388,35 @@ def _check_body(program: Program) -> tuple[Kind, ...]:
             hint = "Start it at a number, a tensor at w or at g, a left or a right at the identity."
             hint = "Start a ring at a number or at w." if s.ring and s.start == "g" else hint
             raise Illegal(part, f"state {s.name!r}, a {s.kind}, cannot start at {s.start!r}", hint)
-    kinds = program.entry_kinds
-    constants = program.values
-    rings = {slot: s.name for s in program.states if s.ring for slot in s.slots}
-    targets = []
-    for number, instruction in enumerate(program.body):
+
+
+def _check_statements(program: Program, kinds: dict[str, Kind], first: int, end: int) -> list[Kind]:
+    """Some statements of the body, where `kinds` have a value already. Adds theirs, and returns them in order."""
+    fixed, targets = program.fixed, []
+    for number in range(first, end):
+        instruction = program.body[number]
         target = instruction.target
-        if target in constants:
-            raise Illegal(
-                ("body", number),
-                f"{target!r} is a hyperparameter and cannot be assigned",
-                "Assign to another name, or make it state.",
-            )
-        if target in rings:
-            what = f"{target!r} is an earlier value of the ring {rings[target]!r} and cannot be assigned"
-            raise Illegal(("body", number), what, f"Assign this step's value to {rings[target]!r}.")
+        if target in fixed:
+            raise _assigned(program, number, target)
         if target not in kinds:
             _check_name(("body", number), target, [])
-        try:
-            kind = _check_call(number, instruction, kinds, program.inputs)
-        except _Unknown as fault:
-            raise Illegal(("body", number), fault.what, _remedy(program, fault.word, kinds)) from None
-        kinds[target] = kind
+        kind = kinds[target] = _check_call(number, instruction, kinds, program)
         targets.append(kind)
-    last = {i.target: n for n, i in enumerate(program.body)}
+    return targets
+
+
+def _check_ends(program: Program, kinds: Mapping[str, Kind]) -> None:
+    """What the states hold after the last statement, and what the step returns."""
     for number, s in enumerate(program.states):
         if s.name not in kinds:
-            if program.fallback is not None and not _mentioned((s,), program.body, program.output, program.evaluate_at):
+            if program.fallback is not None and s not in _mentioned(program.states, program):
                 continue  # the fallback's alone
             what = f"the ring {s.name!r} is given no value in this step"
             raise Illegal(("states", number), what, f"Assign it: {s.name} = ...")
         if kinds[s.name] is not s.kind:
+            last = max(n for n, i in enumerate(program.body) if i.target == s.name)
             raise Illegal(
-                ("body", last[s.name]),
+                ("body", last),
                 f"state {s.name!r} is a {s.kind}, but it ends the step as a {kinds[s.name]}",
                 f"Give it a {s.kind}, or use another name for this value.",
             )
@@ -369,23 +427,32 @@ def _check_body(program: Program) -> tuple[Kind, ...]:
         if what != "update" and not name:
             continue
         if name not in kinds:
-            raise Illegal(("output", 0), f"the returned name {name!r} has no value", _remedy(program, name, kinds))
+            raise _Unknown(("output", 0), name, kinds, f"the returned name {name!r} has no value")
         if kinds[name] is not TENSOR:
             raise Illegal(
                 ("output", 0), f"the {what} {name!r} is a {kinds[name]}; it must be a tensor, as w is", remedy
             )
-    return tuple(targets)
 
 
-class _Unknown(ProgramError):
-    """A word that has no value where it is read."""
+def _assigned(program: Program, number: int, name: str) -> Illegal:
+    """The fault of a statement that assigns what is fixed."""
+    if name in program.values:
+        what = f"{name!r} is a hyperparameter and cannot be assigned"
+        return Illegal(("body", number), what, "Assign to another name, or make it state.")
+    ring = next(s.name for s in program.states if s.ring and name in s.slots)
+    what = f"{name!r} is an earlier value of the ring {ring!r} and cannot be assigned"
+    return Illegal(("body", number), what, f"Assign this step's value to {ring!r}.")
 
-    def __init__(self, word: str):
-        super().__init__(f"{word!r} has no value here")
-        self.word = word
+
+class _Unknown(Illegal):
+    """A word that has no value where it is read. What to do about it takes long to find: mutations never ask."""
+
+    def __init__(self, part: tuple[str, int], word: str, kinds: Mapping[str, Kind], what: str = ""):
+        super().__init__(part, what or f"{word!r} has no value here")
+        self.word, self.kinds = word, kinds
 
 
-def _remedy(program: Program, word: str, kinds: dict[str, Kind]) -> str:
+def _remedy(program: Program, word: str, kinds: Mapping[str, Kind]) -> str:
     """What to do about a word that has no value."""
     if word in ORACLES and word in program.inputs:
         return f"Call it: {word}(x)."
@@ -401,8 +468,13 @@ def _remedy(program: Program, word: str, kinds: dict[str, Kind]) -> str:
     return did_you_mean(word, kinds)
 
 
+@lru_cache(1024)
+def _is_name(word: str) -> bool:
+    return bool(_NAME.fullmatch(word)) and not keyword.iskeyword(word) and not word.startswith("__")
+
+
 def _check_name(part: tuple[str, int], name: str, taken: list[str]) -> None:
-    if not _NAME.fullmatch(name) or keyword.iskeyword(name) or name.startswith("__"):
+    if not _is_name(name):
         raise Illegal(part, f"{name!r} is no name for a variable", "Use letters, digits and _ (64 at most).")
     if name in PRIMITIVES or name in RESERVED:
         what = "the name of a primitive" if name in PRIMITIVES else "a word of the language"
@@ -436,26 +508,29 @@ def _check_range(part: tuple[str, int], h: Hyperparameter) -> None:
         )
 
 
-def _check_call(number: int, instruction: Instruction, kinds: dict[str, Kind], inputs: tuple[str, ...]) -> Kind:
+def _check_call(number: int, instruction: Instruction, kinds: dict[str, Kind], program: Program) -> Kind:
     primitive = PRIMITIVES.get(instruction.op)
     part = ("body", number)
     if primitive is None:
         hint = did_you_mean(instruction.op, PRIMITIVES)
         hint = f"{hint} `evolve list primitives` shows all of them.".strip()
         raise Illegal(part, f"no primitive is called {instruction.op!r}", hint)
-    if len(instruction.args) != primitive.arity:
+    if len(instruction.args) != len(primitive.slots):
         raise Illegal(
             part,
             f"{primitive.name} takes {primitive.arity} arguments, not {len(instruction.args)}",
             f"Write {primitive.signature}.",
         )
-    if primitive.scope == ORACLE and primitive.name not in inputs:
-        raise _Unknown(primitive.name)
+    if primitive.scope == ORACLE:
+        if primitive.name not in program.inputs:
+            raise _Unknown(part, primitive.name, kinds)
+        if program.fallback is not None:
+            _check_oracle(part, primitive.name)
     given = []
     for argument in instruction.args:
         if isinstance(argument, str):
             if argument not in kinds:
-                raise _Unknown(argument)
+                raise _Unknown(part, argument, kinds)
             given.append(kinds[argument])
         else:
             _check_constant(part, argument)

@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from strategies import FLAT, MORE, parameter_trees, programs, random_program
+from walk import evaluate
 
 from primitives import PRIMITIVES, SCALAR, TENSOR, Program, identity, machine, meaning, parse
 from primitives.code import FUSED, VECTOR_OPCODES, form_of
@@ -274,7 +275,7 @@ def graph_trajectory(program: Program, w, gradients, feed=None):
         for t in range(STEPS):
             leaves = {"w": w, "g": flat(gradients[t]), "t": np.float64(t + 1), "lr": np.float64(SHAPES[t])}
             leaves |= {MATRIX_LEAF: mask, "loss": np.float64(feed[t].get("loss", 0.0) if feed else 0.0)}
-            values = identity.evaluate(said, layout, leaves, states)
+            values = evaluate(said, layout, leaves, states)
             w, states = w - values[said.update], [values[s.next] for s in said.states]
             at = w if said.evaluation is None else values[said.evaluation]
             trajectory.append((layout.split(w), layout.split(at)))

@@ -8,16 +8,29 @@ import subprocess
 import sys
 import time
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from strategies import MATRICES, MORE, docstrings, programs
 
 import baselines
-from primitives import SCALAR, TENSOR, Hyperparameter, Instruction, Program, ProgramError, State, load, parse
+from primitives import (
+    PRIMITIVES,
+    SCALAR,
+    TENSOR,
+    Hyperparameter,
+    Instruction,
+    Program,
+    ProgramError,
+    State,
+    load,
+    parse,
+)
 from primitives.text import MAX_BYTES
 
 ROOT = Path(__file__).parent.parent
@@ -26,6 +39,37 @@ STEP = "def step(g):\n    return g\n"
 
 def body(*lines: str, head: str = "", inputs: str = "w, g, lr") -> str:
     return head + f"def step({inputs}):\n" + "".join(f"    {line}\n" for line in lines)
+
+
+# --- checking ----------------------------------------------------------------------------------------
+
+
+@settings(max_examples=500)
+@given(programs() | programs(features=MORE) | programs(features=MATRICES), st.randoms(use_true_random=True))
+def test_other_statements_are_checked_as_the_whole_program_is(program, rng):
+    """Only what they touch is checked again: what is legal, and of which kind, must not depend on that."""
+    names = [*program.entry_kinds, *(i.target for i in program.body), *(s.name for s in program.states)]
+    for _ in range(20):
+        first = rng.randint(0, len(program.body))
+        last = min(first + rng.randint(0, 2), len(program.body))
+        new = []
+        for _ in range(rng.randint(0, 2)):
+            op = rng.choice(list(PRIMITIVES.values()))
+            args = tuple(rng.choice([*names, 0.5]) for _ in op.slots)
+            new.append(Instruction(rng.choice([*names, "fresh", "g", "in"]), op.name, args))
+        body = (*program.body[:first], *new, *program.body[last:])
+        try:
+            whole = replace(program, body=body)
+        except ProgramError as fault:
+            with pytest.raises(ProgramError, match=re.escape(fault.what)):
+                program.with_statements(first, last, tuple(new))
+        else:
+            child = program.with_statements(first, last, tuple(new))
+            assert child == whole
+            assert child.kinds == whole.kinds
+            assert child.matrix_statement == whole.matrix_statement
+            assert child.parts == whole.parts
+            program = child
 
 
 # --- printing and parsing --------------------------------------------------------------------------

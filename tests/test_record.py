@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import random
+import re
 import resource
 import shutil
 import signal
@@ -21,6 +23,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from benchmarks import endurance
 
 from evolve import workers
 from evolve.config import TaskSettings, load_config, read_yaml, write_yaml
@@ -32,7 +35,9 @@ from evolve.status import status
 from evolve.wire import canonical, decode_job, decode_outcome, encode_job, encode_outcome
 
 CANDIDATES = 1500
-EVOLVE = [sys.executable, "-m", "evolve.cli"]
+# The command, with checkpoints so close to each other that short runs have many.
+OFTEN = "import evolve.cli, evolve.drive; evolve.drive.EVERY = 64; evolve.drive.BRED_AGAIN = 16; evolve.cli.main()"
+EVOLVE = [sys.executable, "-c", OFTEN]
 CONFIG = """
 name: tiny
 suite: [{kind: noisy_quadratic, dim: 32, steps: 60}]
@@ -194,6 +199,7 @@ def test_a_run_killed_at_twenty_random_moments_ends_in_the_chain_of_the_undistur
     code, out, err = ended(evolve("resume", folder))
     assert code == 0, err
     assert out.splitlines()[-1] == str(folder)
+    assert re.search("replaying candidates [1-9]", err), "the last resume began at a checkpoint"
     assert recorded(folder) == straight
     assert json.loads((folder / "summary.json").read_text())["chain"] == straight[-1][-1].hex()
     assert_nobody_serves(drivers)
@@ -559,6 +565,14 @@ def test_a_file_is_replaced_whole(tmp_path):
     replace_file(path, "2")
     assert path.read_text() == "2"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_benchmark_of_long_journals_works(monkeypatch):
+    """And finds that the same candidates follow after few rows and after many."""
+    monkeypatch.setattr(endurance, "FEW", 200)
+    figures = {name: value for name, value, _ in endurance.endurance(600, blocks=1)}
+    assert all(math.isfinite(value) and value > 0 for value in figures.values())
+    assert {"candidate, many rows / few", "memory at its peak", "resume after 1,112 rows"} <= set(figures)
 
 
 # --- workers that misbehave ------------------------------------------------------------------------

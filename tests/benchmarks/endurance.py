@@ -15,7 +15,6 @@ import hashlib
 import itertools
 import json
 import math
-import resource
 import statistics
 import subprocess
 import sys
@@ -72,12 +71,13 @@ def settings(phase: int) -> Config:
     return load_config("quickstart", (f"search.phase={phase}", "budget={candidates: 1000000000}"))
 
 
-def new_search(phase: int, forgotten: int = 0, fitness: float = 0.0) -> Search:
-    """A search at its beginning; or after some candidates, of which it knows no more than one fitness."""
+def new_search(phase: int, start: Search | None = None) -> Search:
+    """A search at its beginning; or after one phase, of which it knows what the initial program of `start` scored."""
     config = settings(phase)
     search = Search(config, [baselines.get(name) for name in config.search.initial])
-    search.committed.extend([fitness] * forgotten)
-    search.first.extend([fitness] * forgotten)
+    if start is not None:
+        search.committed.extend([start.committed[0]] * phase)
+        search.first.extend([start.first[0]] * phase)
     return search
 
 
@@ -145,7 +145,7 @@ def lengthened(path: Path, rows: int, search: Search, begun: Begun) -> None:
             search.phase, search.tally = int(last), begun.search.tally
             point = gathered.checkpoint(search, [later(c, before, phase=int(last)) for c in begun.in_flight])
             journal.put(made, point)
-            gathered = Gathered(point.seal)
+            gathered = Gathered(point.number, point.seal)
 
 
 # --- what is measured ------------------------------------------------------------------------------
@@ -179,11 +179,11 @@ def endurance(rows: int, blocks: int = 16) -> Figures:
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as opened:
         begun = Begun.bred(Path(folder))
         drivers = []
-        for name, known in (("short", (phase, begun.search.committed[0])), ("long", ())):
+        for name, start in (("short", begun.search), ("long", None)):
             path = Path(folder) / name
-            lengthened(path, rows, new_search(phase, *known), begun)
+            lengthened(path, rows, new_search(phase, start), begun)
             journal = opened.enter_context(contextlib.closing(Journal(path)))
-            drivers.append(life(new_search(phase, *known), journal, begin=rows))
+            drivers.append(life(new_search(phase, start), journal, begin=rows))
         yield from flat(*drivers, blocks)
         opened.close()
         yield from resumed(path, phase)
@@ -193,20 +193,21 @@ def resumed(path: Path, phase: int) -> Figures:
     """The figures of going on with a journal, in a process of its own: memory is that of a resume and no more."""
     yield "journal", path.stat().st_size / 2**20, "MiB"
     command = [sys.executable, __file__, "--resume", str(path), "--phase", str(phase)]
-    yield from json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    yield from json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
 
 
 def resume(path: Path, phase: int) -> Figures:
     start, used = time.perf_counter(), time.process_time()
     with contextlib.closing(Journal(path)) as journal:
         driver = life(new_search(phase), journal)
-        new = itertools.dropwhile(lambda c: c.candidate.number < driver.replaying, driver.run())
-        next(new)
-        yield f"resume after {driver.replaying:,} rows", time.perf_counter() - start, "s"
-        yield "the same, time of the processor", time.process_time() - used, "s"
-        yield "candidates bred again", driver.replaying - driver.began, ""
-        for _ in itertools.islice(new, 2 * BLOCK):
-            pass
+        with contextlib.closing(driver.run()) as all_of_them:
+            new = itertools.dropwhile(lambda c: c.candidate.number < driver.replaying, all_of_them)
+            next(new)
+            yield f"resume after {driver.replaying:,} rows", time.perf_counter() - start, "s"
+            yield "the same, time of the processor", time.process_time() - used, "s"
+            yield "candidates bred again", driver.replaying - driver.began, ""
+            for _ in itertools.islice(new, 2 * BLOCK):
+                pass
         yield "memory at its peak", peak(), "MiB"
 
 
@@ -228,7 +229,9 @@ def really(candidates: int) -> Figures:
 
 
 def peak() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
+    """The most memory that this process has held, in MiB; `ru_maxrss` would begin with that of its parent."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 2**10
 
 
 def main(arguments: list[str]) -> None:
