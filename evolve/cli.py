@@ -81,7 +81,9 @@ set_option = click.option(
     metavar="KEY=VALUE",
     help="Change a key, such as search.population=200. Repeatable.",
 )
-workers_option = click.option("--workers", metavar="KIND|N", help="inline, local, or a number of local workers.")
+workers_option = click.option(
+    "--workers", metavar="KIND|N", help="auto, inline, local, devices, or a number of local workers."
+)
 output_option = click.option(
     "--output",
     "root",
@@ -294,10 +296,10 @@ def score(
 def _worker_settings(workers: str | None, make: Callable[..., Any], most: int) -> Any:
     from evolve.workers import available_cores
 
-    if workers in ("inline", "local"):
+    if workers in ("auto", "inline", "local", "devices"):
         return make(kind=workers)
     if workers is not None and not (workers.isdecimal() and int(workers) > 0):
-        raise ConfigError(f"--workers {workers}: write inline, local, or a number of local workers")
+        raise ConfigError(f"--workers {workers}: write auto, inline, local, devices, or a number of local workers")
     return make(count=int(workers) if workers else min(most, available_cores()))
 
 

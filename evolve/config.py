@@ -113,7 +113,7 @@ class ConfirmSettings(_Strict):
 class WorkerSettings(_Strict):
     """Who scores. Has no influence on the result."""
 
-    kind: Literal["inline", "local"] = "local"
+    kind: Literal["auto", "inline", "local", "devices"] = "auto"  # auto: local on a CPU, devices on accelerators
     count: Positive | Literal["auto"] = "auto"
     deadline: Annotated[float, Field(gt=0)] = 300.0
 

@@ -31,8 +31,7 @@ class Draws(NamedTuple):
     key: jax.Array  # of the optimizer's own noise
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(NamedTuple):
     """What an optimizer may ask about the batch of its step."""
 
     loss: jax.Array  # dtype[], at w
@@ -121,7 +120,7 @@ def program_loop(task: Task, layout: Layout, program: Program) -> Loop:
 
     def step(values, carried, gradient, shape, t, batch):
         params, states = carried
-        feed = _feed(task, layout, program, params, batch)
+        feed = {name: offer(task, layout, name, params, batch) for name in sorted(program.needs)}
         return meaning.step(program, params, gradient, states, shape, t, feed=feed, values=values)
 
     return Loop(
@@ -132,21 +131,16 @@ def program_loop(task: Task, layout: Layout, program: Program) -> Loop:
     )
 
 
-def _feed(task: Task, layout: Layout, program: Program, params: Any, batch: Batch) -> dict[str, Any]:
-    """What a program asks of the task, by name."""
-    offers = {}
-    if "loss" in program.needs:
-        offers["loss"] = batch.loss
-    if "noise" in program.needs:
-        offers["noise"] = layout.unflatten(jax.random.normal(jax.random.fold_in(batch.key, 0), (layout.size,)))
-    if "rademacher" in program.needs:
+def offer(task: Task, layout: Layout, name: str, params: Any, batch: Batch) -> Any:
+    """What a task offers to programs under a name: a number, a tree as `params`, or a function of such a tree."""
+    if name == "loss":
+        return batch.loss
+    if name == "noise":
+        return layout.unflatten(jax.random.normal(jax.random.fold_in(batch.key, 0), (layout.size,)))
+    if name == "rademacher":
         signs = jax.random.rademacher(jax.random.fold_in(batch.key, 1), (layout.size,), jnp.float32)
-        offers["rademacher"] = layout.unflatten(signs)
-    if "hvp" in program.needs:
-        offers["hvp"] = oracles.hvp(task, params, batch.data, batch.draw)
-    if "gnvp" in program.needs:
-        offers["gnvp"] = oracles.gnvp(task, params, batch.data, batch.draw)
-    return offers
+        return layout.unflatten(signs)
+    return getattr(oracles, name)(task, params, batch.data, batch.draw)
 
 
 def handwritten_loop(task: Task, layout: Layout, optimizer: Handwritten) -> Loop:

@@ -105,6 +105,8 @@ def execute(
         finished = journal.get("status") == FINISHED
         journal.put([], status=STOPPED)  # what it is if it is killed from here on
         say(f"workers ready after {time.monotonic() - began:.1f} s ({machine['platform']})")
+        for kind in machine.get("too large for the machine", []):
+            say(f"{kind} is too large for the machine's registers here; its candidates run call by call")
         _search(folder, driver, say)
         if not finished:
             say("confirming the best on fresh seeds and the test part")

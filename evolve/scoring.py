@@ -11,10 +11,15 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass, field
+import time
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from evolve.suite import Suite, known, reference, tuned
-from evolve.trial import Optimizer, Trials
+import jax
+
+from evolve.environment import fingerprint
+from evolve.suite import REFERENCE, Suite, known, reference, tuned
+from evolve.trial import Optimizer, Trials, memory_of
 from primitives import parse
 
 FLOOR = 1e-30  # losses below it count as it: a score stays finite
@@ -77,17 +82,36 @@ def mean(scores: tuple[tuple[float, ...], ...]) -> float:
 class Scorer:
     """Scores programs on a suite. Holds the compiled loops; a worker has one."""
 
-    def __init__(self, suite: Suite):
+    def __init__(self, suite: Suite, workers: int = 1, device: Any = None):
+        """workers: how many there are on this machine; device: the one that jax uses here, if not the first."""
         self.suite = suite
-        self.trials = [Trials(task) for task in suite.tasks]
+        memory = memory_of(device or jax.local_devices()[0], workers)
+        self.trials = [Trials(task, memory / len(suite.tasks)) for task in suite.tasks]
         self.reference_loss = functools.cache(self._reference_loss)
+
+    def check(self) -> None:
+        """Score a program that is known to be good, the reference. Raises `RuntimeError` where it fails."""
+        canary = self.score(Job(str(reference(self.suite.tasks[0])), ("canary",), known=REFERENCE))
+        if canary.status != OK:
+            raise RuntimeError(f"the reference comes out as {canary.status} on this machine")
+
+    def try_to_score(self, job: Job) -> Outcome:
+        """The outcome of a job, with its seconds, whatever the program does. Raises `ReferenceDiverged` alone."""
+        begun = time.monotonic()
+        try:
+            outcome = self.score(job)
+        except ReferenceDiverged:
+            raise
+        except Exception as fault:  # a worker must outlive its candidates
+            outcome = Outcome("error", detail=f"{type(fault).__name__}: {fault}"[:500])
+        return replace(outcome, seconds=time.monotonic() - begun)
 
     def score(self, job: Job) -> Outcome:
         """The outcome of a job; a program that diverges is an outcome, not an error."""
         optimizers = self.optimizers(job)
         scores = []
         for number, seed in enumerate(job.seeds):
-            row = self.row(optimizers, seed, job.part, job.schedule)
+            row = self.row(optimizers, seed, job)
             if row is None:
                 return Outcome(DIVERGED, tuple(scores))
             scores.append(row)
@@ -96,7 +120,7 @@ class Scorer:
         selected = []
         if job.select and mean(tuple(scores)) > job.bar:
             for seed in job.select:
-                row = self.row(optimizers, seed, job.part, job.schedule)
+                row = self.row(optimizers, seed, job)
                 if row is None:  # diverges on some seeds: not a program to keep
                     return Outcome(DIVERGED, tuple(scores), tuple(selected))
                 selected.append(row)
@@ -108,15 +132,21 @@ class Scorer:
             return [tuned(job.known, task) or known(job.known) for task in self.suite.tasks]
         return [parse(job.program)] * len(self.suite.tasks)
 
-    def row(self, optimizers: list[Optimizer], seed: str, part: str, schedule: str = "") -> tuple[float, ...] | None:
+    def row(self, optimizers: list[Optimizer], seed: str, job: Job) -> tuple[float, ...] | None:
         """Scores on all tasks in one seed; None where one of them diverges."""
         row = []
+        once = not job.known  # known optimizers come back for every seed of a table, and are worth a compilation
         for number, (trials, optimizer) in enumerate(zip(self.trials, optimizers, strict=True)):
-            loss = trials.loss(optimizer, seed, part, schedule)
+            loss = trials.loss(optimizer, seed, job.part, job.schedule, once)
             if math.isnan(loss):
                 return None
-            row.append(math.log(self.reference_loss(number, seed, part) / max(loss, FLOOR)))
+            row.append(math.log(self.reference_loss(number, seed, job.part) / max(loss, FLOOR)))
         return tuple(row)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What the bits of a score depend on, beside the program and the tasks."""
+        too_large = [trials.task.kind for trials in self.trials if trials.banks < 1]
+        return fingerprint() | ({"too large for the machine": too_large} if too_large else {})
 
     def _reference_loss(self, number: int, seed: str, part: str) -> float:
         loss = self.trials[number].loss(reference(self.suite.tasks[number]), seed, part)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import json
+import logging
 import os
 import signal
 import sys
-import time
 from typing import Any, BinaryIO
 
 
@@ -24,47 +24,34 @@ def main(driver: int) -> None:
     _say(answers, started)
     if scorer is None:
         return
-    from evolve.scoring import Outcome, ReferenceDiverged
+    from evolve.scoring import ReferenceDiverged
     from evolve.wire import decode_job, encode_outcome
 
     for line in sys.stdin.buffer:
         asked = json.loads(line)
-        begun = time.monotonic()
-        detail = ""
         try:
-            outcome = scorer.score(decode_job(asked["job"]))
+            outcome = scorer.try_to_score(decode_job(asked["job"]))
         except ReferenceDiverged as fault:
             _say(answers, {"failure": str(fault)})
             return
-        except Exception as fault:  # a worker must outlive whatever a candidate does
-            outcome, detail = Outcome("error"), f"{type(fault).__name__}: {fault}"[:500]
-        _say(
-            answers,
-            {
-                "number": asked["number"],
-                "outcome": encode_outcome(outcome),
-                "seconds": time.monotonic() - begun,
-                "detail": detail,
-            },
-        )
+        answer = {"outcome": encode_outcome(outcome), "seconds": outcome.seconds, "detail": outcome.detail}
+        _say(answers, {"number": asked["number"]} | answer)
 
 
 def _start(setup: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """The scorer, after it has scored a program that is known to be good: the reference."""
     from evolve.config import ConfigError, TaskSettings
-    from evolve.environment import fingerprint
-    from evolve.scoring import OK, Job, Scorer
-    from evolve.suite import make_suite, reference
+    from evolve.scoring import Scorer
+    from evolve.suite import make_suite
 
+    logging.basicConfig(format="%(message)s")  # to the worker's log
+    logging.getLogger("evolve").setLevel(logging.INFO)
     try:
-        suite = make_suite("run", [TaskSettings(**task) for task in setup["tasks"]])
-        scorer = Scorer(suite)
-        canary = scorer.score(Job(str(reference(suite.tasks[0])), ("canary",), known="adamw"))
-        if canary.status != OK:
-            return None, {"failure": f"the reference comes out as {canary.status} on this machine"}
+        scorer = Scorer(make_suite("run", [TaskSettings(**task) for task in setup["tasks"]]), setup["workers"])
+        scorer.check()
     except (ConfigError, RuntimeError) as fault:
         return None, {"failure": str(fault)}
-    return scorer, {"fingerprint": fingerprint()}
+    return scorer, {"fingerprint": scorer.fingerprint()}
 
 
 def _say(answers: BinaryIO, said: dict[str, Any]) -> None:

@@ -1,9 +1,11 @@
-"""Who scores: this process, or spawned ones. Workers are dumb; the driver owns queue, deadlines and blame.
+"""Who scores: this process, its devices, or spawned processes. Workers are dumb; the driver owns queue and blame.
 
-Both kinds take jobs with a number and give back outcomes with that number, in
+All kinds take jobs with a number and give back outcomes with that number, in
 any order. A local worker is a process of its own with one XLA thread; a call
 over its pipe costs 44 microseconds. It exits at the end of its input and is
 killed by the kernel when the driver dies, so a run leaves no process behind.
+On accelerators a worker is a thread with a device of its own, because a second
+process would fight over the device's memory; nobody can end it when it hangs.
 """
 
 from __future__ import annotations
@@ -16,13 +18,18 @@ import subprocess
 import sys
 import time
 from collections import Counter, deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import Any, Protocol
+
+import jax
 
 from evolve.config import TaskSettings, WorkerSettings
 from evolve.environment import pinned
-from evolve.scoring import Job, Outcome, ReferenceDiverged
+from evolve.scoring import Job, Outcome, ReferenceDiverged, Scorer
+from evolve.suite import make_suite
 from evolve.wire import decode_outcome, encode_job
 
 IN_FLIGHT = 2  # jobs given to a worker at once: the next one waits in its pipe
@@ -53,16 +60,11 @@ class Inline:
     """Scores in this process, when asked for arrivals."""
 
     def __init__(self, tasks: list[TaskSettings]):
-        from evolve.scoring import Scorer
-        from evolve.suite import make_suite
-
         self.scorer = Scorer(make_suite("run", tasks))
         self.queue: deque[tuple[int, Job]] = deque()
 
     def ready(self) -> dict[str, Any]:
-        from evolve.environment import fingerprint
-
-        return fingerprint()
+        return self.scorer.fingerprint()
 
     def submit(self, number: int, job: Job) -> None:
         self.queue.append((number, job))
@@ -71,17 +73,70 @@ class Inline:
         if not self.queue:
             return []
         number, job = self.queue.popleft()
-        start = time.monotonic()
         try:
-            outcome = self.scorer.score(job)
+            return [(number, self.scorer.try_to_score(job))]
         except ReferenceDiverged as fault:
             raise WorkerFailure(str(fault)) from None
-        except Exception as fault:  # the same outcome as from a spawned worker
-            outcome = Outcome("error", detail=f"{type(fault).__name__}: {fault}"[:500])
-        return [(number, replace(outcome, seconds=time.monotonic() - start))]
 
     def close(self) -> None:
         self.queue.clear()
+
+
+class Devices:
+    """Scores in this process, on each of its devices in a thread of its own."""
+
+    def __init__(self, tasks: list[TaskSettings]):
+        self.jobs: SimpleQueue[tuple[int, Job] | None] = SimpleQueue()
+        self.said: SimpleQueue[Any] = SimpleQueue()  # fingerprints, then outcomes by number; a fault at any time
+        devices = jax.local_devices()
+        self.threads = [Thread(target=self.work, args=(tasks, d, len(devices)), daemon=True) for d in devices]
+        for thread in self.threads:
+            thread.start()
+
+    def work(self, tasks: list[TaskSettings], device: Any, workers: int) -> None:
+        try:
+            with jax.default_device(device):
+                scorer = Scorer(make_suite("run", tasks), workers, device)
+                scorer.check()
+                self.said.put(scorer.fingerprint())
+                while asked := self.jobs.get():
+                    number, job = asked
+                    self.said.put((number, scorer.try_to_score(job)))
+        except Exception as fault:  # for whoever waits
+            self.said.put(fault)
+
+    def ready(self) -> dict[str, Any]:
+        first, *others = [self.heard(START_LIMIT) for _ in self.threads]
+        if any(other != first for other in others):
+            raise WorkerFailure(f"the devices of this machine differ: {[first, *others]}")
+        return first
+
+    def submit(self, number: int, job: Job) -> None:
+        self.jobs.put((number, job))
+
+    def arrivals(self, timeout: float) -> list[tuple[int, Outcome]]:
+        """Outcomes that have arrived; waits up to `timeout` seconds for the first."""
+        try:
+            found = [self.heard(timeout)]
+        except Empty:
+            return []
+        return found + [self.heard(0.0) for _ in range(self.said.qsize())]
+
+    def heard(self, timeout: float) -> Any:
+        said = self.said.get(timeout=timeout)
+        if isinstance(said, Exception):
+            raise WorkerFailure(str(said)) from said
+        return said
+
+    def close(self) -> None:
+        """End the threads, each after the job that it is at."""
+        with contextlib.suppress(Empty):
+            while True:
+                self.jobs.get_nowait()
+        for _ in self.threads:
+            self.jobs.put(None)
+        for thread in self.threads:
+            thread.join()
 
 
 @dataclass
@@ -98,7 +153,8 @@ class Local:
     """Scores in spawned processes."""
 
     def __init__(self, tasks: list[TaskSettings], count: int, deadline: float, log: Path | None = None):
-        self.setup = json.dumps({"tasks": [t.model_dump() for t in tasks], "folder": os.getcwd()}).encode() + b"\n"
+        setup = {"tasks": [t.model_dump() for t in tasks], "folder": os.getcwd(), "workers": count}
+        self.setup = json.dumps(setup).encode() + b"\n"
         self.deadline, self.log = deadline, log
         self.queue: deque[tuple[int, Job]] = deque()
         self.strikes: Counter[int] = Counter()
@@ -240,9 +296,17 @@ def available_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def _on_cpu() -> bool:
+    """Whether jax computes on the CPU here. Where that is not set, asking starts jax, which takes its time."""
+    return os.environ.get("JAX_PLATFORMS") == "cpu" or jax.default_backend() == "cpu"
+
+
 def make_executor(settings: WorkerSettings, tasks: list[TaskSettings], log: Path | None = None) -> Executor:
     """The executor that a config asks for."""
-    if settings.kind == "inline":
-        return Inline(tasks)
+    kind = settings.kind
+    if kind == "auto":  # spawned processes share a CPU well, and an accelerator badly
+        kind = "local" if _on_cpu() else "devices"
+    if kind != "local":
+        return Inline(tasks) if kind == "inline" else Devices(tasks)
     count = available_cores() if settings.count == "auto" else settings.count
     return Local(tasks, count, settings.deadline, log)

@@ -114,9 +114,7 @@ def step(
     for number, (part, w, g) in enumerate(
         zip(views.parts, views.split(leaves), views.split(jax.tree.leaves(grads)), strict=True)
     ):
-        learning_rate = tuple(
-            a * b for a, b in zip(constant(shape, w, xp), constant(peak, w, xp), strict=True)
-        )
+        learning_rate = tuple(a * b for a, b in zip(constant(shape, w, xp), constant(peak, w, xp), strict=True))
         env: dict[str, Any] = {"w": w, "g": g, "lr": learning_rate, "t": constant(t, w, xp)}
         env = {name: env[name] for name in STANDING if name == "w" or name in part.inputs}
         for name in part.needs:

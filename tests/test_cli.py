@@ -159,7 +159,7 @@ MISTAKES = [
     ((*SET, "seed=!!int 5"), "--set seed:1: anchors, aliases and tags are not allowed"),
     (
         ("run", "tiny.yaml", "--workers", "nonsense"),
-        "workers.kind: Input should be 'inline' or 'local', not 'nonsense'",
+        "workers.kind: Input should be 'auto', 'inline', 'local' or 'devices', not 'nonsense'",
     ),
     (("run", "tiny.yaml", "--workers", "0"), "workers.count: Input should be greater than or equal to 1, not 0"),
     (("run", "tiny.yaml", "--seed", "x"), "Invalid value for '--seed': 'x' is not a valid integer"),
@@ -170,8 +170,14 @@ MISTAKES = [
     (("show", "nowhere.py"), "nowhere.py: there is no such file\nCheck the path."),
     (("score", "adamww"), "no optimizer is called 'adamww'"),
     (("score", "lion", "--suite", "smok"), "no suite is called 'smok'. Did you mean 'smoke'?"),
-    (("score", "lion", "--suite", "smoke", "--workers", "²"), "--workers ²: write inline, local, or a number"),
-    (("score", "lion", "--suite", "smoke", "--workers", "-1"), "--workers -1: write inline, local, or a number"),
+    (
+        ("score", "lion", "--suite", "smoke", "--workers", "²"),
+        "--workers ²: write auto, inline, local, devices, or a number",
+    ),
+    (
+        ("score", "lion", "--suite", "smoke", "--workers", "-1"),
+        "--workers -1: write auto, inline, local, devices, or a number",
+    ),
     (("score", "lion", "--suite", "smoke", "--seeds", "1"), "1 is not in the range 2<=x<=1000"),
     (("score", "."), ".: is no run"),
     (("export", "lion", "-o", "tiny.yaml"), "tiny.yaml: exists already. Choose another name, or write over it with"),

@@ -22,6 +22,8 @@ from evolve.environment import pin
 pin()  # before jax is imported
 
 import jax  # noqa: E402
+from calls import CASES, call_by_call  # noqa: E402
+from endurance import endurance  # noqa: E402
 from measure import Figure  # noqa: E402
 from searching import a_search, breeding, two_workers  # noqa: E402
 from training import TASKS, against_optax, compiling, first_candidate  # noqa: E402
@@ -40,9 +42,11 @@ class Size:
     fresh: int = 2000
     bred: int = 2000
     jobs: int = 32
+    batch: int = 32
+    rows: int = 1_000_000
 
 
-TINY = Size(share=0.02, steps=60, turns=2, fresh=4, bred=20, jobs=2)
+TINY = Size(share=0.02, steps=60, turns=1, fresh=4, bred=20, jobs=2, batch=2, rows=5000)
 
 
 def measurements(size: Size) -> Iterator[Iterator[Figure]]:
@@ -56,8 +60,21 @@ def measurements(size: Size) -> Iterator[Iterator[Figure]]:
     yield a_search(size.steps, size.fresh, turns(10), by_jit=3)
     yield breeding(size.bred, turns(7))
     yield two_workers(size.steps, size.jobs, turns(9))
+    for (ancestor, kind), (length, bar) in CASES.items():
+        if size is TINY and bar is None:
+            continue
+        shortened = max(2, int(length * size.share))
+        yield call_by_call(ancestor, kind, shortened, bar, turns(3), size.batch, max(1, size.batch // 8))
+    yield many_candidates(size.rows)
     yield compiling(make_task("digits_dense", steps=size.steps), turns(3))
     yield first_candidate({"kind": "digits_dense", "steps": size.steps}, turns(3))
+
+
+def many_candidates(rows: int) -> Iterator[Figure]:
+    """What a long run costs, with its bars."""
+    bars = {"candidate, many rows / few": 1.1, "memory at its peak, many rows": 1024.0, "resume of many rows": 10.0}
+    for name, value, unit in endurance(rows):
+        yield Figure(name, value, unit, bar=bars.get(name), most=True)
 
 
 def description() -> dict[str, str]:
@@ -105,7 +122,7 @@ def main(arguments: list[str]) -> None:
         "--into", type=Path, default=Path(__file__).parent, help="folder of results.json and results.md"
     )
     options = parser.parse_args(arguments)
-    jax.config.update("jax_enable_compilation_cache", False)  # a compilation is measured, not looked up
+    jax.config.update("jax_enable_compilation_cache", options.tiny)  # a compilation is measured, not looked up
     facts, began = description(), time.perf_counter()
     figures: list[Figure] = []
     for measurement in measurements(TINY if options.tiny else Size()):

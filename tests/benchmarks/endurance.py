@@ -203,12 +203,13 @@ def resume(path: Path, phase: int) -> Figures:
         with contextlib.closing(driver.run()) as all_of_them:
             new = itertools.dropwhile(lambda c: c.candidate.number < driver.replaying, all_of_them)
             next(new)
-            yield f"resume after {driver.replaying:,} rows", time.perf_counter() - start, "s"
-            yield "the same, time of the processor", time.process_time() - used, "s"
-            yield "candidates bred again", driver.replaying - driver.began, ""
+            yield "resume of many rows", time.perf_counter() - start, "s"
+            yield "resume of many rows, time of the processor", time.process_time() - used, "s"
+            yield "rows that were resumed", driver.replaying, ""
+            yield "of these, bred again", driver.replaying - driver.began, ""
             for _ in itertools.islice(new, 2 * BLOCK):
                 pass
-        yield "memory at its peak", peak(), "MiB"
+        yield "memory at its peak, many rows", peak(), "MiB"
 
 
 def really(candidates: int) -> Figures:
