@@ -14,6 +14,7 @@ from baselines import handwritten
 from evolve.config import Config, ConfigError, load_suite
 from evolve.confirm import Contestant, Verdict, confirm, known_label
 from evolve.drive import Clock, Driver, Interrupted, tally_line
+from evolve.environment import collect_rarely
 from evolve.folder import RunFolder
 from evolve.journal import FINISHED, STOPPED, Journal, Lock
 from evolve.scoring import WORST
@@ -89,6 +90,7 @@ def execute(
     """
     lock = Lock(folder.path / "run.lock")
     executor = journal = None
+    collect_rarely()
     try:
         suite = suite_of(config)
         journal = Journal(folder.journal)

@@ -15,6 +15,7 @@ from training import SEED
 import baselines
 from evolve.config import Budget, Config, TaskSettings, WorkerSettings, validated
 from evolve.drive import Clock, Driver
+from evolve.environment import collect_rarely
 from evolve.journal import Journal
 from evolve.loops import program_loop
 from evolve.mutation import Space, mutate
@@ -24,7 +25,7 @@ from evolve.trial import Runner, Trials
 from evolve.workers import Inline, available_cores, make_executor
 from primitives import Program, identity
 from primitives.graph import graph
-from primitives.liveness import prune
+from primitives.liveness import live_statements
 
 CHAIN = 5  # mutations from adamw to a random program
 
@@ -110,6 +111,7 @@ def by_one_jit(trials: Trials, program: Program) -> float:
 
 def breeding(count: int, turns: int) -> Iterator[Figure]:
     """What the driver does for a candidate, all of it for each: mutate (which checks), liveness, graph, key, probe."""
+    collect_rarely()  # as a run does
     parents = fresh_programs(min(100, count), seed=1)
     rng = np.random.Generator(np.random.Philox(key=2))
 
@@ -120,7 +122,7 @@ def breeding(count: int, turns: int) -> Iterator[Figure]:
             identity.key(values)
             probe = identity.probe(values)
             _ = probe.descends, probe.key
-            prune(child)
+            live_statements(child)
 
     breed()
     rate = count / statistics.median(seconds(breed) for _ in range(turns))
