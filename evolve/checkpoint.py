@@ -71,9 +71,12 @@ def restore(search: Search, journal: Journal, until: int) -> tuple[dict[int, Can
     search.probes.pop(NOTHING, None)
     state = json.loads(point.state)
     scores = {number: float.fromhex(score) for number, score in state["hall_of_fame"]}
-    programs = {number: parse(journal.row(number).program) for number in {*state["population"], *scores}}
+    rows = {number: journal.row(number) for number in {*state["population"], *scores}}
+    programs = {number: parse(row.program) for number, row in rows.items()}
     search.phase = state["phase"]
-    search.population.extend(search.member(number, programs[number]) for number in state["population"])
+    for number in state["population"]:
+        copy = rows[number].phase != search.phase or number < len(search.initial)  # that the phase began with
+        search.population.append(search.member(number, programs[number], None if copy else rows[number].restored()))
     search.hall_of_fame.extend(Entry(n, programs[n], score, operations(programs[n])) for n, score in scores.items())
     said = state["tally"]
     search.tally = Tally(said["candidates"], *(Counter(said[name]) for name in ("statuses", "reasons", "mutations")))

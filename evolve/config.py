@@ -97,9 +97,13 @@ class ScoringSettings(_Strict):
     """How many seeds are spent on whom."""
 
     seeds: Positive = 2
-    select_seeds: Positive = 6
+    select_seeds: Positive = 10
     hall_of_fame: Positive = 10
     hurdle_percentile: Annotated[float, Field(ge=0, lt=100)] = 20.0
+    early: Annotated[float, Field(ge=0, lt=1)] = (
+        0.25  # of the steps of the first seed, before the first hurdle; 0: none
+    )
+    bound: Annotated[float, Field(gt=1)] = 20.0  # times the reference's loss there: what is worse is stopped
 
 
 class ConfirmSettings(_Strict):

@@ -17,7 +17,7 @@ from evolve.drive import Clock, Driver, Interrupted, tally_line
 from evolve.environment import collect_rarely
 from evolve.folder import RunFolder
 from evolve.journal import FINISHED, STOPPED, Journal, Lock
-from evolve.scoring import WORST
+from evolve.scoring import EARLY, WORST
 from evolve.search import Entry, Search
 from evolve.suite import Suite, known, make_suite, reference, tuned, tuned_values
 from evolve.trial import check_fit
@@ -183,6 +183,12 @@ def _search(folder: RunFolder, driver: Driver, say: Callable[[str], None]) -> No
         raise
     _write_hall_of_fame(folder, search)
     say(tally_line(search, clock.elapsed))
+    if facts := early_facts(search):
+        tells = ", ".join(f"{rho:.2f} on {task}" for task, rho in facts["foresight"].items())
+        say(
+            f"{facts['stopped']:,} first trainings ended after {facts['at']:.0%} of their steps; rank correlation of "
+            f"scores there with those at the end, in the population: {tells}"
+        )
 
 
 def _found_line(search: Search) -> str:
@@ -246,6 +252,7 @@ def _confirm(
                 "chain": chain,
                 "kind": config.search.kind,
                 "tally": tally_facts(search),
+                "early": early_facts(search),
                 "verdicts": [v.facts() for v in verdicts],
                 "best": program.name if program else None,
             },
@@ -254,6 +261,15 @@ def _confirm(
         + "\n",
     )
     return verdicts, program
+
+
+def early_facts(search: Search) -> dict[str, Any]:
+    """What the first hurdle did, and how well it could know; empty where there is none."""
+    config = search.config
+    if not config.scoring.early:
+        return {}
+    foresight = {task.kind: round(search.foresight(k), 3) for k, task in enumerate(config.suite)}
+    return {"at": config.scoring.early, "stopped": search.tally.statuses[EARLY], "foresight": foresight}
 
 
 def tally_facts(search: Search) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 The reference is AdamW tuned on the task, so 0 is tuned AdamW and 0.1 is 10 % less
 loss. A program's score is the mean over tasks and seeds; a program that diverges
-has the worst score, -inf. Seeds are spent where they matter: a program far below
-the population stops after one seed (`hurdle`), and one good enough for the hall
-of fame is scored again on seeds that nothing was selected on.
+has the worst score, -inf. Time is spent where it matters: a program far below the
+population stops early in its first training (`early`), or after one seed
+(`hurdle`), and one good enough for the hall of fame is scored again on seeds that
+nothing was selected on.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from primitives import parse
 FLOOR = 1e-30  # losses below it count as it: a score stays finite
 WORST = -math.inf
 
-OK, HURDLE, DIVERGED = "ok", "hurdle", "diverged"
+OK, EARLY, HURDLE, DIVERGED = "ok", "early", "hurdle", "diverged"
 
 
 class ReferenceDiverged(RuntimeError):
@@ -38,6 +39,8 @@ class Job:
 
     program: str
     seeds: tuple[str, ...]
+    at: float = 0.0  # a share of the steps of the first seed, after which ...
+    early: tuple[float, ...] = ()  # ... training on a task stops below this score against the reference there
     hurdle: float = WORST  # stop after one seed below this score
     select: tuple[str, ...] = ()  # seeds for the hall of fame ...
     bar: float = math.inf  # ... spent on a score above this
@@ -48,13 +51,14 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came out. `scores` and `selected` are [seed][task], in the order of the job."""
+    """What came out. `scores` and `selected` are [seed][task], in the order of the job; `early` is [task]."""
 
     status: str
     scores: tuple[tuple[float, ...], ...] = ()
     selected: tuple[tuple[float, ...], ...] = ()
     seconds: float = field(default=0.0, compare=False)
     detail: str = field(default="", compare=False)
+    early: tuple[float, ...] = ()  # in the first seed, on the tasks that were reached
 
     @property
     def search_score(self) -> float:
@@ -109,22 +113,27 @@ class Scorer:
     def score(self, job: Job) -> Outcome:
         """The outcome of a job; a program that diverges is an outcome, not an error."""
         optimizers = self.optimizers(job)
-        scores = []
-        for number, seed in enumerate(job.seeds):
-            row = self.row(optimizers, seed, job)
-            if row is None:
-                return Outcome(DIVERGED, tuple(scores))
-            scores.append(row)
-            if number == 0 and mean((row,)) < job.hurdle:
-                return Outcome(HURDLE, tuple(scores))
-        selected = []
-        if job.select and mean(tuple(scores)) > job.bar:
+        rows: dict[str, list[tuple[float, ...]]] = {"scores": [], "selected": []}
+        early: list[float] = []
+
+        def outcome(status: str) -> Outcome:
+            return Outcome(status, tuple(rows["scores"]), tuple(rows["selected"]), early=tuple(early))
+
+        for seed in job.seeds:
+            first = not rows["scores"]
+            row = self.row(optimizers, seed, job, early if first else None)
+            if row in (EARLY, DIVERGED):
+                return outcome(row)
+            rows["scores"].append(row)
+            if first and mean((row,)) < job.hurdle:
+                return outcome(HURDLE)
+        if job.select and mean(tuple(rows["scores"])) > job.bar:
             for seed in job.select:
                 row = self.row(optimizers, seed, job)
-                if row is None:  # diverges on some seeds: not a program to keep
-                    return Outcome(DIVERGED, tuple(scores), tuple(selected))
-                selected.append(row)
-        return Outcome(OK, tuple(scores), tuple(selected))
+                if row == DIVERGED:  # on some seeds: not a program to keep
+                    return outcome(row)
+                rows["selected"].append(row)
+        return outcome(OK)
 
     def optimizers(self, job: Job) -> list[Optimizer]:
         """The optimizer for each task: one for all, unless it is a known one with tuned values."""
@@ -132,15 +141,32 @@ class Scorer:
             return [tuned(job.known, task) or known(job.known) for task in self.suite.tasks]
         return [parse(job.program)] * len(self.suite.tasks)
 
-    def row(self, optimizers: list[Optimizer], seed: str, job: Job) -> tuple[float, ...] | None:
-        """Scores on all tasks in one seed; None where one of them diverges."""
+    def row(
+        self, optimizers: list[Optimizer], seed: str, job: Job, early: list[float] | None = None
+    ) -> tuple[float, ...] | str:
+        """Scores on all tasks in one seed, or why there are none.
+
+        early: a list for the scores at the first hurdle, where there is one.
+        """
         row = []
+        hurdle = bool(job.at) and early is not None
         once = not job.known  # known optimizers come back for every seed of a table, and are worth a compilation
         for number, (trials, optimizer) in enumerate(zip(self.trials, optimizers, strict=True)):
-            loss = trials.loss(optimizer, seed, job.part, job.schedule, once)
-            if math.isnan(loss):
-                return None
-            row.append(math.log(self.reference_loss(number, seed, job.part) / max(loss, FLOOR)))
+            steps = trials.task.steps
+            stops = tuple(sorted({max(1, round(job.at * steps)), steps})) if hurdle else (steps,)
+            losses = trials.losses(optimizer, seed, stops, job.part, job.schedule, once)
+            for stop, loss in zip(stops, losses, strict=False):
+                if math.isnan(loss):
+                    return DIVERGED
+                score = math.log(self.reference_loss(number, seed, job.part, stops)[stop] / max(loss, FLOOR))
+                if stop == steps:
+                    row.append(score)
+                    continue
+                assert early is not None
+                early.append(score)
+                if score < job.early[number]:
+                    losses.close()
+                    return EARLY
         return tuple(row)
 
     def fingerprint(self) -> dict[str, Any]:
@@ -148,11 +174,11 @@ class Scorer:
         too_large = [trials.task.kind for trials in self.trials if trials.banks < 1]
         return fingerprint() | ({"too large for the machine": too_large} if too_large else {})
 
-    def _reference_loss(self, number: int, seed: str, part: str) -> float:
-        loss = self.trials[number].loss(reference(self.suite.tasks[number]), seed, part)
-        if math.isnan(loss):
+    def _reference_loss(self, number: int, seed: str, part: str, stops: tuple[int, ...]) -> dict[int, float]:
+        losses = list(self.trials[number].losses(reference(self.suite.tasks[number]), seed, stops, part))
+        if math.isnan(losses[-1]):
             kind = self.suite.tasks[number].kind
             raise ReferenceDiverged(
                 f"the reference diverges on {kind} in seed {seed!r}; tune it again: evolve reference"
             )
-        return max(loss, FLOOR)
+        return {stop: max(loss, FLOOR) for stop, loss in zip(stops, losses, strict=True)}

@@ -18,21 +18,26 @@ Source: Real et al. 2019, arXiv:1802.01548; Chen et al. 2023, arXiv:2302.06675, 
 from __future__ import annotations
 
 import hashlib
+import math
 from array import array
 from collections import Counter, deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from evolve.config import Config
 from evolve.mutation import Child, Space, mutate, random_program, tweak
-from evolve.scoring import OK, WORST, Job, Outcome
+from evolve.scoring import EARLY, OK, WORST, Job, Outcome
 from primitives import Program, identity
 from primitives.graph import graph
 from primitives.liveness import prune
 
 CACHED, REJECTED = "cached", "rejected"
 NO_GRADIENT, ASCENT = "no_gradient", "ascent"
+
+FORESIGHT = 0.5  # rank correlation from which on early scores may stop a training ...
+ENOUGH = 16  # ... over at least as many members of the population
 
 
 @dataclass(frozen=True)
@@ -74,7 +79,9 @@ class Member:
     number: int
     program: Program
     fitness: float
-    first: float  # score in the first seed, for the hurdle
+    first: float  # score in the first seed, for the hurdle; inf where it was stopped before its end
+    early: tuple[float, ...] = ()  # scores at the first hurdle, of those that were trained
+    scores: tuple[float, ...] = ()  # of the same training, at its end
 
 
 @dataclass(frozen=True)
@@ -117,6 +124,7 @@ class Search:
 
     def __init__(self, config: Config, initial: list[Program]):
         settings = config.search
+        assert not isinstance(config.suite, str), "a search needs the tasks, not their name"
         self.config, self.settings = config, settings
         initial = [replace(program, doc="") for program in initial]  # what it says is not true of its children
         self.initial = [] if settings.kind == "random" else initial
@@ -134,7 +142,7 @@ class Search:
         self.keys: dict[bytes, int] = {}  # identity -> the candidate that was scored for it
         self.probes: dict[bytes, int] = {}  # the same, up to rounding
         self.committed = array("d")  # fitness by number
-        self.first = array("d")  # score in the first seed by number, for the hurdle
+        self.first = array("d")  # score in the first seed by number, for the hurdle; inf where it was stopped early
         self.hall_of_fame: list[Entry] = []
         self.tally = Tally()
 
@@ -205,6 +213,8 @@ class Search:
         job = Job(
             str(prune(child.program)),
             self.seeds,
+            at=self.config.scoring.early,
+            early=self.early() if self.config.scoring.early else (),
             hurdle=self.hurdle(),
             select=self.select_seeds,
             bar=self.bar(),
@@ -221,10 +231,34 @@ class Search:
 
     def hurdle(self) -> float:
         """The score in the first seed below which no further seed is spent."""
-        scores = sorted(m.first for m in self.population)
-        if not scores:
-            return WORST
-        return scores[int(len(scores) * self.config.scoring.hurdle_percentile / 100.0)]
+        return self.percentile(m.first for m in self.population if m.first < math.inf)
+
+    def percentile(self, scores: Iterable[float]) -> float:
+        """The score that the hurdles stand at; the worst one where there is none."""
+        ranked = sorted(scores)
+        return ranked[int(len(ranked) * self.config.scoring.hurdle_percentile / 100.0)] if ranked else WORST
+
+    def early(self) -> tuple[float, ...]:
+        """The scores below which a first training is stopped early, task by task.
+
+        Where early scores say little about those at the end, only a loss beyond the bound stops one.
+        """
+        bound = -math.log(self.config.scoring.bound)
+        return tuple(
+            max(bound, self.percentile(m.early[k] for m in self.population if len(m.early) > k))
+            if self.foresight(k) >= FORESIGHT
+            else bound
+            for k in range(len(self.config.suite))
+        )
+
+    def foresight(self, task: int) -> float:
+        """Rank correlation of early scores on a task with those at its end in the population; 0 where few have both."""
+        from scipy.stats import spearmanr  # takes half a second
+
+        pairs = [(m.early[task], m.scores[task]) for m in self.population if m.scores and m.early]
+        if len(pairs) < ENOUGH or any(len({pair[k] for pair in pairs}) == 1 for k in range(2)):
+            return 0.0
+        return float(spearmanr(*zip(*pairs, strict=True)).statistic)
 
     def bar(self) -> float:
         """The score above which the seeds of the hall of fame are spent."""
@@ -243,16 +277,19 @@ class Search:
             assert outcome is not None
             status, fitness = outcome.status, outcome.fitness
             first = float(np.mean(outcome.scores[0])) if any(outcome.scores[:1]) else WORST
+            if status == EARLY:
+                first = math.inf
         self.committed.append(fitness)
         self.first.append(first)
         if candidate.phase == self.phase and status != REJECTED:
-            self.population.append(self.member(candidate.number, candidate.program))
+            self.population.append(self.member(candidate.number, candidate.program, outcome))
         best = outcome is not None and status == OK and self.admit(candidate, outcome)
         self.count(candidate, status)
         return Committed(candidate, status, outcome, fitness, best)
 
-    def member(self, number: int, program: Program) -> Member:
-        return Member(number, program, self.committed[number], self.first[number])
+    def member(self, number: int, program: Program, outcome: Outcome | None = None) -> Member:
+        early, scores = ((), ()) if outcome is None else (outcome.early, *outcome.scores[:1], ())[:2]
+        return Member(number, program, self.committed[number], self.first[number], early, scores)
 
     def admit(self, candidate: Candidate, outcome: Outcome) -> bool:
         """Enter the hall of fame if good enough; True for a new best."""

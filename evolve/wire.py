@@ -12,12 +12,13 @@ Rows = tuple[tuple[float, ...], ...]
 
 
 def encode_job(job: Job) -> dict[str, Any]:
-    return asdict(job) | {"hurdle": job.hurdle.hex(), "bar": job.bar.hex()}
+    return asdict(job) | {"hurdle": job.hurdle.hex(), "bar": job.bar.hex(), "early": [x.hex() for x in job.early]}
 
 
 def decode_job(said: dict[str, Any]) -> Job:
     typed: dict[str, Any] = {name: float.fromhex(said[name]) for name in ("hurdle", "bar")}
     typed |= {name: tuple(said[name]) for name in ("seeds", "select")}
+    typed["early"] = tuple(map(float.fromhex, said["early"]))
     return Job(**(said | typed))
 
 
@@ -26,13 +27,14 @@ def encode_outcome(outcome: Outcome) -> dict[str, Any]:
     said: dict[str, Any] = {"status": outcome.status, "scores": _hex(outcome.scores)}
     if outcome.selected:
         said["selected"] = _hex(outcome.selected)
+    if outcome.early:
+        (said["early"],) = _hex((outcome.early,))
     return said
 
 
 def decode_outcome(said: dict[str, Any], seconds: float = 0.0, detail: str = "") -> Outcome:
-    return Outcome(
-        said["status"], _floats(said["scores"]), _floats(said.get("selected", [])), seconds=seconds, detail=detail
-    )
+    (early,) = _floats([said.get("early", [])])
+    return Outcome(said["status"], _floats(said["scores"]), _floats(said.get("selected", [])), seconds, detail, early)
 
 
 def canonical(said: Any) -> str:

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import baselines
-from evolve.config import load_config, preset_names
+from evolve.config import load_config, load_suite, preset_names
 from evolve.confirm import Contestant, interval, judge
 from evolve.mutation import Child
-from evolve.scoring import DIVERGED, HURDLE, OK, WORST, Job, Outcome, Scorer, mean
+from evolve.scoring import DIVERGED, EARLY, HURDLE, OK, WORST, Job, Outcome, Scorer, mean
 from evolve.search import Search
 from evolve.suite import REFERENCES, reference, suite, tuned, tuned_values
 from evolve.trial import Trials, seed_key
@@ -87,6 +87,32 @@ def test_a_program_below_the_hurdle_stops_after_one_seed(scorer):
     assert stopped.scores == full.scores[:1]
     at = mean(full.scores[:1])  # the hurdle itself is cleared
     assert scorer.score(dataclasses.replace(job, hurdle=at)).status == OK
+
+
+def test_a_training_is_stopped_early_on_the_first_task_below_its_bound_and_else_ends_as_if_never_looked_at(scorer):
+    plain = scorer.score(Job(text("lion", scorer), SEEDS))
+    job = Job(text("lion", scorer), SEEDS, at=0.25, early=(WORST, WORST))
+    looked = scorer.score(job)
+    assert len(looked.early) == 2
+    assert dataclasses.replace(looked, early=()) == plain
+    for task, (trials, score) in enumerate(zip(scorer.trials, looked.early, strict=True)):
+        ours, theirs = (
+            next(trials.losses(optimizer, SEEDS[0], [15, 60]))
+            for optimizer in (parse(text("lion", scorer)), reference(trials.task))
+        )
+        assert math.isclose(score, math.log(theirs / ours), abs_tol=1e-12)
+        bounds = [WORST, WORST]
+        bounds[task] = math.nextafter(score, 9)
+        stopped = scorer.score(dataclasses.replace(job, early=tuple(bounds)))
+        assert (stopped.status, stopped.scores, stopped.early) == (EARLY, (), looked.early[: task + 1])
+        assert stopped.fitness == WORST
+        bounds[task] = score  # the bound itself is cleared
+        assert scorer.score(dataclasses.replace(job, early=tuple(bounds))) == looked
+
+
+def test_known_optimizers_lie_at_0_early_and_at_the_end(scorer):
+    outcome = scorer.score(Job(text("adamw", scorer), SEEDS[:1], at=0.5, early=(WORST, WORST), known="adamw"))
+    assert outcome.early == (0.0, 0.0)
 
 
 def test_seeds_for_the_hall_of_fame_are_spent_above_the_bar_only(scorer):
@@ -170,7 +196,8 @@ def test_a_trick_is_rejected_or_scores_far_below_tuned_adamw(scorer, trick):
 
 def scored(program: Program, scorer: Scorer) -> float:
     """Fitness as the search sees it."""
-    search = Search(load_config("smoke"), [baselines.get("adamw")])
+    config = load_config("smoke").model_copy(update={"suite": load_suite("smoke")[1]})
+    search = Search(config, [baselines.get("adamw")])
     candidate = search.judge(0, 0, None, Child(program, "x"))
     return WORST if candidate.reason else scorer.score(candidate.job).fitness
 

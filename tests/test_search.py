@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import random
 import shutil
 import sqlite3
@@ -17,12 +18,12 @@ import numpy as np
 import pytest
 
 import baselines
-from evolve.config import Config, load_config
+from evolve.config import Config, load_config, load_suite
 from evolve.drive import Clock, Driver
 from evolve.journal import Journal, JournalError
 from evolve.mutation import Space, delete, insert, modify, mutate, random_program, tweak
-from evolve.scoring import DIVERGED, HURDLE, OK, WORST, Job, Outcome, mean
-from evolve.search import ASCENT, CACHED, NO_GRADIENT, REJECTED, Committed, Member, Search, generator
+from evolve.scoring import DIVERGED, EARLY, HURDLE, OK, WORST, Job, Outcome, mean
+from evolve.search import ASCENT, CACHED, ENOUGH, NO_GRADIENT, REJECTED, Committed, Member, Search, generator
 from primitives import PRIMITIVES, Program, ProgramError, identity, parse
 from primitives.graph import graph
 
@@ -228,10 +229,14 @@ def hashed(job: Job) -> Outcome:
         return (luck(job.program) + 0.2 * luck(job.program, seed), luck(job.program))
 
     scores = tuple(row(seed) for seed in job.seeds)
+    early = tuple(score + 0.1 * luck(job.program, "early") for score in scores[0]) if job.at else ()
+    for task, (score, bound) in enumerate(zip(early, job.early, strict=True)):
+        if score < bound:
+            return Outcome(EARLY, early=early[: task + 1])
     if mean(scores[:1]) < job.hurdle:
-        return Outcome(HURDLE, scores[:1])
+        return Outcome(HURDLE, scores[:1], early=early)
     selected = tuple(row(seed) for seed in job.select) if mean(scores) > job.bar else ()
-    return Outcome(OK, scores, selected)
+    return Outcome(OK, scores, selected, early=early)
 
 
 class Pool:
@@ -262,7 +267,7 @@ class Pool:
 
 def config(*changes: str) -> Config:
     base = ("search.phase=150", "search.repeats=2", "search.lag=16", "budget={candidates: 500}")
-    return load_config("smoke", (*base, *changes))
+    return load_config("smoke", (*base, *changes)).model_copy(update={"suite": load_suite("smoke")[1]})
 
 
 def history(
@@ -466,11 +471,50 @@ def test_the_hurdle_is_a_percentile_of_first_seeds_in_the_population():
     assert low.hurdle() == 0.0
 
 
+def member(number: int, early: tuple[float, ...], scores: tuple[float, ...]) -> Member:
+    return Member(number, baselines.get("lion"), 0.0, float(np.mean(scores)) if scores else math.inf, early, scores)
+
+
+def test_early_bounds_are_percentiles_where_early_scores_tell_the_end_and_the_bound_elsewhere():
+    """Task 0: the early score tells the end. Task 1: it says nothing."""
+    search = Search(config("scoring.hurdle_percentile=25", "scoring.bound=20"), [baselines.get("lion")])
+    lost = -math.log(20)
+    assert search.early() == (lost, lost)
+    rng = np.random.default_rng(0)
+    ends = rng.normal(size=(ENOUGH, 2))
+    full = [member(n, (end[0] / 2, float(rng.normal())), tuple(map(float, end))) for n, end in enumerate(ends)]
+    search.population = deque(full[1:], maxlen=100)
+    assert search.early() == (lost, lost)  # one too few
+    search.population = deque(full, maxlen=100)
+    assert search.foresight(0) == pytest.approx(1.0)
+    assert abs(search.foresight(1)) < 0.5
+    assert search.early() == (sorted(m.early[0] for m in full)[ENOUGH // 4], lost)
+    stopped = [member(100 + n, (-2.0,), ()) for n in range(ENOUGH)]  # they count where they came to
+    search.population.extend(stopped)
+    assert search.early() == (-2.0, lost)
+    assert search.hurdle() == sorted(m.first for m in full)[ENOUGH // 4]  # they never came to the end
+    search.population.extend(Member(200 + n, search.like, WORST, WORST, (-9.0,)) for n in range(40))  # diverged later
+    assert search.early() == (lost, lost)
+
+
+def test_searches_stop_trainings_early_and_tell_the_workers_where(tmp_path):
+    committed, _, search = history(tmp_path, config("search.population=100"))
+    stopped = [c for c in committed if c.status == EARLY]
+    assert len(stopped) > 10
+    assert all(c.fitness == WORST for c in stopped)
+    for c in committed:
+        if c.candidate.job is not None:
+            assert c.candidate.job.at == 0.25
+            assert len(c.candidate.job.early) == 2
+    assert search.tally.statuses[EARLY] == len(stopped)
+
+
 # --- going on --------------------------------------------------------------------------------------
 
 SEARCHES = {
     "restarts": (("search.phase=90",), ("adamw",)),
     "one phase": (("search.phase=100000", "scoring.hurdle_percentile=60"), ("lion",)),
+    "nothing early": (("scoring.early=0",), ("lion",)),
     "equal and rejected starts": (("search.phase=120", "search.lag=40"), ("lion", STILL, "lion", "sgd")),
     "more starts than in flight": (("search.lag=1", "search.repeats=9"), ("sgd", "lion", "adam", "rmsprop", "adamw")),
     "random": (("search.kind=random", "search.lag=5"), ("adamw",)),
@@ -648,7 +692,7 @@ def test_the_control_of_constants_keeps_the_structure_of_the_start(tmp_path):
 
 @pytest.mark.parametrize("name", ["adashift", "lbfgs", "schedule_free_adamw", "adamw"])
 def test_a_search_can_start_from_any_program_also_one_that_does_not_descend_on_the_probe(name):
-    search = Search(load_config("smoke"), [baselines.get(name)])
+    search = Search(config(), [baselines.get(name)])
     first = search.draw(0)
     assert first.reason == ""
     assert first.job is not None

@@ -28,7 +28,7 @@ from pathlib import Path
 import baselines
 from evolve import drive
 from evolve.checkpoint import Gathered, restore
-from evolve.config import Config, load_config
+from evolve.config import Config, load_config, load_suite
 from evolve.drive import Clock, Driver
 from evolve.journal import Journal, Row
 from evolve.scoring import DIVERGED, HURDLE, OK, Job, Outcome, mean
@@ -68,7 +68,8 @@ def scored(job: Job) -> Outcome:
 
 def settings(phase: int) -> Config:
     """The quickstart's search without an end."""
-    return load_config("quickstart", (f"search.phase={phase}", "budget={candidates: 1000000000}"))
+    config = load_config("quickstart", (f"search.phase={phase}", "budget={candidates: 1000000000}"))
+    return config.model_copy(update={"suite": load_suite("quickstart")[1]})
 
 
 def new_search(phase: int, start: Search | None = None) -> Search:
