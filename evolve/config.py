@@ -100,10 +100,9 @@ class ScoringSettings(_Strict):
     select_seeds: Positive = 10
     hall_of_fame: Positive = 10
     hurdle_percentile: Annotated[float, Field(ge=0, lt=100)] = 20.0
-    early: Annotated[float, Field(ge=0, lt=1)] = (
-        0.25  # of the steps of the first seed, before the first hurdle; 0: none
-    )
-    bound: Annotated[float, Field(gt=1)] = 20.0  # times the reference's loss there: what is worse is stopped
+    # Share of the steps of the first seed, after which it may be stopped; 0: nowhere.
+    early: Annotated[float, Field(ge=0, lt=1)] = 0.25
+    bound: Annotated[float, Field(gt=1)] = 20.0  # times the reference's loss there; what is worse is stopped
 
 
 class ConfirmSettings(_Strict):
