@@ -184,10 +184,11 @@ def _search(folder: RunFolder, driver: Driver, say: Callable[[str], None]) -> No
     _write_hall_of_fame(folder, search)
     say(tally_line(search, clock.elapsed))
     if facts := early_facts(search):
-        tells = ", ".join(f"{rho:.2f} on {task}" for task, rho in facts["foresight"].items())
+        tells = (f"{rho:.2f}" if rho else "too few to say" for rho in facts["foresight"].values())
+        named = ", ".join(f"{task}: {told}" for task, told in zip(facts["foresight"], tells, strict=True))
         say(
             f"{facts['stopped']:,} first trainings ended after {facts['at']:.0%} of their steps; rank correlation of "
-            f"scores there with those at the end, in the population: {tells}"
+            f"scores there with those at the end, in the population: {named}"
         )
 
 

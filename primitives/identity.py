@@ -37,8 +37,9 @@ _STEADY = _BASE * (1.0 + 0.4 * _rng.standard_normal((len(_STEPS), _BASE.size))) 
 # the same for every a, and Lion with its betas exchanged would be Lion.
 _UNSTEADY = _rng.choice([-1.0, 1.0], (len(_STEPS), 241)) * 10.0 ** _rng.uniform(-3.0, 1.0, (len(_STEPS), 241))
 _UNSTEADY[_rng.random(_UNSTEADY.shape) < 0.05] = 0.0  # as of a unit that is off for a batch
-# Small gradients first: beta ** dot(g, g) is 0 for all large ones. A weight in eight is beyond 1, where arcsin clamps.
-_GRADIENTS = np.array([[0.03], [0.001], [1.0], [1.0], [1.0]]) * np.concatenate([_STEADY, _UNSTEADY], axis=1)
+# Small gradients first: of large ones beta ** dot(g, g) is 0 and every norm is clipped. A weight in eight is drawn
+# wide, because arcsin clamps beyond 1.
+_GRADIENTS = np.array([[0.001], [0.03], [1.0], [1.0], [1.0]]) * np.concatenate([_STEADY, _UNSTEADY], axis=1)
 _WEIGHTS = _rng.standard_normal(_GRADIENTS.shape) * np.resize([0.2] * 7 + [2.0], _GRADIENTS.shape[1])
 _WEIGHTS[:, : _BASE.size] = _WEIGHTS[0, : _BASE.size]  # or what steps towards a place would run after the weights
 _LOSSES = np.array([2.3, 1.9, 2.05, 0.6, 0.11])

@@ -53,6 +53,7 @@ class Sample:
     statuses: Counter[str]
     reasons: Counter[str]
     dead: float  # share of statements
+    same: int  # pairs taken for one program whose texts are one, without what is dead
     pairs: list[tuple[str, str]]  # texts that differ and were taken for one program
     rejected: list[tuple[str, str]]  # reason, text
     scored: list[float]  # in the first seed, of all that were scored
@@ -78,15 +79,17 @@ def sample(journal: Journal) -> Sample:
         if row.number % 16 == 0:
             program = parse(row.program)
             shares.append((len(program.body) - len(live_statements(program)[0])) / len(program.body))
-    pairs = []
+    pairs, same = [], 0
     for pick in rng.permutation(len(merged)):
         one, other = (str(prune(parse(texts[n]))) for n in merged[pick])
-        if one != other:
+        if one == other:
+            same += 1
+        else:
             pairs.append((one, other))
         if len(pairs) == PAIRS:
             break
     chosen = [refused[n] for n in rng.permutation(len(refused))[:REJECTED]]
-    return Sample(sum(statuses.values()), statuses, reasons, statistics.fmean(shares), pairs, chosen, scored)
+    return Sample(sum(statuses.values()), statuses, reasons, statistics.fmean(shares), same, pairs, chosen, scored)
 
 
 def identity(drawn: Sample, all_trials: list[Trials]) -> Iterator[Figure]:
@@ -111,7 +114,8 @@ def identity(drawn: Sample, all_trials: list[Trials]) -> Iterator[Figure]:
         else:
             wrong += 1
             print(f"--- merged, and different: {scores}\n{one}\n{other}", file=sys.stderr)
-    yield Figure("merged pairs that were compared", len(drawn.pairs), "")
+    yield Figure("merged pairs that were compared", drawn.same + len(drawn.pairs), "")
+    yield Figure("of these, one text without what is dead", drawn.same, "")
     yield Figure("of these, equal to the last bit", bits, "")
     yield Figure("of these, equal but for rounding", rounding, "")
     yield Figure("of these, false", wrong, "", bar=0.0, most=True)

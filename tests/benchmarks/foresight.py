@@ -1,0 +1,79 @@
+"""How well an early loss tells the last one, task by task: `python tests/benchmarks/foresight.py [PROGRAMS]`.
+
+Mutants of tuned AdamW are trained in one seed, and their losses against the reference's compared after an eighth, a
+quarter and a half of the steps and at the end. What a hurdle would have cost: the share of the best tenth below it.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+
+from evolve.environment import pin
+
+pin()
+
+import numpy as np  # noqa: E402
+from scipy.stats import spearmanr  # noqa: E402
+
+from evolve.mutation import Space, mutate  # noqa: E402
+from evolve.suite import reference, tuned  # noqa: E402
+from evolve.trial import Trials  # noqa: E402
+from primitives import Program, identity  # noqa: E402
+from primitives.graph import graph  # noqa: E402
+from proxy_tasks import Task, make_task  # noqa: E402
+
+TASKS = [
+    ("digits_dense", {"steps": 60}, 1.0),
+    ("digits_dense", {}, 1.0),
+    ("noisy_quadratic", {}, 1.0),
+    ("diabetes_regression", {}, 1.0),
+    ("digits_conv", {}, 1.0),
+    ("char_transformer", {"steps": 20}, 1 / 3),
+]  # kind, fields, share of the programs
+SHARES = (1 / 8, 1 / 4, 1 / 2)
+PERCENTILES = (20, 50)
+LONGEST = 7  # mutations from tuned AdamW
+SEED = "0:foresight:0"
+
+
+def mutants(start: Program, count: int) -> list[Program]:
+    """Programs that a search would train: they read the gradient, descend on the probe and are no two alike."""
+    rng = np.random.Generator(np.random.Philox(key=0))
+    found: dict[str, Program] = {}
+    while len(found) < count:
+        program = start
+        for _ in range(int(rng.integers(1, LONGEST + 1))):
+            program = mutate(program, Space(), rng).program
+        values = graph(program)
+        if values.uses("g") and not values.unflat() and identity.probe(values).descends:
+            found.setdefault(identity.key(values), program)
+    return list(found.values())
+
+
+def scores(task: Task, count: int) -> np.ndarray:
+    """f64[program, point]: log of the reference's loss over theirs, of those that stay finite to the end."""
+    trials = Trials(task)
+    points = sorted({max(1, round(share * task.steps)) for share in SHARES} | {task.steps})
+    expected = np.log(list(trials.losses(reference(task), SEED, points)))
+    start = tuned("adamw", task)
+    assert start is not None
+    rows = [list(trials.losses(program, SEED, points)) for program in mutants(start, count)]
+    return np.array([expected - np.log(row) for row in rows if not math.isnan(row[-1])])
+
+
+def main(count: int = 240) -> None:
+    """Print a line for each task and share."""
+    for kind, fields, part in TASKS:
+        task = make_task(kind, **fields)
+        found = scores(task, int(count * part))
+        best = found[:, -1] >= np.quantile(found[:, -1], 0.9)
+        for k, share in enumerate(SHARES):
+            lost = [np.mean(found[best, k] < np.percentile(found[:, k], p)) for p in PERCENTILES]
+            said = ", ".join(f"{x:.0%} below percentile {p}" for x, p in zip(lost, PERCENTILES, strict=True))
+            rho = spearmanr(found[:, k], found[:, -1]).statistic
+            print(f"{kind}, {task.steps} steps, at {share:g}: rank correlation {rho:.2f}; of the best tenth {said}")
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
