@@ -76,13 +76,13 @@ def probe(graph: Graph) -> Probe:
     """Run a graph on the fixed inputs, in float64 on the host."""
     if graph.unflat():
         return Probe("", known=False)
-    moves = updates(graph)
+    values = _values(graph)
+    moves = _moves(graph, values)
     if not np.isfinite(moves).all():
         return Probe("", finite=False)
     way = np.add.reduce(moves[: len(_STEPS), : _BASE.size])
-    return Probe(
-        "" if _may_switch(graph) else digest(moves, graph.kernels), descends=bool(np.sign(way) @ _DOWNHILL > 0)
-    )
+    trusted = not (_may_switch(graph) or _one_sided(graph, values))
+    return Probe(digest(moves, graph.kernels) if trusted else "", descends=bool(np.sign(way) @ _DOWNHILL > 0))
 
 
 def updates(graph: Graph) -> np.ndarray:
@@ -91,8 +91,15 @@ def updates(graph: Graph) -> np.ndarray:
     Below them stand the points at which the model is evaluated, where the program says so. To be read only: the array
     may serve other programs.
     """
+    return _moves(graph, _values(graph))
+
+
+def _values(graph: Graph) -> list[_Value]:
     with _lock, np.errstate(all="ignore"):
-        values = _walk(graph)
+        return _walk(graph)
+
+
+def _moves(graph: Graph, values: list[_Value]) -> np.ndarray:
     moves = values[graph.update].array
     return moves if graph.evaluation is None else np.concatenate([moves, values[graph.evaluation].array])
 
@@ -122,6 +129,18 @@ def _may_switch(graph: Graph) -> bool:
     )
     counts = graph.uses("t") or any(s.kind is SCALAR for s in graph.states)  # n = n + 1 is a clock too
     return switches and counts
+
+
+def _one_sided(graph: Graph, values: list[_Value]) -> bool:
+    """Whether a minimum or a maximum chose the same argument everywhere: then nothing was learnt about the other."""
+    if graph.ops.isdisjoint(_BOUNDS):
+        return False
+    return any(
+        bool((values[a].array == values[number].array).all())
+        for number, node in enumerate(graph.nodes)
+        if node.op in _BOUNDS
+        for a in node.args
+    )
 
 
 class _Value:

@@ -527,3 +527,12 @@ def test_a_graph_knows_which_inputs_reach_the_update():
     said = graph(read("m = zeros_like(w)\n\nd = sin(w)\nm = m + g\nu = m * lr"))
     assert [said.uses(name) for name in ("w", "g", "lr", "t")] == [False, True, True, False]
     assert SCALAR in {node.kind for node in said.nodes}
+
+
+def test_a_bound_that_chose_the_same_side_everywhere_is_not_trusted():
+    """The probe learnt nothing of the other side: a smaller bound would have looked alike."""
+    text = "def step(g):\n    a = abs(g)\n    b = {} + a\n    c = maximum(a, b)\n    return c * g\n"
+    same = [identity.probe(graph(parse(text.format(bound)))) for bound in ("0.5", "square(g)")]
+    assert [probe.key for probe in same] == ["", ""]
+    both = identity.probe(graph(parse("def step(g):\n    a = abs(g)\n    c = maximum(a, 0.1)\n    return c * g\n")))
+    assert both.key
