@@ -572,7 +572,8 @@ def test_the_benchmark_of_long_journals_works(monkeypatch):
     monkeypatch.setattr(endurance, "FEW", 200)
     figures = {name: value for name, value, _ in endurance.endurance(600, blocks=1)}
     assert all(math.isfinite(value) and value > 0 for value in figures.values())
-    assert {"candidate, many rows / few", "memory at its peak", "resume after 1,112 rows"} <= set(figures)
+    assert {"candidate, many rows / few", "memory at its peak, many rows", "resume of many rows"} <= set(figures)
+    assert figures["rows that were resumed"] == 1112
 
 
 # --- workers that misbehave ------------------------------------------------------------------------
