@@ -17,7 +17,7 @@ VECTORS = 32  # registers of [size]; 0 is w, 1 is g
 NUMBERS = 96  # registers of []; 0 is lr, 1 is t, 2 is the loss
 INSTRUCTIONS = 128  # of each of the two kinds
 SEGMENTS = 16  # alternations between number and vector instructions
-OPERANDS = 4
+OPERANDS = 8
 
 W, G = 0, 1
 STATES = 2  # the first register of a state, or of a mask
@@ -48,7 +48,10 @@ class Code(NamedTuple):
 # --- fused calls ------------------------------------------------------------------------------------
 # An instruction reads its operands and writes its result once, whatever it computes between. Calls that often feed
 # each other (counted in the known optimizers and in 1,500 mutants) are one instruction where nobody else needs what
-# lies between: the 11 vector instructions of AdamW become 5.
+# lies between: the 11 vector instructions of AdamW become 3.
+
+ADAM = ("divide", ("divide", "v", "n"), ("add", ("sqrt", ("divide", "v", "n")), "n"))
+"""The direction of Adam from its two averages: where most searches start."""
 
 FUSED: tuple[tuple, ...] = (
     ("interp", ("square", "v"), "v", "n"),
@@ -60,6 +63,8 @@ FUSED: tuple[tuple, ...] = (
     ("add", ("sqrt", "v"), "n"),
     ("add", ("sqrt", ("divide", "v", "n")), "n"),
     ("divide", ("divide", "v", "n"), "v"),
+    ADAM,
+    ("multiply", ("add", ("multiply", "v", "n"), ADAM), "n"),
     ("divide", "v", ("add", "v", "n")),
     ("divide", "v", ("sqrt", "v")),
     ("multiply", ("divide", "v", "v"), "n"),

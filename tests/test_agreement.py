@@ -346,7 +346,7 @@ POSITIVE = {"x": "abs(g) + 0.5", "y": "abs(w) + 0.25", "z": "abs(g - w) + 1.0"} 
 @pytest.mark.parametrize("pattern", FUSED, ids=str)
 def test_calls_of_calls_are_one_instruction_where_nobody_else_needs_what_lies_between(pattern, shared):
     """Each pattern as a program of its own; with `shared`, what lies between is part of the update too."""
-    vectors, numbers = iter(["x", "y", "z"]), iter(["0.7", "0.3"])
+    vectors, numbers = iter(["x", "y", "z"]), iter(["0.7", "0.3", "1.7", "0.9", "0.6"])
     between = []
 
     def text(part):
