@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import struct
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -254,6 +255,16 @@ def _table(dtype: type) -> _Table:
     return TABLES[dtype]
 
 
+class _Env(dict[str, int]):
+    """The values of names; and of literals, which are looked up alike."""
+
+    def __init__(self, constant: Callable[[float], int]):
+        self.constant = constant
+
+    def __missing__(self, literal: float) -> int:
+        return self.constant(literal)
+
+
 class _Recurrent:
     """A program as values: what it returns, and its states with what they become."""
 
@@ -284,7 +295,7 @@ class _Recurrent:
     def part(self, program: Program, group: float = 0.0) -> dict[str, int]:
         """The values that one body returns and that its states become."""
         table, constant, call = self.table, self.table.constant, self.table.call  # asked for in every statement
-        env: dict[str, int] = {}
+        env = _Env(constant)
         for name in program.inputs:
             if name not in ORACLES:
                 env[name] = table.leaf(name, program.learning_rate if name == "lr" else 0.0, INPUTS[name])
@@ -296,8 +307,7 @@ class _Recurrent:
                 t, g = (table.leaf(name, 0.0, INPUTS[name]) for name in ("t", "g"))
                 env[state.name] = call("where", (call("equal", (t, constant(1.0))), g, env[state.name]))
         for instruction in program.body:
-            args = tuple([env[a] if isinstance(a, str) else constant(a) for a in instruction.args])
-            env[instruction.target] = call(instruction.op, args, group)
+            env[instruction.target] = call(instruction.op, tuple(map(env.__getitem__, instruction.args)), group)
         found = {state.name: env[state.name] for state in program.states} | {_UPDATE: env[program.output]}
         return found | ({_EVALUATION: env[program.evaluate_at]} if program.evaluate_at else {})
 

@@ -25,7 +25,7 @@ def _alive(program: Program, function: Program | Fallback) -> tuple[frozenset[in
     wrote: dict[str, int] = {}  # the last statement so far that assigned a name
     reads = []  # of each statement: the statements that made its arguments, or names as they were before the step
     for number, instruction in enumerate(function.body):
-        reads.append([wrote.get(a, a) for a in instruction.args])  # type: ignore[arg-type]  # a number is no name
+        reads.append(list(map(wrote.get, instruction.args, instruction.args)))
         wrote[instruction.target] = number
     alive: set[int] = set()
     live: set[str] = set()
