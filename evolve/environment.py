@@ -11,6 +11,7 @@ import gc
 import hashlib
 import os
 import platform
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,6 @@ MAX_ISA = "--xla_cpu_max_isa=AVX2"
 # The machine's loop over instructions is compiled into one function instead of a kernel a step of it:
 # 1.27 instead of 1.37 times the run time of hand-written AdamW on the digits network.
 SMALL_LOOPS = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=3000000"
-
 
 CACHE_BYTES = 1 << 29  # of compiled loops that are kept from process to process; the oldest go first
 CACHE_SECONDS = 0.1  # what compiles faster is compiled again
@@ -55,8 +55,11 @@ def cache_folder() -> Path:
     except (OSError, StopIteration):
         flags = platform.processor()
     kind = hashlib.sha256(f"{platform.machine()} {flags}".encode()).hexdigest()[:8]
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "pride" / f"compiled-{kind}"
+    try:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # a user without a home, as in some containers
+        home = Path(tempfile.gettempdir())
+    return home / "pride" / f"compiled-{kind}"
 
 
 def pin() -> None:

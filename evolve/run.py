@@ -184,8 +184,7 @@ def _search(folder: RunFolder, driver: Driver, say: Callable[[str], None]) -> No
     _write_hall_of_fame(folder, search)
     say(tally_line(search, clock.elapsed))
     if facts := early_facts(search):
-        tells = (f"{rho:.2f}" if rho else "too few to say" for rho in facts["foresight"].values())
-        named = ", ".join(f"{task}: {told}" for task, told in zip(facts["foresight"], tells, strict=True))
+        named = ", ".join(f"{fact['task']}: {fact['rank'] or 'too few to say'}" for fact in facts["foresight"])
         say(
             f"{facts['stopped']:,} first trainings ended after {facts['at']:.0%} of their steps; rank correlation of "
             f"scores there with those at the end, in the population: {named}"
@@ -269,7 +268,7 @@ def early_facts(search: Search) -> dict[str, Any]:
     config = search.config
     if not config.scoring.early:
         return {}
-    foresight = {task.kind: round(search.foresight(k), 3) for k, task in enumerate(config.suite)}
+    foresight = [{"task": task.kind, "rank": round(search.foresight(k), 2)} for k, task in enumerate(config.suite)]
     return {"at": config.scoring.early, "stopped": search.tally.statuses[EARLY], "foresight": foresight}
 
 

@@ -83,6 +83,13 @@ def mean(scores: tuple[tuple[float, ...], ...]) -> float:
     return math.fsum(flat) / len(flat) if flat else WORST
 
 
+class _Stopped(Exception):
+    """The rest of a job is not worth its time."""
+
+    def __init__(self, status: str):
+        self.status = status
+
+
 class Scorer:
     """Scores programs on a suite. Holds the compiled loops; a worker has one."""
 
@@ -113,27 +120,22 @@ class Scorer:
     def score(self, job: Job) -> Outcome:
         """The outcome of a job; a program that diverges is an outcome, not an error."""
         optimizers = self.optimizers(job)
-        rows: dict[str, list[tuple[float, ...]]] = {"scores": [], "selected": []}
+        scores: list[tuple[float, ...]] = []
+        selected: list[tuple[float, ...]] = []
         early: list[float] = []
-
-        def outcome(status: str) -> Outcome:
-            return Outcome(status, tuple(rows["scores"]), tuple(rows["selected"]), early=tuple(early))
-
-        for seed in job.seeds:
-            first = not rows["scores"]
-            row = self.row(optimizers, seed, job, early if first else None)
-            if row in (EARLY, DIVERGED):
-                return outcome(row)
-            rows["scores"].append(row)
-            if first and mean((row,)) < job.hurdle:
-                return outcome(HURDLE)
-        if job.select and mean(tuple(rows["scores"])) > job.bar:
-            for seed in job.select:
-                row = self.row(optimizers, seed, job)
-                if row == DIVERGED:  # on some seeds: not a program to keep
-                    return outcome(row)
-                rows["selected"].append(row)
-        return outcome(OK)
+        try:
+            for number, seed in enumerate(job.seeds):
+                row = self.row(optimizers, seed, job, early if job.at and number == 0 else None)
+                scores.append(row)
+                if number == 0 and mean((row,)) < job.hurdle:
+                    raise _Stopped(HURDLE)
+            if job.select and mean(tuple(scores)) > job.bar:
+                for seed in job.select:  # a program that diverges on some seeds is not one to keep
+                    selected.append(self.row(optimizers, seed, job))
+            status = OK
+        except _Stopped as why:
+            status = why.status
+        return Outcome(status, tuple(scores), tuple(selected), early=tuple(early))
 
     def optimizers(self, job: Job) -> list[Optimizer]:
         """The optimizer for each task: one for all, unless it is a known one with tuned values."""
@@ -143,30 +145,27 @@ class Scorer:
 
     def row(
         self, optimizers: list[Optimizer], seed: str, job: Job, early: list[float] | None = None
-    ) -> tuple[float, ...] | str:
-        """Scores on all tasks in one seed, or why there are none.
+    ) -> tuple[float, ...]:
+        """Scores on all tasks in one seed. Raises `_Stopped`.
 
         early: a list for the scores at the first hurdle, where there is one.
         """
         row = []
-        hurdle = bool(job.at) and early is not None
         once = not job.known  # known optimizers come back for every seed of a table, and are worth a compilation
         for number, (trials, optimizer) in enumerate(zip(self.trials, optimizers, strict=True)):
             steps = trials.task.steps
-            stops = tuple(sorted({max(1, round(job.at * steps)), steps})) if hurdle else (steps,)
+            stops = (steps,) if early is None else tuple(sorted({max(1, round(job.at * steps)), steps}))
             losses = trials.losses(optimizer, seed, stops, job.part, job.schedule, once)
             for stop, loss in zip(stops, losses, strict=False):
                 if math.isnan(loss):
-                    return DIVERGED
+                    raise _Stopped(DIVERGED)
                 score = math.log(self.reference_loss(number, seed, job.part, stops)[stop] / max(loss, FLOOR))
-                if stop == steps:
+                if early is None or stop == steps:
                     row.append(score)
-                    continue
-                assert early is not None
-                early.append(score)
-                if score < job.early[number]:
-                    losses.close()
-                    return EARLY
+                else:
+                    early.append(score)
+                    if score < job.early[number]:
+                        raise _Stopped(EARLY)
         return tuple(row)
 
     def fingerprint(self) -> dict[str, Any]:

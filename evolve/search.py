@@ -288,7 +288,8 @@ class Search:
         return Committed(candidate, status, outcome, fitness, best)
 
     def member(self, number: int, program: Program, outcome: Outcome | None = None) -> Member:
-        early, scores = ((), ()) if outcome is None else (outcome.early, *outcome.scores[:1], ())[:2]
+        early = outcome.early if outcome else ()
+        scores = outcome.scores[0] if outcome and outcome.scores else ()
         return Member(number, program, self.committed[number], self.first[number], early, scores)
 
     def admit(self, candidate: Candidate, outcome: Outcome) -> bool:

@@ -138,11 +138,10 @@ class Trials:
         begin = self.begin(seed)
         run, args = self.runner(optimizer, once)
         for final, finite in run.segments(args, begin, self._rates(schedule) if schedule else self.schedule, steps):
-            loss = float(self.evaluate(final, begin.data, part=part)) if bool(finite) else math.nan
-            if not math.isfinite(loss):
-                yield math.nan
-                return
+            loss = self._loss(final, finite, begin, part)
             yield loss
+            if math.isnan(loss):
+                return
 
     def losses_together(
         self, programs: Sequence[Program], seed: str, part: str = "validation", schedule: str = ""
@@ -161,10 +160,13 @@ class Trials:
         for at in range(0, len(codes), width):
             some = jax.tree.map(lambda *arrays: np.stack(arrays), *codes[at : at + width])
             finals, finite = self.together(min(width, len(codes) - at))(some, begin, rates)
-            for final, fine in zip(finals, finite, strict=True):
-                loss = float(self.evaluate(final, begin.data, part=part)) if fine else math.nan
-                losses.append(loss if math.isfinite(loss) else math.nan)
+            losses += [self._loss(*end, begin, part) for end in zip(finals, finite, strict=True)]
         return losses
+
+    def _loss(self, final: jax.Array, finite: jax.Array, begin: Begin, part: str) -> float:
+        """The loss at the end of a training; nan where it, or the training, is not finite."""
+        loss = float(self.evaluate(final, begin.data, part=part)) if finite else math.nan
+        return loss if math.isfinite(loss) else math.nan
 
     def runner(self, optimizer: Optimizer, once: bool = False) -> tuple[Runner | Stepwise, Any]:
         """The fastest way to run an optimizer, and its arguments there."""

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from primitives.kinds import SCALAR, TENSOR, Kind
+from primitives.layout import Layout
 from primitives.program import IDENTITY, Program
 from primitives.registry import ELEMENTWISE, MODEL, ORACLE, PRIMITIVES, Primitive
 from primitives.views import Shape, as_matrix
@@ -57,18 +58,13 @@ class Flat:
         return found
 
     def size(self, kind: Kind) -> int:
-        return sum(int(np.prod(extent)) for extent in self.extents(kind))
+        return Layout(tuple(self.extents(kind))).size
 
     def split(self, kind: Kind, value: jax.Array) -> tuple[jax.Array, ...]:
         """A value -> leaf by leaf."""
         if value.ndim == 0:
             return (value,) * len(self.shapes)
-        leaves, at = [], 0
-        for extent in self.extents(kind):
-            end = at + int(np.prod(extent))
-            leaves.append(value[at:end].reshape(extent))
-            at = end
-        return tuple(leaves)
+        return tuple(Layout(tuple(self.extents(kind))).split(value))
 
     def join(self, kind: Kind, leaves: Sequence[jax.Array]) -> jax.Array:
         """The inverse of `split`."""

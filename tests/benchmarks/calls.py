@@ -7,16 +7,14 @@ import statistics
 from collections.abc import Iterator
 
 import jax
-import numpy as np
 from measure import Figure, ratio, seconds
+from mutants import mutants
 from searching import by_one_jit
 from training import SEED
 
 import baselines
-from evolve.mutation import Space, mutate
+from evolve.mutation import Space
 from evolve.trial import Trials
-from primitives import Program, identity
-from primitives.graph import graph
 from primitives.liveness import prune
 from proxy_tasks import make_task
 
@@ -39,7 +37,7 @@ def call_by_call(
     """
     trials = Trials(make_task(kind, steps=steps))
     begin = jax.block_until_ready(trials.begin(SEED))
-    programs = children(ancestor)
+    programs = map(prune, mutants(baselines.get(ancestor), 5, Space(FAMILIES, 64)))
     calls, jits = [], []
     for _ in range(1 + turns):
         batch = list(itertools.islice(programs, size))
@@ -56,18 +54,3 @@ def call_by_call(
     yield Figure(f"{where}: call by call", 1e3 * statistics.median(calls[1:]), "ms")
     yield Figure(f"{where}: one jax.jit each / call by call", ratio(jits[1:], calls[1:]), bar=bar)
     yield Figure(f"{where}: the same in the first {size} programs of a process", jits[0] / calls[0])
-
-
-def children(ancestor: str, seed: int = 0) -> Iterator[Program]:
-    """Mutants of mutants of a known optimizer that read the gradient, no two alike."""
-    rng = np.random.Generator(np.random.Philox(key=seed))
-    space, found = Space(FAMILIES, 64), set()
-    while True:
-        program = baselines.get(ancestor)
-        for _ in range(int(rng.integers(1, 6))):
-            program = mutate(program, space, rng).program
-        values = graph(program)
-        key = identity.key(values)
-        if values.uses("g") and key not in found:
-            found.add(key)
-            yield prune(program)

@@ -6,6 +6,7 @@ quarter and a half of the steps and at the end. What a hurdle would have cost: t
 
 from __future__ import annotations
 
+import itertools
 import math
 import sys
 
@@ -14,9 +15,9 @@ from evolve.environment import pin
 pin()
 
 import numpy as np  # noqa: E402
+from mutants import mutants  # noqa: E402
 from scipy.stats import spearmanr  # noqa: E402
 
-from evolve.mutation import Space, mutate  # noqa: E402
 from evolve.suite import reference, tuned  # noqa: E402
 from evolve.trial import Trials  # noqa: E402
 from primitives import Program, identity  # noqa: E402
@@ -37,18 +38,10 @@ LONGEST = 7  # mutations from tuned AdamW
 SEED = "0:foresight:0"
 
 
-def mutants(start: Program, count: int) -> list[Program]:
-    """Programs that a search would train: they read the gradient, descend on the probe and are no two alike."""
-    rng = np.random.Generator(np.random.Philox(key=0))
-    found: dict[str, Program] = {}
-    while len(found) < count:
-        program = start
-        for _ in range(int(rng.integers(1, LONGEST + 1))):
-            program = mutate(program, Space(), rng).program
-        values = graph(program)
-        if values.uses("g") and not values.unflat() and identity.probe(values).descends:
-            found.setdefault(identity.key(values), program)
-    return list(found.values())
+def trained(program: Program) -> bool:
+    """Whether a search would train it, on the machine."""
+    values = graph(program)
+    return not values.unflat() and identity.probe(values).descends
 
 
 def scores(task: Task, count: int) -> np.ndarray:
@@ -58,7 +51,8 @@ def scores(task: Task, count: int) -> np.ndarray:
     expected = np.log(list(trials.losses(reference(task), SEED, points)))
     start = tuned("adamw", task)
     assert start is not None
-    rows = [list(trials.losses(program, SEED, points)) for program in mutants(start, count)]
+    programs = itertools.islice(filter(trained, mutants(start, LONGEST)), count)
+    rows = [list(trials.losses(program, SEED, points)) for program in programs]
     return np.array([expected - np.log(row) for row in rows if not math.isnan(row[-1])])
 
 

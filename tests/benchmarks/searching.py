@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import tempfile
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from measure import Figure, ratio, seconds
+from mutants import mutants
 from training import SEED
 
 import baselines
@@ -21,25 +23,14 @@ from evolve.loops import program_loop
 from evolve.mutation import Space, mutate
 from evolve.scoring import Job
 from evolve.search import CACHED, REJECTED, Search
+from evolve.suite import make_suite
 from evolve.trial import Runner, Trials
 from evolve.workers import Inline, available_cores, make_executor
 from primitives import Program, identity
 from primitives.graph import graph
 from primitives.liveness import live_statements
 
-CHAIN = 5  # mutations from adamw to a random program
-
-
-def fresh_programs(count: int, seed: int = 0) -> list[Program]:
-    """Mutants of mutants of adamw, no two alike."""
-    rng = np.random.Generator(np.random.Philox(key=seed))
-    found: dict[str, Program] = {}
-    while len(found) < count:
-        program = baselines.get("adamw")
-        for _ in range(CHAIN):
-            program = mutate(program, Space(), rng).program
-        found.setdefault(identity.key(graph(program)), program)
-    return list(found.values())
+CHAIN = 5  # mutations from adamw to a parent, at most
 
 
 def a_search(steps: int, fresh: int, turns: int, by_jit: int) -> Iterator[Figure]:
@@ -49,7 +40,8 @@ def a_search(steps: int, fresh: int, turns: int, by_jit: int) -> Iterator[Figure
     just scored, evenly spread.
     """
     config = search_config(steps)
-    trials = Trials_of(config)
+    (task,) = make_suite("bench", list(config.suite)).tasks
+    trials = Trials(task)
     chunk, rates, generated, jits, statuses = fresh // turns, [], [], [], []
     with tempfile.TemporaryDirectory() as folder:
         journal = Journal(Path(folder) / "journal.sqlite")
@@ -83,22 +75,16 @@ def a_search(steps: int, fresh: int, turns: int, by_jit: int) -> Iterator[Figure
 
 
 def search_config(steps: int) -> Config:
+    """One seed, and no training ends early: what is scored was trained as `by_one_jit` trains it."""
     return validated(
         {
             "name": "bench",
             "suite": [{"kind": "digits_dense", "steps": steps}],
             "budget": {"candidates": 10**9},
-            "scoring": {"seeds": 1, "select_seeds": 1, "hurdle_percentile": 0},
+            "scoring": {"seeds": 1, "select_seeds": 1, "hurdle_percentile": 0, "early": 0},
         },
         "bench",
     )
-
-
-def Trials_of(config: Config) -> Trials:
-    from evolve.suite import make_suite
-
-    (task,) = make_suite("bench", list(config.suite)).tasks
-    return Trials(task)
 
 
 def by_one_jit(trials: Trials, program: Program) -> float:
@@ -112,7 +98,7 @@ def by_one_jit(trials: Trials, program: Program) -> float:
 def breeding(count: int, turns: int) -> Iterator[Figure]:
     """What the driver does for a candidate, all of it for each: mutate (which checks), liveness, graph, key, probe."""
     collect_rarely()  # as a run does
-    parents = fresh_programs(min(100, count), seed=1)
+    parents = list(itertools.islice(mutants(baselines.get("adamw"), CHAIN, seed=1), min(100, count)))
     rng = np.random.Generator(np.random.Philox(key=2))
 
     def breed() -> None:

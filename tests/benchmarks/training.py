@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -95,7 +95,7 @@ def first_candidate(task: dict[str, Any], turns: int) -> Iterator[Figure]:
                 start = time.perf_counter()
                 done = subprocess.run(
                     [sys.executable, "-c", FIRST, json.dumps(task)],
-                    env=_environment(Path(folder)),
+                    env=os.environ | {"JAX_COMPILATION_CACHE_DIR": folder, "JAX_ENABLE_COMPILATION_CACHE": "true"},
                     capture_output=True,
                     text=True,
                 )
@@ -103,9 +103,3 @@ def first_candidate(task: dict[str, Any], turns: int) -> Iterator[Figure]:
                 times.append(time.perf_counter() - start)
     yield Figure("first candidate, nothing compiled", statistics.median(cold), "s", bar=10.0, most=True)
     yield Figure("first candidate, compiled before", statistics.median(warm), "s", bar=4.0, most=True)
-
-
-def _environment(cache: Path) -> dict[str, str]:
-    import os
-
-    return os.environ | {"JAX_COMPILATION_CACHE_DIR": str(cache), "JAX_ENABLE_COMPILATION_CACHE": "true"}
