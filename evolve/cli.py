@@ -6,19 +6,28 @@ from evolve.environment import pin
 
 pin()  # before anything imports jax
 
+import contextlib  # noqa: E402
 import json  # noqa: E402
+import os  # noqa: E402
 import shlex  # noqa: E402
 import sys  # noqa: E402
-from collections.abc import Callable  # noqa: E402
 from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
+from typing import Any, get_args  # noqa: E402
 
 import click  # noqa: E402
 
 import evolve  # noqa: E402
-from evolve.config import ConfigError, load_config, load_suite, overridden, preset_names, validated  # noqa: E402
+from evolve.config import (  # noqa: E402
+    ConfigError,
+    WorkerSettings,
+    load_config,
+    load_suite,
+    overridden,
+    preset_names,
+    validated,
+)
 from evolve.journal import JournalError, RunIsLive  # noqa: E402
-from evolve.workers import WorkerFailure  # noqa: E402
+from evolve.pool import WorkerFailure  # noqa: E402
 from primitives import Program, ProgramError  # noqa: E402
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -28,20 +37,24 @@ class Commands(click.Group):
     """Turns the errors of the library into one clear message and an exit code, never a traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        from evolve.drive import Interrupted
-
         try:
             return super().invoke(ctx)
         except (ProgramError, ConfigError, RunIsLive) as fault:
             fail(str(fault), 2)
         except (JournalError, WorkerFailure) as fault:
             fail(str(fault), 1)
-        except (Interrupted, KeyboardInterrupt):
+        except KeyboardInterrupt:
             sys.exit(130)
         except BrokenPipeError:
             sys.exit(1)
         except OSError as fault:
             fail(f"{fault.filename or 'the disk'}: {fault.strerror or fault}", 1)
+        finally:
+            for stream in filter(None, (sys.stdout, sys.stderr)):
+                try:
+                    stream.flush()
+                except OSError:  # nobody reads it any more; at exit Python would try again, and end with 120
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         from primitives.registry import nearest
@@ -56,13 +69,14 @@ class Commands(click.Group):
 
 
 def fail(message: str, code: int) -> None:
-    click.echo(message, err=True)
+    say(message)
     sys.exit(code)
 
 
 def say(message: str) -> None:
-    """A line about the progress of things; results go to standard output."""
-    click.echo(message, err=True)
+    """A line about the progress of things, whether or not somebody hears it; results go to standard output."""
+    with contextlib.suppress(OSError):  # the terminal was closed, or the disk of a log is full
+        click.echo(message, err=True)
 
 
 def facts(content: Any) -> None:
@@ -82,7 +96,10 @@ set_option = click.option(
     help="Change a key, such as search.population=200. Repeatable.",
 )
 workers_option = click.option(
-    "--workers", metavar="KIND|N", help="auto, inline, local, devices, or a number of local workers."
+    "--workers", metavar="KIND|N", help="auto, inline, local, devices, ray, or a number of local workers."
+)
+address_option = click.option(
+    "--address", metavar="auto|HOST:PORT", help="Ray cluster of --workers ray; without it, one on this machine."
 )
 output_option = click.option(
     "--output",
@@ -100,12 +117,19 @@ def main() -> None:
     """Pride finds optimizers: it mutates programs, scores them on proxy tasks and exports what it finds to Optax."""
 
 
-def _worker_overrides(workers: str | None) -> tuple[str, ...]:
+def _worker_overrides(workers: str | None, address: str | None) -> tuple[str, ...]:
+    """The keys of a config that the options stand for. Raises `ConfigError`."""
+    if address is not None and workers not in (None, "ray"):
+        raise ConfigError(f"--address {address} is for --workers ray, not for --workers {workers}")
+    where = () if address is None else ("workers.kind=ray", f"workers.address={json.dumps(address)}")
     if workers is None:
-        return ()
-    if workers.isdecimal():
+        return where
+    if workers.isdecimal() and int(workers) > 0:
         return ("workers.kind=local", f"workers.count={workers}")
-    return (f"workers.kind={workers}",)
+    kinds = get_args(WorkerSettings.model_fields["kind"].annotation)
+    if workers not in kinds:
+        raise ConfigError(f"--workers {workers}: write {', '.join(kinds)}, or a number of local workers")
+    return (f"workers.kind={workers}", *where)
 
 
 @main.command(**example("evolve run quickstart --set budget.seconds=60 --seed 1"))
@@ -113,8 +137,11 @@ def _worker_overrides(workers: str | None) -> tuple[str, ...]:
 @set_option
 @click.option("--seed", type=int, help="Seed of the run; the same config and seed give the same run.")
 @workers_option
+@address_option
 @output_option
-def run(config: str, overrides: tuple[str, ...], seed: int | None, workers: str | None, root: Path) -> None:
+def run(
+    config: str, overrides: tuple[str, ...], seed: int | None, workers: str | None, address: str | None, root: Path
+) -> None:
     """Search for optimizers as CONFIG says: the name of a preset, or a YAML file.
 
     The last line printed is the run's folder. Ctrl-C stops and says how to go on.
@@ -123,7 +150,7 @@ def run(config: str, overrides: tuple[str, ...], seed: int | None, workers: str 
     from evolve.run import resolve
 
     more = () if seed is None else (f"seed={seed}",)
-    settings = load_config(config, (*overrides, *more, *_worker_overrides(workers)))
+    settings = load_config(config, (*overrides, *more, *_worker_overrides(workers, address)))
     resolved, inputs = resolve(settings)
     folder = RunFolder.create(root, resolved, settings.model_dump(mode="json"), inputs)
     say(f"run {resolved.name}: {resolved.search.kind} from {', '.join(resolved.search.initial)}, seed {resolved.seed}")
@@ -134,14 +161,17 @@ def run(config: str, overrides: tuple[str, ...], seed: int | None, workers: str 
 @click.argument("folder", metavar="RUN")
 @set_option
 @workers_option
+@address_option
 @click.option("--allow-different-machine", is_flag=True, help="Go on although machine or software differ; recorded.")
-def resume(folder: str, overrides: tuple[str, ...], workers: str | None, allow_different_machine: bool) -> None:
+def resume(
+    folder: str, overrides: tuple[str, ...], workers: str | None, address: str | None, allow_different_machine: bool
+) -> None:
     """Go on with a run that was stopped or killed. Budgets are totals; only budget and workers can change."""
     from evolve.folder import RunFolder
 
     opened = RunFolder.open(folder)
     config = opened.config()
-    changed = _apply(config, (*overrides, *_worker_overrides(workers)))
+    changed = _apply(config, (*overrides, *_worker_overrides(workers, address)))
     if changed.decisive() != config.decisive() or changed.confirm != config.confirm:
         raise ConfigError(
             f"{folder}: only the budget and the workers of a run can change, so that it stays one run. "
@@ -155,19 +185,24 @@ def _apply(config: Any, overrides: tuple[str, ...]) -> Any:
 
 
 def _live(folder: Any, config: Any, allow_different_machine: bool = False, options: str = "") -> None:
-    from evolve.drive import Interrupted
     from evolve.folder import command
     from evolve.interrupt import StopSignal
+    from evolve.pool import Interrupted
     from evolve.report import print_result
     from evolve.run import execute
 
-    stop = StopSignal()
+    def how_to_go_on() -> None:
+        path = shlex.quote(str(folder.path))
+        say(f"stopped; everything up to here is recorded. Go on with:\n  {command()} resume {path}{options}")
+        with contextlib.suppress(OSError):
+            click.echo(str(folder.path))
+
+    stop = StopSignal(how_to_go_on)
     try:
         with stop.watching():
             result = execute(folder, config, say, stop, allow_different_machine)
     except Interrupted:
-        say(f"stopped; everything up to here is recorded. Go on with:\n  {command()} resume {folder.path}{options}")
-        click.echo(str(folder.path))
+        how_to_go_on()
         sys.exit(128 + stop.number)
     print_result(result, config)
     click.echo(str(folder.path))
@@ -241,9 +276,16 @@ def show(program: str, live: bool, latex: bool, as_json: bool) -> None:
 )
 @click.option("--schedule", default="", metavar="TEXT", help="Learning rate of all: `evolve list schedules`.")
 @workers_option
+@address_option
 @json_flag
 def score(
-    programs: tuple[str, ...], suite_name: str, seeds: int, schedule: str, workers: str | None, as_json: bool
+    programs: tuple[str, ...],
+    suite_name: str,
+    seeds: int,
+    schedule: str,
+    workers: str | None,
+    address: str | None,
+    as_json: bool,
 ) -> None:
     """Score optimizers side by side, as a run confirms its finalists: fresh seeds, the test part, 0 is tuned AdamW.
 
@@ -252,7 +294,7 @@ def score(
     `clip_by_norm+lion` puts a prologue before a program. A schedule such as "step_decay(factor=0.5, every=0.25)"
     replaces that of the tasks for all that are scored; the reference, 0, keeps its own.
     """
-    from evolve.config import WorkerSettings, checked_schedule
+    from evolve.config import checked_schedule
     from evolve.confirm import Contestant, confirm, known_label
     from evolve.report import print_verdicts
     from evolve.suite import known, known_names, make_suite, reference
@@ -278,7 +320,7 @@ def score(
         if not by_name and LEARNING_RATE not in optimizer.values and "lr" in optimizer.inputs:
             say(f"{given} states no learning_rate; 0.001 is used as the peak of the schedule")
         contestants.append(Contestant(label, optimizer, known=given if by_name else ""))
-    settings = _worker_settings(workers, WorkerSettings, min(2, len(contestants)))
+    settings = _worker_settings(workers, address, len(contestants))
     executor = make_executor(settings, tasks)
     try:
         executor.ready()
@@ -293,14 +335,14 @@ def score(
         print_verdicts(verdicts, f"{suite.name}: {seeds} fresh seeds, test part{under}")
 
 
-def _worker_settings(workers: str | None, make: Callable[..., Any], most: int) -> Any:
-    from evolve.workers import available_cores
+def _worker_settings(workers: str | None, address: str | None, most: int) -> WorkerSettings:
+    """Who scores outside a run: no more processes than there is to do."""
+    from evolve.environment import available_cores
 
-    if workers in ("auto", "inline", "local", "devices"):
-        return make(kind=workers)
-    if workers is not None and not (workers.isdecimal() and int(workers) > 0):
-        raise ConfigError(f"--workers {workers}: write auto, inline, local, devices, or a number of local workers")
-    return make(count=int(workers) if workers else min(most, available_cores()))
+    given = overridden({"workers": {}}, _worker_overrides(workers, address))["workers"]
+    if not given:
+        given["count"] = min(2, most, available_cores())
+    return WorkerSettings(**given)
 
 
 @main.command(**example("evolve export lion --to optax -o lion.py"))

@@ -14,13 +14,23 @@ from typing import Annotated, Any, ClassVar, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from primitives.errors import printable
+from primitives.files import read_file
+
 MAX_BYTES = 64 * 1024
+MAX_VALUES = 4000  # of a configuration; its loader takes 20 microseconds each
+MAX_DEPTH = 16
+MAX_SAID = 5  # errors that are told at once
+MAX_MESSAGE = 2000
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 DEVICE_NAMES = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))}
 
 
 class ConfigError(ValueError):
     """A configuration that cannot be used: what, where, what to do. Ready to be shown."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__(), MAX_MESSAGE)
 
 
 class _Strict(BaseModel):
@@ -55,6 +65,7 @@ class SearchSettings(_Strict):
     population: Positive = 100
     tournament: Positive = 4
     lag: Positive = 32
+    order: Literal["number", "arrival"] = "number"  # arrival: stragglers hold up nobody; such a run is not repeatable
     max_statements: Annotated[int, Field(ge=2, le=128)] = 24
     phase: Positive = 4000
     repeats: Positive = 2
@@ -116,9 +127,25 @@ class ConfirmSettings(_Strict):
 class WorkerSettings(_Strict):
     """Who scores. Has no influence on the result."""
 
-    kind: Literal["auto", "inline", "local", "devices"] = "auto"  # auto: local on a CPU, devices on accelerators
+    # auto: local on a CPU, devices on accelerators
+    kind: Literal["auto", "inline", "local", "devices", "ray"] = "auto"
     count: Positive | Literal["auto"] = "auto"
-    deadline: Annotated[float, Field(gt=0)] = 300.0
+    deadline: Annotated[float, Field(gt=0)] = 300.0  # seconds for one candidate, with all attempts
+    memory: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"  # GiB for one worker; auto: its share
+    address: str = ""  # of a Ray cluster: auto or HOST:PORT; empty for one that is started on this machine
+    cpus: Annotated[float, Field(gt=0)] = 1.0  # that a Ray worker asks for
+    gpus: Annotated[float, Field(ge=0)] = 0.0
+    tpus: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _one_place(self) -> WorkerSettings:
+        if self.kind != "ray" and (self.address or self.gpus or self.tpus or self.cpus != 1.0):
+            raise ValueError("address, cpus, gpus and tpus are for workers of kind ray")
+        if "://" in self.address:
+            raise ValueError(f"{self.address!r} is Ray's client; run on a node of the cluster: auto, or HOST:PORT")
+        if self.gpus and self.tpus:
+            raise ValueError("a worker computes on GPUs or on TPUs; give one of them")
+        return self
 
 
 class Config(_Strict):
@@ -165,17 +192,21 @@ class _Loader(yaml.SafeLoader):
     """Plain data: no anchors, no tags, no repeated keys, numbers as JSON writes them."""
 
     yaml_implicit_resolvers: ClassVar[dict] = {}
-    depth = 0
+    depth = values = 0
 
     def compose_node(self, parent, index):
         event = self.peek_event()
-        if getattr(event, "anchor", None) or getattr(event, "tag", None):
-            raise yaml.MarkedYAMLError(
-                problem="anchors, aliases and tags are not allowed", problem_mark=event.start_mark
-            )
         self.depth += 1
-        if self.depth > 16:
-            raise yaml.MarkedYAMLError(problem="nested too deeply", problem_mark=event.start_mark)
+        self.values += 1
+        problem = ""
+        if getattr(event, "anchor", None) or getattr(event, "tag", None):
+            problem = "anchors, aliases and tags are not allowed"
+        elif self.depth > MAX_DEPTH:
+            problem = "nested too deeply"
+        elif self.values > MAX_VALUES:
+            problem = f"more than {MAX_VALUES} keys and values; a configuration fits into a page"
+        if problem:
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
@@ -186,7 +217,8 @@ class _Loader(yaml.SafeLoader):
             if not isinstance(key, yaml.ScalarNode):
                 raise yaml.MarkedYAMLError(problem="a key must be plain text", problem_mark=key.start_mark)
             if key.value in seen:
-                raise yaml.MarkedYAMLError(problem=f"the key {key.value!r} is given twice", problem_mark=key.start_mark)
+                word = printable(key.value, 60)
+                raise yaml.MarkedYAMLError(problem=f"the key '{word}' is given twice", problem_mark=key.start_mark)
             seen.add(key.value)
             key.tag = "tag:yaml.org,2002:str"  # `1: x` has the key "1"
         return super().construct_mapping(node, deep)
@@ -212,7 +244,7 @@ def read_yaml(text: str | bytes, where: str) -> Any:
         mark = fault.problem_mark
         place = f"{where}:{mark.line + 1}" if mark else where
         raise ConfigError(f"{place}: {fault.problem}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as fault:
+    except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as fault:
         raise ConfigError(f"{where}: not valid YAML: {str(fault).splitlines()[0]}") from None
 
 
@@ -252,8 +284,7 @@ def _text_of(name_or_file: str, kind: str, noun: str) -> tuple[str, bytes]:
         hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}; a file ends in .yaml."
         raise ConfigError(f"no {noun} is called {name_or_file!r}. {hint}")
     try:
-        with path.open("rb") as file:
-            return str(path), file.read(MAX_BYTES + 1)
+        return str(path), read_file(path, MAX_BYTES)
     except OSError as fault:
         raise ConfigError(f"{path}: cannot be read: {fault.strerror}. Check the path.") from None
 
@@ -274,10 +305,7 @@ class _Suite(_Strict):
 def load_config(name_or_file: str, overrides: tuple[str, ...] = ()) -> Config:
     """A preset or a file, changed by `a.b=c` overrides. Raises `ConfigError`."""
     where, text = _text_of(name_or_file, "", "preset")
-    given = read_yaml(text, where)
-    if not isinstance(given, dict):
-        raise ConfigError(f"{where}: a configuration is a mapping of keys to values")
-    return validated(overridden(given, overrides), where)
+    return validated(overridden(_mapping(read_yaml(text, where), where), overrides), where)
 
 
 def overridden(given: dict, overrides: tuple[str, ...]) -> dict:
@@ -292,7 +320,13 @@ def overridden(given: dict, overrides: tuple[str, ...]) -> dict:
 
 def validated(given: Any, where: str) -> Config:
     """The typed configuration. Raises `ConfigError` naming the key, what is allowed and the nearest name."""
-    return _validated(Config, given, where)
+    return _validated(Config, _mapping(given, where), where)
+
+
+def _mapping(given: Any, where: str) -> dict:
+    if not isinstance(given, dict):
+        raise ConfigError(f"{where}: a configuration is a mapping of keys to values")
+    return given
 
 
 def _put(given: dict, path: list[str], value: Any, override: str) -> None:
@@ -309,19 +343,21 @@ def _validated(model: type[_Strict], given: Any, where: str) -> Any:
         return model.model_validate(given)
     except ValidationError as fault:
         errors = [e for e in fault.errors() if not _other_branch(e)] or fault.errors()
-        raise ConfigError(f"{where}: " + "; ".join(dict.fromkeys(_explain(model, e) for e in errors))) from None
+        said = [printable(words, 300) for words in dict.fromkeys(_explain(model, e) for e in errors)]
+        more = [f"and {len(said) - MAX_SAID} more"] if len(said) > MAX_SAID else []
+        raise ConfigError(f"{where}: " + "; ".join(said[:MAX_SAID] + more)) from None
 
 
 def _other_branch(error: Any) -> bool:
     """Of `str | list`, the branch that was not meant."""
-    return error["loc"][-1] == "str" and isinstance(error["input"], list)
+    return error["loc"][-1:] == ("str",) and isinstance(error["input"], list)
 
 
 _BRANCHES = ("str", "int", "float", "constrained-int", "fields")  # pydantic's words in a path, not the user's
 
 
 def _explain(model: type[BaseModel], error: Any) -> str:
-    *path, last = [p for p in error["loc"] if not str(p).startswith(("list[", "literal["))]
+    *path, last = [p for p in error["loc"] if not str(p).startswith(("list[", "literal["))] or [""]
     path = [p for p in path if p not in _BRANCHES]
     if last not in _BRANCHES or error["type"] == "extra_forbidden":
         path.append(last)

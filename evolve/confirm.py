@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from evolve.scoring import DIVERGED, OK, Job, Outcome
+from evolve.job import DIVERGED, OK, Job, Outcome
 from evolve.suite import Suite, tuned
 from evolve.trial import Optimizer
 from evolve.workers import Executor

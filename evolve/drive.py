@@ -15,18 +15,15 @@ from dataclasses import dataclass, replace
 
 from evolve.checkpoint import EVERY, Gathered, restore
 from evolve.config import Budget
+from evolve.job import Outcome
 from evolve.journal import ROWS, SECONDS, Checkpoint, Journal, JournalError, Row
-from evolve.scoring import Outcome
+from evolve.pool import Interrupted
 from evolve.search import Candidate, Committed, Search
 from evolve.wire import canonical, encode_outcome
 from evolve.workers import Executor
 
 BRED_AGAIN = 256  # candidates, at least, wherever a resume begins
 POLL = 0.05  # seconds between looks at the clock and at an interrupt while waiting for workers
-
-
-class Interrupted(Exception):
-    """The user asked to stop. Everything that was committed is recorded."""
 
 
 @dataclass

@@ -7,6 +7,7 @@ fastest way to use several cores for many small trainings.
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import hashlib
 import os
@@ -65,6 +66,19 @@ def cache_folder() -> Path:
 def pin() -> None:
     """Set them in this process. Has no effect on a jax that has started already."""
     os.environ.update(pinned())
+
+
+def available_memory() -> int:
+    """Bytes of memory that this machine, or the container that it is, gives to processes."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):  # no container, or "max"
+            limits.append(int(Path(path).read_text()))
+    return min(limits)
+
+
+def available_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def collect_rarely() -> None:

@@ -1,18 +1,36 @@
-"""Stopping a run from outside: the first Ctrl-C or SIGTERM saves, the second leaves at once."""
+"""Stopping a run from outside: the first signal asks for it, the second leaves at once, ten seconds are the most.
+
+A computation inside XLA holds up the handlers of Python until it returns, which may take minutes. So the signals are
+read by a thread, from the pipe that the interpreter writes them to when they come, and the thread can end the process.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
-from typing import Any
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+# Ctrl-C, a polite kill, a closed terminal, and what batch systems send when the time is nearly over.
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGXCPU")
+STOPPING = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
+LIMIT = 9.0  # seconds from the first signal until the process is left; the tenth is for the words below
+AGAIN = 0.5  # seconds from the first signal to the first that counts as the second: shells and wrappers repeat them
+WORDS = 0.5  # seconds for the last words, which a terminal or pipe may not take
 
 
 class StopSignal:
-    """The first Ctrl-C or SIGTERM asks the run to stop; the second leaves at once."""
+    """Whether a signal has asked the run to stop.
 
-    def __init__(self):
+    `last_words` is called, in a thread, before a process is left that has not ended by itself. What is committed
+    stays, and the kernel ends the workers.
+    """
+
+    def __init__(self, last_words: Callable[[], None]):
+        self.last_words = last_words
         self.number = 0
 
     def __call__(self) -> bool:
@@ -20,14 +38,70 @@ class StopSignal:
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[StopSignal]:
-        before = {s: signal.signal(s, self.receive) for s in (signal.SIGINT, signal.SIGTERM)}
+        """Take the signals, but for those that were ignored so far (`nohup`). Outside the main thread, none."""
+        if threading.current_thread() is not threading.main_thread():
+            yield self
+            return
+        read, write = socket.socketpair()
+        write.setblocking(False)
+        thread = threading.Thread(target=self._watch, args=(read,), daemon=True)
+        thread.start()
+        fd = signal.set_wakeup_fd(write.fileno(), warn_on_full_buffer=False)
+        before = {s: signal.getsignal(s) for s in STOPPING}
+        before = {s: handler for s, handler in before.items() if handler not in (signal.SIG_IGN, None)}
+        for s in before:
+            signal.signal(s, lambda number, frame: None)  # the thread has it
         try:
             yield self
         finally:
             for s, handler in before.items():
                 signal.signal(s, handler)
+            signal.set_wakeup_fd(fd)
+            write.close()  # which ends the thread
+            thread.join()
+            read.close()
 
-    def receive(self, number: int, frame: Any) -> None:
-        if self.number:
-            os._exit(128 + number)  # what is committed stays; the kernel ends the workers
-        self.number = number
+    def _watch(self, read: socket.socket) -> None:
+        first, end = 0.0, None
+        while True:
+            read.settimeout(None if end is None else max(1e-3, end - time.monotonic()))
+            try:
+                heard = read.recv(1)
+            except TimeoutError:
+                break
+            if not heard:
+                return
+            if heard[0] in STOPPING:
+                first = first or time.monotonic()
+                end = first + (AGAIN if self.number else LIMIT)
+                self.number = heard[0]
+        words = threading.Thread(target=self.last_words, daemon=True)
+        words.start()
+        words.join(WORDS)
+        os._exit(128 + self.number)
+
+
+@contextlib.contextmanager
+def ctrl_c() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed, instead of an exception between any two instructions; the second time it is one.
+
+    For a run that is called from Python, as in a notebook, which must live on. Where somebody else handles Ctrl-C, or
+    outside the main thread, nothing changes.
+    """
+    ours = (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    )
+    pressed = threading.Event()
+
+    def press(number: int, frame: object) -> None:
+        pressed.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    if ours:
+        signal.signal(signal.SIGINT, press)
+    try:
+        yield pressed.is_set
+    finally:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,9 +1,14 @@
 """The journal of a run: one row per candidate, in order, each with the next link of a hash chain.
 
 The journal is the truth: population, caches and hall of fame are recomputed from
-it. SQLite in WAL mode with synchronous=FULL and one writer; what was committed
-survives a kill at any instant. Two runs are the same when their chains end in
-the same hash.
+it. SQLite with one writer; what was committed survives a kill at any instant. Two
+runs are the same when their chains end in the same hash.
+
+The order is that of the candidates' numbers; or, in a run that is not repeatable,
+that of their arrival, which a table of its own keeps. A disk has a write-ahead
+log, which lets others read while we write; it needs memory that processes share,
+which a network file system does not give: there the older rollback journal is kept,
+and a reader and the writer wait for each other.
 """
 
 from __future__ import annotations
@@ -23,13 +28,14 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, TextIO
 
-from evolve.scoring import Outcome
+from evolve.job import Outcome
 from evolve.wire import canonical, decode_outcome
 
-FORMAT = 1
+FORMAT = 2  # of what is written here; 1, the one before, knew one order
 STOPPED, FINISHED = "stopped", "finished"  # the meta fact "status"
 ROWS = 256  # rows and ...
 SECONDS = 0.2  # ... seconds that are committed together
+BUSY = 60.0  # seconds to wait for somebody who reads, or writes
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS candidate (
@@ -48,6 +54,7 @@ CREATE TABLE IF NOT EXISTS candidate (
     detail TEXT NOT NULL,
     chain BLOB NOT NULL
 );
+CREATE TABLE IF NOT EXISTS arrival (position INTEGER PRIMARY KEY, number INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS checkpoint (
     number INTEGER PRIMARY KEY,
@@ -61,6 +68,10 @@ CREATE TABLE IF NOT EXISTS checkpoint (
 
 class JournalError(RuntimeError):
     """The record cannot be read or written: what, where, what to do."""
+
+
+class DiskFull(JournalError):
+    """There is no room. Nothing was written, and it can be tried again."""
 
 
 @dataclass(frozen=True)

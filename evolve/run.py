@@ -13,11 +13,12 @@ import baselines
 from baselines import handwritten
 from evolve.config import Config, ConfigError, load_suite
 from evolve.confirm import Contestant, Verdict, confirm, known_label
-from evolve.drive import Clock, Driver, Interrupted, tally_line
+from evolve.drive import Clock, Driver, tally_line
 from evolve.environment import collect_rarely
 from evolve.folder import RunFolder
+from evolve.job import EARLY, WORST
 from evolve.journal import FINISHED, STOPPED, Journal, Lock
-from evolve.scoring import EARLY, WORST
+from evolve.pool import Interrupted
 from evolve.search import Entry, Search
 from evolve.suite import Suite, known, make_suite, reference, tuned, tuned_values
 from evolve.trial import check_fit
@@ -102,7 +103,7 @@ def execute(
         search = Search(config, initial)
         clock = Clock(before=journal.get("elapsed", 0.0))
         driver = Driver(search, executor, journal, config.budget, clock, stop)  # reads the record while workers start
-        machine = executor.ready()
+        machine = executor.ready(stop)
         _same_machine(journal, machine, folder, allow_different_machine)
         finished = journal.get("status") == FINISHED
         journal.put([], status=STOPPED)  # what it is if it is killed from here on

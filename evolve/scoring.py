@@ -13,74 +13,35 @@ from __future__ import annotations
 import functools
 import math
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import jax
 
 from evolve.environment import fingerprint
+from evolve.job import DIVERGED, EARLY, ERROR, HURDLE, OK, OOM, Job, Outcome, mean
 from evolve.suite import REFERENCE, Suite, known, reference, tuned
 from evolve.trial import Optimizer, Trials, memory_of
 from primitives import parse
 
 FLOOR = 1e-30  # losses below it count as it: a score stays finite
-WORST = -math.inf
-
-OK, EARLY, HURDLE, DIVERGED = "ok", "early", "hurdle", "diverged"
 
 
 class ReferenceDiverged(RuntimeError):
     """Nothing can be scored on this seed; no program is at fault."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """What a worker is asked: score this program. It decides nothing that is not in here."""
-
-    program: str
-    seeds: tuple[str, ...]
-    at: float = 0.0  # a share of the steps of the first seed, after which ...
-    early: tuple[float, ...] = ()  # ... training on a task stops below this score against the reference there
-    hurdle: float = WORST  # stop after one seed below this score
-    select: tuple[str, ...] = ()  # seeds for the hall of fame ...
-    bar: float = math.inf  # ... spent on a score above this
-    part: str = "validation"
-    known: str = ""  # name of a known optimizer: score it with the values tuned on each task
-    schedule: str = ""  # of the learning rate, instead of each task's own
+def _out_of_memory(fault: Exception) -> bool:
+    return isinstance(fault, MemoryError) or "RESOURCE_EXHAUSTED" in _words(fault)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What came out. `scores` and `selected` are [seed][task], in the order of the job; `early` is [task]."""
-
-    status: str
-    scores: tuple[tuple[float, ...], ...] = ()
-    selected: tuple[tuple[float, ...], ...] = ()
-    seconds: float = field(default=0.0, compare=False)
-    detail: str = field(default="", compare=False)
-    early: tuple[float, ...] = ()  # in the first seed, on the tasks that were reached
-
-    @property
-    def search_score(self) -> float:
-        return mean(self.scores) if self.status in (OK, HURDLE) else WORST
-
-    @property
-    def fitness(self) -> float:
-        """Mean over all seeds that were spent: the more seeds, the less luck."""
-        return mean(self.scores + self.selected) if self.status in (OK, HURDLE) else WORST
-
-    @property
-    def select_score(self) -> float | None:
-        """Mean over the seeds that played no part in finding the program."""
-        return mean(self.selected) if self.selected else None
-
-
-def mean(scores: tuple[tuple[float, ...], ...]) -> float:
-    """Mean over seeds and tasks, as an exactly rounded sum: the order of addition does not matter."""
-    flat = [s for row in scores for s in row]
-    if any(math.isinf(s) for s in flat):
-        return WORST
-    return math.fsum(flat) / len(flat) if flat else WORST
+def _words(fault: Exception) -> str:
+    """What an exception says, whatever its own methods do."""
+    name = type(fault).__name__
+    try:
+        return f"{name}: {fault}"[:500]
+    except Exception:
+        return name
 
 
 class _Stopped(Exception):
@@ -114,7 +75,7 @@ class Scorer:
         except ReferenceDiverged:
             raise
         except Exception as fault:  # a worker must outlive its candidates
-            outcome = Outcome("error", detail=f"{type(fault).__name__}: {fault}"[:500])
+            outcome = Outcome(OOM if _out_of_memory(fault) else ERROR, detail=_words(fault))
         return replace(outcome, seconds=time.monotonic() - begun)
 
     def score(self, job: Job) -> Outcome:

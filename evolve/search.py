@@ -10,7 +10,9 @@
 
 Candidate i depends on the outcomes of candidates up to i - lag and on nothing
 else, so any number of workers in any order give the same run, and resuming is
-replaying. The sequence is cut into phases: the first ones start again from the
+replaying. (In the order of arrival, a setting for clusters with stragglers, it
+depends on the first i - lag outcomes that came: on config, seed and that
+order, which is recorded.) The sequence is cut into phases: the first ones start again from the
 initial programs (other local optima), the later ones from the best so far.
 Source: Real et al. 2019, arXiv:1802.01548; Chen et al. 2023, arXiv:2302.06675, section 2.
 """
@@ -27,8 +29,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from evolve.config import Config
+from evolve.job import EARLY, OK, WORST, Job, Outcome
 from evolve.mutation import Child, Space, mutate, random_program, tweak
-from evolve.scoring import EARLY, OK, WORST, Job, Outcome
 from primitives import Program, identity
 from primitives.graph import graph
 from primitives.liveness import prune
@@ -143,8 +145,17 @@ class Search:
         self.probes: dict[bytes, int] = {}  # the same, up to rounding
         self.committed = array("d")  # fitness by number
         self.first = array("d")  # score in the first seed by number, for the hurdle; inf where it was stopped early
+        self.out: set[int] = set()  # numbers before the last one committed that are not committed themselves
         self.hall_of_fame: list[Entry] = []
         self.tally = Tally()
+
+    @property
+    def commits(self) -> int:
+        """How many outcomes are committed."""
+        return len(self.committed) - len(self.out)
+
+    def is_committed(self, number: int) -> bool:
+        return number < len(self.committed) and number not in self.out
 
     def needed(self, number: int) -> int:
         """How many outcomes must be committed before this candidate can be drawn."""
@@ -264,11 +275,11 @@ class Search:
         """The score above which the seeds of the hall of fame are spent."""
         if len(self.hall_of_fame) >= self.config.scoring.hall_of_fame:
             return self.hall_of_fame[-1].score
-        return max((self.committed[n] for n in range(len(self.initial)) if n < len(self.committed)), default=WORST)
+        return max((self.committed[n] for n in range(len(self.initial)) if self.is_committed(n)), default=WORST)
 
     def commit(self, candidate: Candidate, outcome: Outcome | None) -> Committed:
-        """Take the next outcome in order. `outcome` is None where no worker was asked."""
-        assert candidate.number == len(self.committed), "outcomes are committed in order"
+        """Take the next outcome, in the order of the settings. `outcome` is None where no worker was asked."""
+        assert not self.is_committed(candidate.number), "an outcome is committed once"
         if candidate.reason:
             status, fitness, first = REJECTED, WORST, WORST
         elif candidate.same_as is not None:
@@ -279,13 +290,22 @@ class Search:
             first = float(np.mean(outcome.scores[0])) if any(outcome.scores[:1]) else WORST
             if status == EARLY:
                 first = math.inf
-        self.committed.append(fitness)
-        self.first.append(first)
+        self.keep(candidate.number, fitness, first)
         if candidate.phase == self.phase and status != REJECTED:
             self.population.append(self.member(candidate.number, candidate.program, outcome))
         best = outcome is not None and status == OK and self.admit(candidate, outcome)
         self.count(candidate, status)
         return Committed(candidate, status, outcome, fitness, best)
+
+    def keep(self, number: int, fitness: float, first: float) -> None:
+        """Remember what later candidates may ask of this one."""
+        known = len(self.committed)
+        if number >= known:
+            self.out.update(range(known, number))
+            for values in (self.committed, self.first):
+                values.extend([WORST] * (number + 1 - known))
+        self.out.discard(number)
+        self.committed[number], self.first[number] = fitness, first
 
     def member(self, number: int, program: Program, outcome: Outcome | None = None) -> Member:
         early = outcome.early if outcome else ()

@@ -1,11 +1,17 @@
-"""A worker: reads jobs as lines of JSON, answers in order. Started by `workers.Local`, never by people."""
+"""A worker: reads jobs as lines of JSON, answers in order. Started by `pool.Local`, never by people.
+
+The first line is the setup: {"tasks": [...], "references": {fingerprint: tuned values}, "folder": where the command
+was run, "workers": how many share this machine, "memory": bytes that this one may allocate}.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import logging
 import os
+import resource
 import signal
 import sys
 from typing import Any, BinaryIO
@@ -19,11 +25,14 @@ def main(driver: int) -> None:
     setup = json.loads(sys.stdin.buffer.readline() or b"{}")
     if not setup:
         return
-    os.chdir(setup["folder"])  # of the user: its references/ count
+    with contextlib.suppress(OSError):  # another machine need not have it
+        os.chdir(setup["folder"])  # of the user: paths in tasks count from there
+    _bound(setup["memory"])
     scorer, started = _start(setup)
     _say(answers, started)
     if scorer is None:
         return
+    sys.addaudithook(_refuse_forks)
     from evolve.scoring import ReferenceDiverged
     from evolve.wire import decode_job, encode_outcome
 
@@ -42,10 +51,11 @@ def _start(setup: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """The scorer, after it has scored a program that is known to be good: the reference."""
     from evolve.config import ConfigError, TaskSettings
     from evolve.scoring import Scorer
-    from evolve.suite import make_suite
+    from evolve.suite import make_suite, take_references
 
     logging.basicConfig(format="%(message)s")  # to the worker's log
     logging.getLogger("evolve").setLevel(logging.INFO)
+    take_references(setup["references"])
     try:
         scorer = Scorer(make_suite("run", [TaskSettings(**task) for task in setup["tasks"]]), setup["workers"])
         scorer.check()
@@ -56,6 +66,22 @@ def _start(setup: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
 
 def _say(answers: BinaryIO, said: dict[str, Any]) -> None:
     answers.write(json.dumps(said).encode() + b"\n")
+
+
+def _bound(memory: int) -> None:
+    """What a program may use: so much memory that another worker has room, and no disk for its remains.
+
+    On an accelerator the driver of the device maps far more than it uses, and bounds its own memory itself.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux" and os.environ.get("JAX_PLATFORMS") == "cpu":  # elsewhere the limit does nothing
+        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+
+
+def _refuse_forks(event: str, arguments: tuple) -> None:
+    """A copy of this process would hang, for jax has threads; and would answer too."""
+    if event in ("os.fork", "os.forkpty"):
+        raise RuntimeError("a worker cannot be forked")
 
 
 def _die_with(driver: int) -> None:

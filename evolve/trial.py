@@ -13,7 +13,6 @@ import functools
 import hashlib
 import logging
 import math
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -23,6 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from baselines.handwritten import Handwritten, Objective
+from evolve.environment import available_memory
 from evolve.loops import Begin, Draws, Loop, handwritten_loop, machine_loop, optax_loop, program_loop, train
 from evolve.stepwise import Stepwise
 from primitives import Program, ProgramError, machine
@@ -49,7 +49,7 @@ def seed_key(seed: str) -> jax.Array:
 def memory_of(device: Any, sharers: int) -> float:
     """Bytes for one of some workers: what the device says that it has, else its share of the machine's."""
     limit = (device.memory_stats() or {}).get("bytes_limit")
-    return limit or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / sharers
+    return limit or available_memory() / sharers
 
 
 class Runner:

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from evolve.scoring import Job, Outcome
+from evolve.job import Job, Outcome
 
 Rows = tuple[tuple[float, ...], ...]
 

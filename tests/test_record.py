@@ -20,17 +20,15 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from benchmarks import endurance
 
-from evolve import workers
-from evolve.config import TaskSettings, load_config, read_yaml, write_yaml
+from evolve.config import load_config, read_yaml, write_yaml
 from evolve.folder import RunFolder
+from evolve.job import WORST, Job, Outcome
 from evolve.journal import Journal, JournalError, Lock, Row, RunIsLive, is_held, replace_file
 from evolve.run import execute, resolve
-from evolve.scoring import WORST, Job, Outcome
 from evolve.status import status
 from evolve.wire import canonical, decode_job, decode_outcome, encode_job, encode_outcome
 
@@ -574,99 +572,3 @@ def test_the_benchmark_of_long_journals_works(monkeypatch):
     assert all(math.isfinite(value) and value > 0 for value in figures.values())
     assert {"candidate, many rows / few", "memory at its peak, many rows", "resume of many rows"} <= set(figures)
     assert figures["rows that were resumed"] == 1112
-
-
-# --- workers that misbehave ------------------------------------------------------------------------
-
-FAKE = """
-import json, os, sys, time
-sys.stdin.readline()
-print(json.dumps({"fingerprint": {"machine": "fake"}}), flush=True)
-for line in sys.stdin:
-    asked = json.loads(line)
-    what = asked["job"]["program"]
-    if what == "hang": time.sleep(60)
-    if what == "crash": os._exit(1)
-    if what == "once" and not os.path.exists(sys.argv[1]):
-        open(sys.argv[1], "w").close()
-        os._exit(1)
-    scores = [[float(asked["number"]).hex()]]
-    print(json.dumps({"number": asked["number"], "seconds": 0.0, "outcome": {"status": "ok", "scores": scores}}),
-          flush=True)
-"""
-
-
-@pytest.fixture
-def local(tmp_path, monkeypatch):
-    """Local workers that are the script above."""
-    script = tmp_path / "fake.py"
-
-    def make(source: str = FAKE, deadline: float = 0.5, count: int = 2) -> workers.Local:
-        script.write_text(source)
-        command = [sys.executable, "-S", str(script), str(tmp_path / "once")]
-        popen = subprocess.Popen
-        fake = SimpleNamespace(
-            Popen=lambda args, **options: popen(command, **options), PIPE=subprocess.PIPE, DEVNULL=subprocess.DEVNULL
-        )
-        monkeypatch.setattr(workers, "subprocess", fake)
-        made.append(workers.Local([TaskSettings(kind="digits_dense")], count, deadline, tmp_path / "log"))
-        return made[-1]
-
-    made: list[workers.Local] = []
-    yield make
-    for executor in made:
-        executor.close()
-        assert_nobody_serves([os.getpid()])
-
-
-def collect(executor: workers.Local, jobs: list[str]) -> dict[int, Outcome]:
-    executor.ready()
-    for number, what in enumerate(jobs):
-        executor.submit(number, Job(what, ("s",)))
-    found: dict[int, Outcome] = {}
-    deadline = time.monotonic() + 20
-    while len(found) < len(jobs) and time.monotonic() < deadline:
-        for number, outcome in executor.arrivals(0.05):
-            assert number not in found, "one outcome for each"
-            found[number] = outcome
-    return found
-
-
-def test_a_job_on_which_workers_crash_or_hang_is_blamed_and_no_other(local):
-    jobs = ["fine"] * 12
-    jobs[3], jobs[4], jobs[7] = "crash", "hang", "once"
-    found = collect(local(), jobs)
-    statuses = [found[n].status for n in range(len(jobs))]
-    assert statuses == ["ok"] * 3 + ["crash", "timeout"] + ["ok"] * 7
-    assert [found[n].scores for n in range(12) if n not in (3, 4)] == [
-        ((float(n),),) for n in range(12) if n not in (3, 4)
-    ]
-    assert found[3].detail == "3 workers were lost on it"
-
-
-def test_workers_that_cannot_start_end_the_run_instead_of_blaming_programs(local):
-    executor = local("import sys; sys.exit(1)")
-    with pytest.raises(workers.WorkerFailure, match=r"workers cannot be started. Its last words are in .*log"):
-        executor.ready()
-    executor.close()  # what the run does next, whatever happened
-
-
-def test_what_a_worker_says_of_the_machine_reaches_the_user(local):
-    executor = local('import json, sys; sys.stdin.readline(); print(json.dumps({"failure": "no such task"}))')
-    with pytest.raises(workers.WorkerFailure, match="no such task"):
-        executor.ready()
-
-
-def test_workers_on_different_machines_are_not_mixed(local):
-    executor = local(FAKE.replace('"fake"', "os.getpid()"))
-    with pytest.raises(workers.WorkerFailure, match="a worker runs on other software or hardware"):
-        collect(executor, ["fine"] * 3 + ["hang"])
-
-
-def test_an_exception_while_scoring_is_an_outcome_in_every_kind_of_worker():
-    executor = workers.Inline([TaskSettings(kind="noisy_quadratic", fields={"dim": 32, "steps": 60})])
-    executor.submit(0, Job("this is no program", ("s",)))
-    ((number, outcome),) = executor.arrivals(0.0)
-    assert (number, outcome.status) == (0, "error")
-    assert outcome.detail.startswith("ProgramError: ")
-    assert outcome.fitness == WORST

@@ -12,8 +12,9 @@ import pytest
 import baselines
 from evolve.config import load_config, load_suite, preset_names
 from evolve.confirm import Contestant, interval, judge
+from evolve.job import DIVERGED, EARLY, HURDLE, OK, WORST, Job, Outcome, mean
 from evolve.mutation import Child
-from evolve.scoring import DIVERGED, EARLY, HURDLE, OK, WORST, Job, Outcome, Scorer, mean
+from evolve.scoring import Scorer
 from evolve.search import Search
 from evolve.suite import REFERENCES, reference, suite, tuned, tuned_values
 from evolve.trial import Trials, seed_key

@@ -20,9 +20,9 @@ import pytest
 import baselines
 from evolve.config import Config, load_config, load_suite
 from evolve.drive import Clock, Driver
+from evolve.job import DIVERGED, EARLY, HURDLE, OK, WORST, Job, Outcome, mean
 from evolve.journal import Journal, JournalError
 from evolve.mutation import Space, delete, insert, modify, mutate, random_program, tweak
-from evolve.scoring import DIVERGED, EARLY, HURDLE, OK, WORST, Job, Outcome, mean
 from evolve.search import ASCENT, CACHED, ENOUGH, NO_GRADIENT, REJECTED, Committed, Member, Search, generator
 from primitives import PRIMITIVES, Program, ProgramError, identity, parse
 from primitives.graph import graph

@@ -18,8 +18,9 @@ import pytest
 import baselines
 from evolve import scoring, stepwise, workers
 from evolve.config import TaskSettings, WorkerSettings
+from evolve.job import Job
 from evolve.loops import Batch, offer
-from evolve.scoring import Job, ReferenceDiverged, Scorer
+from evolve.scoring import ReferenceDiverged, Scorer
 from evolve.stepwise import Stepwise
 from evolve.suite import suite
 from evolve.trial import SHARE, Runner, Trials, memory_of

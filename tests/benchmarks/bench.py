@@ -28,7 +28,7 @@ from measure import Figure  # noqa: E402
 from searching import a_search, breeding, two_workers  # noqa: E402
 from training import TASKS, against_optax, compiling, first_candidate  # noqa: E402
 
-from evolve.workers import available_cores  # noqa: E402
+from evolve.environment import available_cores  # noqa: E402
 from proxy_tasks import make_task  # noqa: E402
 
 

@@ -30,8 +30,8 @@ from evolve import drive
 from evolve.checkpoint import Gathered, restore
 from evolve.config import Config, load_config, load_suite
 from evolve.drive import Clock, Driver
+from evolve.job import DIVERGED, HURDLE, OK, Job, Outcome, mean
 from evolve.journal import Journal, Row
-from evolve.scoring import DIVERGED, HURDLE, OK, Job, Outcome, mean
 from evolve.search import CACHED, Candidate, Search
 
 FEW = 1000  # rows of the short journal

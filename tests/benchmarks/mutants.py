@@ -11,7 +11,10 @@ from primitives import Program, identity
 from primitives.graph import graph
 
 
-def mutants(start: Program, most: int, space: Space = Space(), seed: int = 0) -> Iterator[Program]:
+LION = Space()  # the primitives of Lion's search
+
+
+def mutants(start: Program, most: int, space: Space = LION, seed: int = 0) -> Iterator[Program]:
     """Programs one to `most` mutations away that read the gradient, no two alike; without end."""
     rng = np.random.Generator(np.random.Philox(key=seed))
     found = set()

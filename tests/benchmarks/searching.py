@@ -18,14 +18,15 @@ import baselines
 from evolve.config import Budget, Config, TaskSettings, WorkerSettings, validated
 from evolve.drive import Clock, Driver
 from evolve.environment import collect_rarely
+from evolve.job import Job
 from evolve.journal import Journal
 from evolve.loops import program_loop
 from evolve.mutation import Space, mutate
-from evolve.scoring import Job
 from evolve.search import CACHED, REJECTED, Search
 from evolve.suite import make_suite
 from evolve.trial import Runner, Trials
-from evolve.workers import Inline, available_cores, make_executor
+from evolve.environment import available_cores
+from evolve.workers import Inline, make_executor
 from primitives import Program, identity
 from primitives.graph import graph
 from primitives.liveness import live_statements

@@ -71,7 +71,7 @@ FIRST = """
 from evolve.environment import pin; pin()
 import json, sys
 from evolve.config import TaskSettings, WorkerSettings
-from evolve.scoring import Job
+from evolve.job import Job
 from evolve.workers import make_executor
 import baselines
 task = TaskSettings.model_validate(json.loads(sys.argv[1]))
