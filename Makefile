@@ -4,6 +4,8 @@
 #   make demo         find an optimizer: a search of a few minutes
 #   make test         all tests
 #   make bench        how fast it is, on this machine: tests/benchmarks/results.md
+#   make chaos        break runs in every way the README promises to survive: most of an hour
+#   make soak         a million candidates: a quarter of an hour
 #   make agreement    measure the known optimizers against their second opinions, and make the table of them
 #   make optax-tests  run optax's own tests on exported optimizers
 #   make references   tune the known optimizers again, on all suites
@@ -19,7 +21,7 @@ TWO = -n 2 --dist loadfile
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
 .NOTPARALLEL:
-.PHONY: help demo test bench agreement optax-tests references test-lowest lint clean
+.PHONY: help demo test bench chaos soak agreement optax-tests references test-lowest lint clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -32,6 +34,12 @@ test: .venv/.test
 
 bench: .venv/.demo
 	@.venv/bin/python tests/benchmarks/bench.py $(ARGS)
+
+chaos: .venv/.test
+	@.venv/bin/python tests/promises/chaos.py $(ARGS)
+
+soak: .venv/.test
+	@.venv/bin/python tests/promises/chaos.py long_runs
 
 agreement: .venv/.test
 	@PYTHONPATH=tests .venv/bin/python -c "import conftest; from opinions.measure import main; main('$(ARGS)'.split())"

@@ -32,6 +32,7 @@ BATCH_SECONDS = 0.1  # of work that are sent at once: a call takes 1.3 milliseco
 MOST = 64  # jobs in a batch
 AHEAD = 2  # batches with an actor: the next one is there when it has done the first
 LOOK = 1.0  # seconds between two looks at what the cluster has
+BAD_STARTS = 5  # for each actor, one after the other, before the machines are given up
 PAUSE = 30.0  # seconds until an actor is tried again after one could not be used
 STORE = 100 << 20  # bytes of Ray's object store on one machine, which nothing here needs
 GPU_SHARE = 0.9  # of a device's memory that its workers have together
@@ -201,7 +202,7 @@ class Cluster:
             self.looked = -math.inf  # the next one at once
             return
         self.failed_starts += 1
-        if self.failed_starts > 2 * max(1, len(self.actors)):
+        if self.failed_starts > BAD_STARTS * max(1, len(self.actors)):
             if not any(other.ready for other in self.actors):
                 raise WorkerFailure(f"workers cannot be started on the Ray cluster: {why}")
             self.failed_starts, self.paused = 0, time.monotonic()
@@ -241,8 +242,9 @@ class Cluster:
             answer = self.ray.get(ref)
         except self.ray.exceptions.RayError as fault:
             cause = getattr(fault, "cause", None)
-            if flight.batch and isinstance(cause, WorkerFailure) and not isinstance(cause, Outage):
-                raise cause from None  # as on every other machine
+            if isinstance(cause, WorkerFailure) and not isinstance(cause, Outage):
+                if flight.batch or self.fingerprint is None:  # a task that cannot be, a reference that diverges:
+                    raise cause from None  # as on every other machine
             self.lost(actor, str(cause or fault).splitlines()[0], flight)
             return
         if not flight.batch:
