@@ -27,6 +27,7 @@ from endurance import endurance  # noqa: E402
 from measure import Figure  # noqa: E402
 from searching import a_search, breeding, two_workers  # noqa: E402
 from training import TASKS, against_optax, compiling, first_candidate  # noqa: E402
+from workers import driver, ray_against_local  # noqa: E402
 
 from evolve.environment import available_cores  # noqa: E402
 from proxy_tasks import make_task  # noqa: E402
@@ -44,9 +45,11 @@ class Size:
     jobs: int = 32
     batch: int = 32
     rows: int = 1_000_000
+    call: float = 0.5
+    results: int = 20_000
 
 
-TINY = Size(share=0.02, steps=60, turns=1, fresh=4, bred=20, jobs=2, batch=2, rows=5000)
+TINY = Size(share=0.02, steps=60, turns=1, fresh=4, bred=20, jobs=2, batch=2, rows=5000, call=0.02, results=200)
 
 
 def measurements(size: Size) -> Iterator[Iterator[Figure]]:
@@ -60,6 +63,8 @@ def measurements(size: Size) -> Iterator[Iterator[Figure]]:
         yield against_optax(kind, max(2, int(length * size.share)), turns(count), bar)
     yield a_search(size.steps, size.fresh, turns(10), by_jit=3)
     yield two_workers(size.steps, size.jobs, turns(9))
+    yield ray_against_local(size.steps, turns(9), size.call)
+    yield driver(size.results)
     for (ancestor, kind), (length, bar) in CASES.items():
         if size is TINY and bar is None:
             continue
