@@ -242,9 +242,9 @@ class Cluster:
             answer = self.ray.get(ref)
         except self.ray.exceptions.RayError as fault:
             cause = getattr(fault, "cause", None)
-            if isinstance(cause, WorkerFailure) and not isinstance(cause, Outage):
-                if flight.batch or self.fingerprint is None:  # a task that cannot be, a reference that diverges:
-                    raise cause from None  # as on every other machine
+            everywhere = isinstance(cause, WorkerFailure) and not isinstance(cause, Outage)
+            if everywhere and (flight.batch or self.fingerprint is None):
+                raise cause from None  # a task that cannot be, a reference that diverges
             self.lost(actor, str(cause or fault).splitlines()[0], flight)
             return
         if not flight.batch:
@@ -301,8 +301,7 @@ def _connect(settings: WorkerSettings) -> Callable[[], None]:
         folder = None
     else:
         count = 0 if settings.count == "auto" else math.ceil(settings.count * settings.cpus)
-        # Not Ray's own place: that one can be read and written by everybody on this machine.
-        folder = tempfile.mkdtemp(prefix="pride-", dir="/tmp" if os.path.isdir("/tmp") else None)
+        folder = _folder()
         options = {
             "num_cpus": max(available_cores(), count),
             "include_dashboard": False,
@@ -325,6 +324,17 @@ def _connect(settings: WorkerSettings) -> Callable[[], None]:
         _remove(folder)
 
     return disconnect
+
+
+def _folder() -> str:
+    """A place for a Ray of our own. Ray's usual one can be read and written by everybody on this machine."""
+    root = Path("/tmp") if os.path.isdir("/tmp") else Path(tempfile.gettempdir())  # sockets need a short name
+    for left in root.glob("pride-ray-*-*"):  # by drivers that were killed
+        driver = left.name.split("-")[2]
+        with contextlib.suppress(OSError):
+            if left.stat().st_uid == os.getuid() and driver.isdecimal() and not Path("/proc", driver).exists():
+                shutil.rmtree(left, ignore_errors=True)
+    return tempfile.mkdtemp(prefix=f"pride-ray-{os.getpid()}-", dir=root)
 
 
 def _remove(folder: str | None) -> None:
