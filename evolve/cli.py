@@ -451,5 +451,57 @@ def reference(suites: tuple[str, ...], trials: int, seeds: int, optimizers: str,
         click.echo(str(write_reference(into, content)))
 
 
+@main.command("tune", **example("evolve tune my_program.py --suite quickstart --trials 128 --into my_tuning"))
+@click.argument("program", metavar="NAME|FILE|RUN")
+@click.option(
+    "--suite", "suite_name", default="quickstart", show_default=True, help="Tasks: a preset's name, or a YAML file."
+)
+@click.option(
+    "--trials", default=64, show_default=True, type=click.IntRange(1, 100_000), help="Points in the declared ranges."
+)
+@click.option("--seeds", default=2, show_default=True, type=click.IntRange(1, 1000), help="Seeds per point.")
+@click.option(
+    "--into", default="tuned", show_default=True, type=click.Path(path_type=Path), help="Folder for all that is found."
+)
+@click.option("--resume", is_flag=True, help="Go on with what the folder holds, if it holds anything.")
+def tune_(program: str, suite_name: str, trials: int, seeds: int, into: Path, resume: bool) -> None:
+    """Tune the hyperparameters for which a program declares a range, by Ray Tune; one set of values for a whole suite.
+
+    What does badly early is trained no further. The best few, and the program as it stands, are scored again on fresh
+    seeds, which decides. Ctrl-C stops and says how to go on.
+    """
+    from evolve.confirm import LEVEL, interval
+    from evolve.environment import available_cores
+    from evolve.folder import command
+    from evolve.interrupt import StopSignal
+    from evolve.pool import Interrupted
+    from evolve.tune import Plan, tune
+
+    def how_to_go_on() -> None:
+        given = [program, "--suite", suite_name, "--trials", trials, "--seeds", seeds, "--into", into, "--resume"]
+        say(f"stopped; what was finished is recorded. Go on with:\n  {command()} tune {shlex.join(map(str, given))}")
+
+    _, tasks = load_suite(suite_name)
+    optimizer = find_program(program)
+    plan = Plan.of(optimizer, tasks, trials, seeds)
+    stop = StopSignal(how_to_go_on)
+    try:
+        with stop.watching():
+            found = tune(plan, into, resume, available_cores(), stop)
+    except Interrupted:
+        how_to_go_on()
+        sys.exit(128 + stop.number)
+    click.echo(f"{optimizer.name}: {', '.join(f'{count} {status}' for status, count in found['trials'].items())}")
+    for name, value in found["values"].items():
+        click.echo(f"  {name} = {value:g}  (was {optimizer.values[name]:g})")
+    scores = found["test"]
+    low, high = interval(scores, LEVEL)
+    click.echo(
+        f"{sum(scores) / len(scores):+.4f} ({low:+.4f} to {high:+.4f}) on the test part, in {len(scores)} fresh seeds; "
+        "0 is tuned AdamW"
+    )
+    click.echo(str(into / "program.py"))
+
+
 if __name__ == "__main__":
     main()

@@ -35,6 +35,8 @@ LOOK = 1.0  # seconds between two looks at what the cluster has
 BAD_STARTS = 5  # for each actor, one after the other, before the machines are given up
 PAUSE = 30.0  # seconds until an actor is tried again after one could not be used
 STORE = 100 << 20  # bytes of Ray's object store on one machine, which nothing here needs
+# Ray reads these when it is imported: a Ray of our own listens on 127.0.0.1 alone, and reports nothing to anybody.
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 GPU_SHARE = 0.9  # of a device's memory that its workers have together
 
 
@@ -94,7 +96,7 @@ class Cluster:
     ):
         """See `pool.Local`. Raises `WorkerFailure` where no cluster answers."""
         self.settings, self.log = settings, log
-        self.disconnect = _connect(settings)
+        self.disconnect = connect(settings)
         import ray
 
         self.ray = ray
@@ -287,11 +289,10 @@ def _environment(settings: WorkerSettings) -> dict[str, str]:
     return variables | ({"XLA_FLAGS": flags.strip()} if flags.strip() else {})
 
 
-def _connect(settings: WorkerSettings) -> Callable[[], None]:
+def connect(settings: WorkerSettings) -> Callable[[], None]:
     """Connect to a cluster, or start one on this machine; what undoes it. Raises `WorkerFailure`."""
     if not settings.address:
-        # Ray then listens on 127.0.0.1 alone. It reads this when it is imported.
-        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
+        os.environ.update(LOOPBACK)
     import ray
 
     if ray.is_initialized():  # by whoever called: theirs to end
@@ -311,7 +312,7 @@ def _connect(settings: WorkerSettings) -> Callable[[], None]:
     try:
         with _own_signals():
             ray.init(log_to_driver=False, logging_level="ERROR", **options)
-    except Exception as fault:
+    except Exception as fault:  # Ray has no common one for this
         _remove(folder)
         where = f"at {settings.address}" if settings.address else "on this machine"
         raise WorkerFailure(

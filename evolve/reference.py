@@ -108,15 +108,15 @@ def _search(
     def loss(values: dict[str, float], names: list[str]) -> float:
         return _mean_loss(compiled, program, values, names)
 
-    ranked = sorted(((loss(v, first), n, v) for n, v in enumerate(_points(tunable, trials))), key=lambda r: r[:2])
+    ranked = sorted(((loss(v, first), n, v) for n, v in enumerate(points(tunable, trials))), key=lambda r: r[:2])
     best = min((v for _, _, v in ranked[:FINALISTS]), key=lambda v: loss(v, again))
     near = [_zoom(h, best[h.name]) for h in tunable]
-    ranked += [(loss(v, first), trials + n, v) for n, v in enumerate(_points(near, trials // 2))]
+    ranked += [(loss(v, first), trials + n, v) for n, v in enumerate(points(near, trials // 2))]
     ranked.sort(key=lambda r: r[:2])
     return min((v for _, _, v in ranked[:FINALISTS]), key=lambda v: loss(v, again))
 
 
-def _points(tunable: list[Hyperparameter], count: int) -> list[dict[str, float]]:
+def points(tunable: list[Hyperparameter], count: int) -> list[dict[str, float]]:
     """A scrambled Sobol sequence over the ranges."""
     sobol = qmc.Sobol(len(tunable), scramble=True, rng=np.random.default_rng(20230213))
     points = sobol.random(2 ** math.ceil(math.log2(count)))[:count]
