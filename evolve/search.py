@@ -325,7 +325,9 @@ class Search:
             self.hall_of_fame.remove(rival)
         self.hall_of_fame.append(entry)
         self.hall_of_fame.sort(key=lambda e: (-e.score, e.number))
-        del self.hall_of_fame[self.config.scoring.hall_of_fame :]
+        # Of the programs that it was given, only the best has a place: the others may be anything.
+        places = 1 if candidate.number < len(self.initial) else self.config.scoring.hall_of_fame
+        del self.hall_of_fame[places:]
         return self.hall_of_fame[0] is entry
 
     def found(self) -> list[Entry]:

@@ -72,7 +72,9 @@ class NoisyQuadratic(PredictionTask):
         self, predictions: Float[Array, " dim"], data: dict[str, Any], draw: Float[Array, " dim"]
     ) -> Float[Array, ""]:
         h, away = data["train"]["curvature"], predictions
-        return 0.5 * jnp.sum(h * away**2) + jnp.sum(jnp.sqrt(h) * draw * away)
+        # The last term makes it ½ Σ (√hᵢ(wᵢ - cᵢ) + drawᵢ)², of which the gradient tells all. Without it the noise of
+        # loss and gradient would be one, and a program that reads both could solve for c from dim + 1 batches.
+        return 0.5 * jnp.sum(h * away**2) + jnp.sum(jnp.sqrt(h) * draw * away) + 0.5 * jnp.sum(draw**2)
 
     def evaluate(self, params: Params, data: dict[str, Any], part: str) -> Float[Array, ""]:
         h, c = data[part]["curvature"], data[part]["optimum"]

@@ -462,3 +462,13 @@ def test_every_size_can_be_one_when_all_are(kind):
 def test_equal_logits_cost_the_logarithm_of_the_number_of_classes_however_large_they_are(size):
     loss = cross_entropy(jnp.full((5, 10), size, jnp.float32), jnp.arange(5, dtype=jnp.int32))
     assert float(loss) == pytest.approx(np.log(10), rel=1e-6)
+
+
+def test_the_loss_of_a_batch_of_the_quadratic_says_nothing_that_its_gradient_does_not():
+    """Else a program that reads both could solve for the optimum instead of descending to it."""
+    bowl = small("noisy_quadratic")
+    params, draws, data = drawn("noisy_quadratic", "init", 1), drawn("noisy_quadratic", "draws", 1), bowl.data()
+    h = data["train"]["curvature"]
+    losses, gradients = jax.vmap(lambda d: jax.value_and_grad(bowl.loss)(params, data, d))(draws)
+    told = 0.5 * ((np.asarray(gradients["point"]["w"], np.float64) / np.sqrt(h, dtype=np.float64)[None]) ** 2).sum(1)
+    np.testing.assert_allclose(losses, told, rtol=1e-4)  # float32 rounding
