@@ -32,6 +32,7 @@ BATCH_SECONDS = 0.1  # of work that are sent at once: a call takes 1.3 milliseco
 MOST = 64  # jobs in a batch
 AHEAD = 2  # batches with an actor: the next one is there when it has done the first
 LOOK = 1.0  # seconds between two looks at what the cluster has
+NODE_LIMIT = 1800.0  # seconds in which an autoscaling cluster must have got its first node
 BAD_STARTS = 5  # for each actor, one after the other, before the machines are given up
 PAUSE = 30.0  # seconds until an actor is tried again after one could not be used
 STORE = 100 << 20  # bytes of Ray's object store on one machine, which nothing here needs
@@ -121,13 +122,13 @@ class Cluster:
         self.looked, self.paused = -math.inf, -math.inf
 
     def ready(self, stop: Callable[[], bool] = lambda: False) -> dict[str, Any]:
-        started = time.monotonic()
+        started, limit = time.monotonic(), NODE_LIMIT if self.settings.address else START_LIMIT
         while self.fingerprint is None:
             if stop():
                 raise Interrupted
-            if time.monotonic() - started > START_LIMIT:
+            if time.monotonic() - started > limit:
                 raise WorkerFailure(
-                    f"no worker could begin on the Ray cluster in {START_LIMIT:.0f} s: each one asks for "
+                    f"no worker could begin on the Ray cluster in {limit:.0f} s: each one asks for "
                     f"{_wanted(self.settings)}, and all nodes together have {self.ray.cluster_resources()}. "
                     "Ask for less (workers.cpus, workers.gpus, workers.tpus), or add nodes."
                 )
@@ -298,6 +299,7 @@ def connect(settings: WorkerSettings) -> Callable[[], None]:
     if ray.is_initialized():  # by whoever called: theirs to end
         return lambda: None
     if settings.address:
+        _authenticated(settings.address)
         options: dict[str, Any] = {"address": settings.address}
         folder = None
     else:
@@ -325,6 +327,17 @@ def connect(settings: WorkerSettings) -> Callable[[], None]:
         _remove(folder)
 
     return disconnect
+
+
+def _authenticated(address: str) -> None:
+    """Refuse a cluster where everybody who reaches a port can run code, unless the user says so."""
+    mode = os.environ.get("RAY_AUTH_MODE")
+    token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
+    if mode is None and not token.is_file() and "RAY_AUTH_TOKEN" not in os.environ:
+        raise WorkerFailure(
+            f"the Ray cluster at {address} would be used without authentication. Set RAY_AUTH_MODE=token on every node "
+            "(evolve/CLUSTER.md says how), or RAY_AUTH_MODE=disabled to go without."
+        )
 
 
 def _folder() -> str:

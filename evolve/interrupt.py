@@ -54,8 +54,8 @@ class StopSignal:
         try:
             yield self
         finally:
-            for s, handler in before.items():
-                signal.signal(s, handler)
+            for s, handler in before.items():  # where one has come the process is ending, and no other is to change how
+                signal.signal(s, signal.SIG_IGN if self.number else handler)
             signal.set_wakeup_fd(fd)
             write.close()  # which ends the thread
             thread.join()
