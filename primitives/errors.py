@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 
+def printable(text: str, most: int) -> str:
+    """Words of a stranger as a message may show them: without what steers a terminal, and cut in the middle."""
+    if len(text) > 2 * most:
+        text = text[:most] + text[-most:]
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return text if len(text) <= most else f"{text[: most // 2 - 2]}...{text[len(text) - most // 2 + 2 :]}"
+
+
 class ProgramError(ValueError):
     """A program that is not one: the place, the offending text, what is wrong, and what to do.
 
@@ -18,11 +26,11 @@ class ProgramError(ValueError):
         return ProgramError(self.what, hint=self.hint, text=text or self.text, file=file, line=line)
 
     def __str__(self) -> str:
-        place = ":".join(str(part) for part in (self.file, self.line) if part)
-        shown = [f"{place}: {self.what}" if place else self.what]
+        place = ":".join(str(part) for part in (printable(self.file, 400), self.line) if part)
+        what = printable(self.what, 200)
+        shown = [f"{place}: {what}" if place else what]
         if self.text:
-            text = self.text if len(self.text) <= 120 else self.text[:117] + "..."
-            shown.append(f"    {text}")
+            shown.append(f"    {printable(self.text, 120)}")
         if self.hint:
-            shown.append(self.hint)
+            shown.append(printable(self.hint, 400))
         return "\n".join(shown)

@@ -53,6 +53,7 @@ a matrix and those before as a stack of them; or leave it to the fallback."""
 IDENTITY = "identity"  # the start of a square state
 
 MAX_STATEMENTS = 256
+MAX_DECLARED = 256  # hyperparameters and states
 MAX_RING = 64
 MAX_CONSTANT = 1e10  # Lion's bound on constants
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
@@ -360,6 +361,10 @@ def _check_length(program: Program) -> None:
         what = f"the program has {len(program.body)} statements"
         what += f", and rings that need {moves} more" if moves else ""
         raise ProgramError(f"{what}; the most is {MAX_STATEMENTS}", hint="Write a shorter program.")
+    declared = len(program.hyperparameters) + len(program.states)
+    if declared > MAX_DECLARED:
+        what = f"the program declares {declared} hyperparameters and states; the most is {MAX_DECLARED}"
+        raise ProgramError(what, hint="Write a shorter program.")
 
 
 def _check_declarations(program: Program) -> None:

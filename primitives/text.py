@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from primitives.errors import ProgramError
+from primitives.files import read_file
 from primitives.kinds import COLUMN, LEFT, RIGHT, ROW, SCALAR, TENSOR
 from primitives.program import (
     IDENTITY,
@@ -32,7 +33,11 @@ from primitives.registry import PRIMITIVES, did_you_mean
 
 MAX_BYTES = 64 * 1024
 MAX_LINE = 1000
+MAX_LINES = 4000
+MAX_WORDS = 10_000  # names, numbers and signs; `ast.parse` takes 10 microseconds each, and memory
 MAX_NESTING = 32
+MAX_DOC = 4000  # characters of a docstring
+NOWHERE = ""  # CPython looks for the line of some syntax errors in the file that it is told; no file has this name
 
 _INFIX = {p.infix: p.name for p in PRIMITIVES.values() if p.infix}
 _BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**", ast.Mod: "%", ast.MatMult: "@"}
@@ -52,12 +57,12 @@ def load(path: str | Path) -> Program:
     """The program in a file. Raises `ProgramError`, also for a file that cannot be read."""
     path = Path(path)
     try:
-        if not path.is_file():
-            raise ProgramError("there is no such file", file=str(path), hint="Check the path.")
-        with path.open("rb") as file:
-            raw = file.read(MAX_BYTES + 1)
+        raw = read_file(path, MAX_BYTES)
+    except FileNotFoundError:
+        raise ProgramError("there is no such file", file=str(path), hint="Check the path.") from None
     except OSError as fault:
-        raise ProgramError(f"cannot be read: {fault.strerror}", file=str(path), hint="Check the permissions.") from None
+        what = f"cannot be read: {fault.strerror}"
+        raise ProgramError(what, file=str(path), hint="Check the path and its permissions.") from None
     return parse(raw, file=str(path), name=path.stem)
 
 
@@ -67,13 +72,17 @@ def parse(source: str | bytes, *, file: str = "", name: str = "program") -> Prog
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "invalid escape sequence" in a docstring and the like
-            module = ast.parse(text)
+            module = ast.parse(text, NOWHERE)
     except SyntaxError as fault:
         line = fault.lineno or 0
         raise ProgramError(f"not valid syntax: {fault.msg}", file=file, line=line, text=_line(text, line)) from None
     except (ValueError, RecursionError, MemoryError):
         raise ProgramError("the text cannot be parsed", file=file, hint="Write shorter expressions.") from None
-    return _Reader(text, file, name).module(module)
+    program = _Reader(text, file, name).module(module)
+    # What is read can be printed and read again. Printed, a short text is at most some times as long.
+    if len(text) > MAX_BYTES // 8 and len(str(program).encode()) > MAX_BYTES:
+        raise ProgramError(f"would be larger than {MAX_BYTES} bytes, printed", file=file, hint="Use shorter names.")
+    return program
 
 
 def _decode(source: str | bytes, file: str) -> str:
@@ -87,8 +96,11 @@ def _decode(source: str | bytes, file: str) -> str:
     if "\0" in source:
         raise ProgramError("contains a NUL byte", file=file, hint="Save it as plain text.")
     source = source.removeprefix("\ufeff")
-    depth = 0
-    for number, line in enumerate(_lines(source), 1):
+    lines, depth = _lines(source), 0
+    if len(lines) > MAX_LINES or (len(source) > MAX_WORDS and len(_WORD.findall(source)) > MAX_WORDS):
+        what = f"more than {MAX_LINES} lines, or {MAX_WORDS} words and signs"
+        raise ProgramError(what, file=file, hint="An optimizer fits into a page.")
+    for number, line in enumerate(lines, 1):
         depth += sum(line.count(c) for c in "([{")
         if len(line) > MAX_LINE or depth > 4 * MAX_NESTING or line.count("(") > MAX_NESTING:
             raise ProgramError(
@@ -96,6 +108,9 @@ def _decode(source: str | bytes, file: str) -> str:
             )
         depth = max(0, depth - sum(line.count(c) for c in ")]}"))
     return source
+
+
+_WORD = re.compile(r"\w+|[^\w\s]")
 
 
 def _lines(text: str) -> list[str]:
@@ -134,6 +149,8 @@ class _Reader:
                 if not isinstance(node.value.value, str):
                     raise self.fail(node, "this statement does nothing", ALLOWED)
                 doc = node.value.value
+                if len(doc) > MAX_DOC:
+                    raise self.fail(node, f"a docstring of {len(doc)} characters", f"Keep within {MAX_DOC}.")
             elif isinstance(node, ast.FunctionDef) and node.name in ("step", "fallback"):
                 if node.name in functions:
                     raise self.fail(node, f"{node.name} is defined twice", "Keep one of them.")
