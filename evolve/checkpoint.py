@@ -25,7 +25,7 @@ _RECORD = struct.Struct("<16s16sqdd")  # key, probe, the candidate that was scor
 
 
 class Gathered:
-    """What the next checkpoint will hold. Told of every candidate in order."""
+    """What the next checkpoint will hold. Told of every candidate as it is committed."""
 
     def __init__(self, since: int = 0, before: bytes = NO_SEAL):
         """since, before: number and seal of the checkpoint before."""
@@ -49,7 +49,7 @@ class Gathered:
             }
         )
         records = bytes(self.records)
-        return Checkpoint(len(search.committed), self.since, records, state, self.seal.close(records, state))
+        return Checkpoint(search.commits, self.since, records, state, self.seal.close(records, state))
 
 
 def restore(search: Search, journal: Journal, until: int) -> tuple[dict[int, Candidate], Gathered]:
@@ -63,8 +63,12 @@ def restore(search: Search, journal: Journal, until: int) -> tuple[dict[int, Can
         keys, probes, owners, fitness, first = zip(*_RECORD.iter_unpack(point.records), strict=True)
         search.keys.update(zip(keys, owners, strict=True))
         search.probes.update(zip(probes, owners, strict=True))
-        search.committed.extend(fitness)
-        search.first.extend(first)
+        if journal.repeatable:
+            search.committed.extend(fitness)
+            search.first.extend(first)
+        else:
+            for kept in zip(journal.numbers(point.since, point.number), fitness, first, strict=True):
+                search.keep(*kept)
     if point is None:
         return {}, Gathered()
     search.keys.pop(NOTHING, None)

@@ -1,13 +1,15 @@
 """The loop of a run: breed, hand out, commit in order, record. Everything it decides, `Search` decides.
 
-Resuming is the same loop: a candidate whose row is stored takes its outcome from
-the row instead of from a worker, and must come out as the same program. It begins
-at a checkpoint, and all the same breeds some candidates again: software that
-breeds others is found out.
+The order is that of the numbers; or, in a run that is not repeatable, that in which
+outcomes arrive, and is then recorded. Resuming is the same loop: a candidate whose row
+is stored takes its outcome from the row instead of from a worker, and must come out as
+the same program. It begins at a checkpoint, and all the same breeds some candidates
+again: software that breeds others is found out.
 """
 
 from __future__ import annotations
 
+import heapq
 import itertools
 import time
 from collections.abc import Callable, Generator
@@ -17,6 +19,7 @@ from evolve.checkpoint import EVERY, Gathered, restore
 from evolve.config import Budget
 from evolve.job import Outcome
 from evolve.journal import ROWS, SECONDS, Checkpoint, Journal, JournalError, Row
+from evolve.patience import patiently
 from evolve.pool import Interrupted
 from evolve.search import Candidate, Committed, Search
 from evolve.wire import canonical, encode_outcome
@@ -53,20 +56,27 @@ class Driver:
         clock: Clock,
         stop: Callable[[], bool] = lambda: False,
         begin: int | None = None,
+        say: Callable[[str], None] = lambda line: None,
     ):
         """begin: at the last checkpoint after at most so many candidates; 0 breeds all again, to the same end."""
         self.search, self.executor, self.journal = search, executor, journal
-        self.budget, self.clock, self.stop = budget, clock, stop
+        self.budget, self.clock, self.stop, self.say = budget, clock, stop, say
         self.replaying = journal.count()  # rows that earlier lives left
-        self.bred: dict[int, Candidate] = {}  # before the checkpoint that this life begins at, and not yet handed out
+        self.waiting: dict[int, Candidate] = {}  # bred, and not yet committed
         self.gathered = Gathered()
         self.sound = True  # whether the checkpoints fit the rows
         self.begin(self.replaying - search.settings.lag - BRED_AGAIN if begin is None else begin)
-        self.began = len(search.committed)
+        self.began = search.commits
+        numbers = journal.numbers(self.began, self.replaying)
+        self.last_recorded = max(numbers, default=-1)
+        self.recorded = numbers if journal.repeatable else frozenset(numbers)  # whose rows are still to come
         self.stored = journal.rows(self.began)
         self.next_row: Row | None = next(self.stored, None)
         self.chain = journal.link_before(self.began)
         self.arrived: dict[int, Outcome] = {}
+        # In the order of arrival: who can be committed without a worker, and who will be, by whose outcome it shares.
+        self.known: list[int] = []  # a heap
+        self.sharing: dict[int, list[int]] = {}
         self.unwritten: list[Row] = []
         self.last_write = time.monotonic()
 
@@ -74,28 +84,42 @@ class Driver:
         """Go to the last checkpoint after at most so many candidates."""
         self.sound = self.journal.fits(until)
         if self.sound:
-            self.bred, self.gathered = restore(self.search, self.journal, until)
+            self.waiting, self.gathered = restore(self.search, self.journal, until)
 
     def run(self) -> Generator[Committed, None, None]:
         """Yield each candidate as it is committed. Ends when the budget does."""
-        search = self.search
-        waiting: dict[int, Candidate] = {}
+        search, waiting = self.search, self.waiting
         try:
-            for number in itertools.count(self.began):
-                if number >= self.replaying and self.over(number):
+            for candidate in waiting.values():
+                self.hand_out(candidate)
+            for number in itertools.count(self.began + len(waiting)):
+                if number > self.last_recorded and self.over(number):
                     break
-                while len(search.committed) < search.needed(number):
-                    yield self.commit(waiting.pop(len(search.committed)))
-                    if len(search.committed) % EVERY == 0:  # not below: with the budget spent, nobody is in flight
+                while search.commits < search.needed(number):
+                    yield self.commit(self.next())
+                    if search.commits % EVERY == 0:  # not below: with the budget spent, nobody is in flight
                         self.write(self.gathered.checkpoint(search, waiting.values()))
-                candidate = self.bred.pop(number, None) or search.draw(number)
-                waiting[number] = candidate
-                if candidate.job is not None and number >= self.replaying:
-                    self.executor.submit(number, candidate.job)
+                waiting[number] = search.draw(number)
+                self.hand_out(waiting[number])
             while waiting:
-                yield self.commit(waiting.pop(len(search.committed)))
+                yield self.commit(self.next())
         finally:
             self.write()
+
+    def hand_out(self, candidate: Candidate) -> None:
+        """Ask a worker, where one is needed."""
+        if candidate.job is not None:
+            if candidate.number not in self.recorded:
+                self.executor.submit(candidate.number, candidate.job)
+        elif not self.journal.repeatable:
+            if self.is_known(candidate):
+                heapq.heappush(self.known, candidate.number)
+            else:
+                self.sharing.setdefault(candidate.owner, []).append(candidate.number)
+
+    def is_known(self, candidate: Candidate) -> bool:
+        """Whether the outcome that it shares, if it shares one, is committed."""
+        return candidate.same_as is None or self.search.is_committed(candidate.same_as)
 
     def over(self, number: int) -> bool:
         if self.stop():
@@ -105,8 +129,29 @@ class Driver:
             seconds is not None and self.clock.elapsed >= seconds
         )
 
+    def next(self) -> Candidate:
+        """Whose outcome is committed next: as recorded; after that the lowest number, or the first to come."""
+        if self.next_row is not None:
+            number = self.next_row.number
+        else:
+            number = self.search.commits if self.journal.repeatable else self.first_to_come()
+        candidate = self.waiting.pop(number, None)
+        if candidate is None or not self.is_known(candidate):
+            raise self.unlike(number)
+        return candidate
+
+    def first_to_come(self) -> int:
+        """Who needs no worker, the lowest number first; else whose outcome arrived first. Waits for one."""
+        while self.known:
+            number = heapq.heappop(self.known)
+            if number in self.waiting:  # the others were committed from their rows
+                return number
+        while not self.arrived:
+            self.listen()
+        return next(iter(self.arrived))
+
     def commit(self, candidate: Candidate) -> Committed:
-        """Take the next outcome in order, from the record or from a worker, and record it."""
+        """Take an outcome, from the record or from a worker, and record it."""
         row = self.next_row
         if row is not None:
             self.check(candidate, row)
@@ -117,26 +162,38 @@ class Driver:
             row = self.record(committed)
         self.chain = row.chain
         self.gathered.add(row, candidate, self.search)
+        for number in self.sharing.pop(candidate.number, ()):
+            heapq.heappush(self.known, number)
         return committed
 
     def check(self, candidate: Candidate, row: Row) -> None:
         """What is bred again must be what was bred before."""
-        bred = (str(candidate.program), candidate.key, candidate.reason, candidate.same_as)
-        if bred != (row.program, row.key, row.reason, row.same_as):
-            raise JournalError(
-                f"{self.journal.path}: candidate {row.number} comes out as another program than the one recorded. "
-                "The run was made by another version of this software; resume it with that version."
-            )
+        bred = (str(candidate.program), candidate.key, candidate.reason, candidate.same_as, candidate.job is None)
+        if bred != (row.program, row.key, row.reason, row.same_as, row.outcome is None):
+            raise self.unlike(row.number)
+
+    def unlike(self, number: int) -> JournalError:
+        return JournalError(
+            f"{self.journal.path}: candidate {number} comes out as another program than the one recorded. "
+            "The run was made by another version of this software; resume it with that version."
+        )
 
     def wait(self, candidate: Candidate) -> Outcome:
         while candidate.number not in self.arrived:
-            for number, outcome in self.executor.arrivals(POLL):
-                self.arrived[number] = outcome
-            if self.stop():
-                raise Interrupted
-            if time.monotonic() - self.last_write > SECONDS:
-                self.write()
+            self.listen()
         return self.arrived.pop(candidate.number)
+
+    def listen(self) -> None:
+        """Hear what has arrived, for an instant, and write what is due."""
+        self.hear()
+        if time.monotonic() - self.last_write > SECONDS:
+            self.write()
+
+    def hear(self) -> None:
+        for number, outcome in self.executor.arrivals(POLL):
+            self.arrived[number] = outcome
+        if self.stop():
+            raise Interrupted
 
     def record(self, committed: Committed) -> Row:
         candidate, outcome = committed.candidate, committed.outcome
@@ -166,10 +223,19 @@ class Driver:
         """Commit what has been decided. After this returns, no kill can lose it."""
         rows, self.unwritten = self.unwritten, []
         if rows or checkpoint:
-            self.journal.put(rows, checkpoint, elapsed=self.clock.elapsed)
+            self.patiently(lambda: self.journal.put(rows, checkpoint, elapsed=self.clock.elapsed))
         self.last_write = time.monotonic()
         if checkpoint:
             self.gathered = Gathered(checkpoint.number, checkpoint.seal)
+
+    def patiently(self, write: Callable[[], object]) -> None:
+        """Write into the run's folder. While the disk is full, nothing is bred; the workers are looked after."""
+
+        def meanwhile() -> None:
+            self.hear()
+            time.sleep(POLL)
+
+        patiently(write, self.say, meanwhile)
 
 
 def tally_line(search: Search, elapsed: float) -> str:

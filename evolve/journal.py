@@ -22,12 +22,14 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, TextIO
 
+from evolve.disk import file_system, is_network, takes_no_more
 from evolve.job import Outcome
 from evolve.wire import canonical, decode_outcome
 
@@ -37,7 +39,7 @@ ROWS = 256  # rows and ...
 SECONDS = 0.2  # ... seconds that are committed together
 BUSY = 60.0  # seconds to wait for somebody who reads, or writes
 
-_SCHEMA = """
+_TABLES = """
 CREATE TABLE IF NOT EXISTS candidate (
     number INTEGER PRIMARY KEY,
     phase INTEGER NOT NULL,
@@ -72,6 +74,10 @@ class JournalError(RuntimeError):
 
 class DiskFull(JournalError):
     """There is no room. Nothing was written, and it can be tried again."""
+
+    def __init__(self, path: Path | str, reason: object):
+        self.what = f"{path}: cannot be written: {reason}. What was recorded before is intact; "
+        super().__init__(f"{self.what}free some space, then resume.")
 
 
 @dataclass(frozen=True)
@@ -111,8 +117,11 @@ class Row:
             return False
 
     def restored(self) -> Outcome | None:
-        """The outcome, where a worker was asked for it."""
-        return None if self.outcome is None else decode_outcome(json.loads(self.outcome), self.seconds, self.detail)
+        """The outcome, where a worker was asked for it. Raises `JournalError` where it is none."""
+        try:
+            return None if self.outcome is None else decode_outcome(json.loads(self.outcome), self.seconds, self.detail)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as fault:
+            raise JournalError(f"row {self.number} is damaged: its outcome is none ({fault})") from None
 
 
 _COLUMNS = tuple(Row.__dataclass_fields__)
@@ -160,21 +169,57 @@ class Seal:
 class Journal:
     """An open journal. Not for use by two processes at once; `Lock` sees to that."""
 
-    def __init__(self, path: Path, *, read_only: bool = False):
-        self.path = path
-        try:
-            if read_only:
-                self.db = sqlite3.connect(f"file:{_quoted(path)}?mode=ro", uri=True, isolation_level=None)
-            else:
-                _read_through(path)
-                self.db = sqlite3.connect(path, isolation_level=None)
-                self._prepare()
-            self.db.execute("SELECT COUNT(*) FROM meta").fetchone()
-        except sqlite3.Error as fault:
-            raise JournalError(f"{path}: cannot be opened as a journal: {fault}") from None
+    def __init__(self, path: Path, *, read_only: bool = False, repeatable: bool = True):
+        """repeatable: whether a new journal keeps its rows by number, not by arrival; one that is there knows it.
 
-    def _prepare(self) -> None:
-        for pragma, want in (("journal_mode=WAL", "wal"), ("synchronous=FULL", 2)):
+        An older format is read as it is, and brought to ours by the first thing that is written.
+        Raises `JournalError`.
+        """
+        self.path = path
+        self.network = is_network(file_system(path.parent))
+        try:
+            with contextlib.ExitStack() as opened:
+                if not read_only:
+                    _read_through(path)
+                self._open("ro" if read_only else "rwc")
+                opened.callback(self.close)  # unless all of what follows is done
+                if read_only:
+                    self._take_back()
+                else:
+                    self._prepare(repeatable)
+                self.format = self._format()
+                self.repeatable = self.get("repeatable", True)
+                opened.pop_all()
+        except sqlite3.Error as fault:
+            if _is_full(path, fault):
+                raise DiskFull(path, fault) from None
+            raise JournalError(f"{path}: cannot be opened as a journal: {fault}") from None
+        # Where rows lie in their order, and what numbers their places.
+        self.ordered = "candidate" if self.repeatable else "arrival CROSS JOIN candidate USING (number)"
+        self.place = "number" if self.repeatable else "position"
+
+    def _open(self, mode: str) -> None:
+        name = f"file:{_quoted(self.path)}?mode={mode}"
+        self.db = sqlite3.connect(name, uri=True, isolation_level=None, timeout=BUSY)
+
+    def _take_back(self) -> None:
+        """Undo half a commit that a kill left in a rollback journal. One who reads needs it, and may not do it."""
+        try:
+            self.db.execute("SELECT COUNT(*) FROM meta")
+        except sqlite3.OperationalError as fault:
+            if fault.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
+                raise
+            self.db.close()
+            self._open("rw")  # with which SQLite does it
+
+    def _prepare(self, repeatable: bool) -> None:
+        pragmas: dict[str, Any] = {"journal_mode=WAL": "wal", "synchronous=FULL": 2}
+        if self.network:
+            # The log of a run that began on a disk cannot be shared here: before the first look it is ours alone.
+            self.db.execute("PRAGMA locking_mode=EXCLUSIVE")
+            pragmas = {"journal_mode=DELETE": "delete", "locking_mode=NORMAL": "normal", "synchronous=EXTRA": 3}
+        self._format()
+        for pragma, want in pragmas.items():
             self.db.execute(f"PRAGMA {pragma}")
             (got,) = self.db.execute(f"PRAGMA {pragma.split('=')[0]}").fetchone()
             if got != want:
@@ -184,33 +229,57 @@ class Journal:
         (sound,) = self.db.execute("PRAGMA quick_check(1)").fetchone()
         if sound != "ok":
             raise JournalError(f"{self.path}: damaged: {sound}")
-        self.db.executescript(_SCHEMA)
+        tables = _TABLES
+        if self.db.execute("SELECT 1 FROM sqlite_master").fetchone() is None:
+            facts = (
+                f"INSERT INTO meta VALUES ('repeatable', '{canonical(repeatable)}'); PRAGMA user_version = {FORMAT};"
+            )
+            tables = f"BEGIN IMMEDIATE; {_TABLES} {facts} COMMIT;"
+        self.db.executescript(tables)
+
+    def _format(self) -> int:
+        (said,) = self.db.execute("PRAGMA user_version").fetchone()
+        if said > FORMAT:
+            raise JournalError(
+                f"{self.path}: a newer Pride wrote this (format {said}; this one knows {FORMAT}). Update Pride."
+            )
+        return said or 1  # the first format did not say it
 
     def rows(self, since: int = 0) -> Iterator[Row]:
-        """All rows in order, the chain checked link by link."""
+        """All rows in order, the chain checked link by link. since: a place in the order."""
         previous = self.link_before(since)
-        found = self._ask(f"SELECT {', '.join(_COLUMNS)} FROM candidate WHERE number >= ? ORDER BY number", since)
+        columns = ", ".join((self.place, *_COLUMNS))
+        found = self._ask(f"SELECT {columns} FROM {self.ordered} WHERE {self.place} >= ? ORDER BY {self.place}", since)
         for expected in itertools.count(since):
-            damaged = f"{self.path}: row {expected} is damaged: "
+            where = "" if self.repeatable else " in the order of arrival"
+            damaged = f"{self.path}: row {expected}{where} is damaged: "
             try:
                 values = next(found, None)
             except sqlite3.Error as fault:
                 raise JournalError(f"{damaged}{fault}") from None
             if values is None:
                 return
+            place, *values = values
             row = Row(*values)
-            if row.number != expected or not row.follows(previous):
+            if place != expected or not row.follows(previous):
                 raise JournalError(f"{damaged}its hash does not follow from the one before")
             previous = row.chain
             yield row
 
-    def link_before(self, number: int) -> bytes:
-        found = self._ask("SELECT chain FROM candidate WHERE number = ?", number - 1).fetchone()
+    def link_before(self, place: int) -> bytes:
+        found = self._ask(f"SELECT chain FROM {self.ordered} WHERE {self.place} = ?", place - 1).fetchone()
         return found[0] if found else bytes(32)
 
     def count(self) -> int:
-        (last,) = self._ask("SELECT MAX(number) FROM candidate").fetchone()
-        return 0 if last is None else last + 1
+        last = self._ask(f"SELECT {self.place} FROM {self.ordered} ORDER BY {self.place} DESC LIMIT 1").fetchone()
+        return last[0] + 1 if last else 0
+
+    def numbers(self, since: int, until: int) -> Sequence[int]:
+        """The candidates at these places in the order."""
+        if self.repeatable:
+            return range(since, until)
+        query = "SELECT number FROM arrival WHERE position >= ? AND position < ? ORDER BY position"
+        return array("q", (number for (number,) in self._ask(query, since, until)))
 
     def row(self, number: int) -> Row:
         """One row, its place in the chain unchecked."""
@@ -228,7 +297,10 @@ class Journal:
 
         False where the rows are sound and a checkpoint is not. Raises `JournalError` that names a damaged row.
         """
-        query = f"SELECT {', '.join(_DECIDED)}, chain FROM candidate WHERE number >= ? AND number < ? ORDER BY number"
+        query = (
+            f"SELECT {', '.join(_DECIDED)}, chain FROM {self.ordered} "
+            f"WHERE {self.place} >= ? AND {self.place} < ? ORDER BY {self.place}"
+        )
         seal = NO_SEAL
         try:
             for point in self.checkpoints(until):
@@ -253,17 +325,29 @@ class Journal:
             raise JournalError(f"{self.path}: cannot be read: {fault}") from None
 
     def get(self, name: str, default: Any = None) -> Any:
-        found = self._ask("SELECT value FROM meta WHERE name = ?", name).fetchone()
-        return json.loads(found[0]) if found else default
+        try:
+            found = self._ask("SELECT value FROM meta WHERE name = ?", name).fetchone()
+            value = json.loads(found[0]) if found else default
+            if name == "decisive" and found and self.format == 1:
+                value["search"]["order"] = "number"  # there was no other
+        except (sqlite3.Error, ValueError, TypeError, KeyError) as fault:
+            raise JournalError(f"{self.path}: the fact {name!r} is damaged: {fault}") from None
+        return value
 
     def put(self, rows: list[Row], checkpoint: Checkpoint | None = None, **meta: Any) -> None:
         """Commit rows, a checkpoint after them and facts together. On return they survive a kill.
 
-        Raises `JournalError`, nothing then written.
+        Raises `JournalError`, nothing then written; `DiskFull` where it can be tried again.
         """
         marks = ", ".join("?" * len(_COLUMNS))
         try:
             self.db.execute("BEGIN IMMEDIATE")
+            if self.format < FORMAT:
+                meta = {"decisive": self.get("decisive"), "repeatable": True} | meta
+                self.db.execute(f"PRAGMA user_version = {FORMAT}")
+            if not self.repeatable:
+                places = enumerate((row.number for row in rows), self.count())
+                self.db.executemany("INSERT INTO arrival (position, number) VALUES (?, ?)", places)
             self.db.executemany(
                 f"INSERT INTO candidate ({', '.join(_COLUMNS)}) VALUES ({marks})",
                 map(_values, rows),
@@ -279,17 +363,26 @@ class Journal:
                 [(name, canonical(value)) for name, value in meta.items()],
             )
             self.db.execute("COMMIT")
+            self.format = FORMAT
         except sqlite3.Error as fault:
             if self.db.in_transaction:
                 self.db.execute("ROLLBACK")
-            full = "full" in str(fault)
-            remedy = "free some space, then resume" if full else "see to the disk, then resume"
+            if _is_full(self.path, fault):
+                raise DiskFull(self.path, fault) from None
             raise JournalError(
-                f"{self.path}: cannot be written: {fault}. What was recorded before is intact; {remedy}."
+                f"{self.path}: cannot be written: {fault}. What was recorded before is intact; "
+                "see to the disk, then resume."
             ) from None
 
     def close(self) -> None:
         self.db.close()
+
+
+def _is_full(path: Path, fault: sqlite3.Error) -> bool:
+    """Whether there is no room. SQLite says so for the plainest case only; in others it is a disk I/O error."""
+    code = getattr(fault, "sqlite_errorcode", sqlite3.SQLITE_OK)
+    unclear = code & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
+    return code == sqlite3.SQLITE_FULL or (unclear and takes_no_more(path))
 
 
 def _read_through(path: Path) -> None:
@@ -312,11 +405,15 @@ class RunIsLive(RuntimeError):
     """Another driver holds the run."""
 
 
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
+
+
 class Lock:
     """Keeps a second driver out. The kernel frees it the instant its holder dies."""
 
     def __init__(self, path: Path):
-        self.file: TextIO = path.open("a+")
+        self.file: TextIO = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+")
+        self.held = True  # False where the file system has no locks
         try:
             for _ in range(4):  # `is_held` has it for an instant
                 with contextlib.suppress(BlockingIOError):
@@ -326,17 +423,20 @@ class Lock:
             else:
                 fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as fault:
-            self.file.seek(0)
-            holder = self.file.read(200).strip()
-            self.file.close()
             if fault.errno in (errno.EAGAIN, errno.EACCES):
+                holder = self.file.read(200).strip()
+                self.file.close()
                 raise RunIsLive(
                     f"{path.parent} is being run by another driver ({holder}); wait for it, or stop it"
                 ) from None
-            raise
-        self.file.truncate(0)
-        self.file.write(f"pid {os.getpid()} on {os.uname().nodename}")
-        self.file.flush()
+            if fault.errno not in NO_LOCKS:
+                self.file.close()
+                raise
+            self.held = False
+        words = f"pid {os.getpid()} on {os.uname().nodename}".encode()
+        with contextlib.suppress(OSError):  # a full disk: these are words for people
+            os.pwrite(self.file.fileno(), words, 0)
+            os.ftruncate(self.file.fileno(), len(words))
 
     def release(self) -> None:
         self.file.close()
@@ -353,13 +453,19 @@ def is_held(path: Path) -> bool:
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Write a file so that a reader or a kill never sees half of it."""
+    """Write a file so that a reader or a kill never sees half of it. Raises `OSError`, the file then as it was."""
     new = path.with_name(path.name + ".new")
-    with new.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    new.replace(path)
+    try:
+        with new.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except OSError as fault:
+        fault.filename = str(path)
+        with contextlib.suppress(OSError):
+            new.unlink()
+        raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)  # the rename itself must reach the disk

@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import baselines
 from baselines import handwritten
 from evolve.config import Config, ConfigError, load_suite
 from evolve.confirm import Contestant, Verdict, confirm, known_label
+from evolve.disk import file_system
 from evolve.drive import Clock, Driver, tally_line
 from evolve.environment import collect_rarely
 from evolve.folder import RunFolder
 from evolve.job import EARLY, WORST
 from evolve.journal import FINISHED, STOPPED, Journal, Lock
+from evolve.patience import attempted
 from evolve.pool import Interrupted
 from evolve.search import Entry, Search
 from evolve.suite import Suite, known, make_suite, reference, tuned, tuned_values
@@ -94,7 +97,9 @@ def execute(
     collect_rarely()
     try:
         suite = suite_of(config)
-        journal = Journal(folder.journal)
+        journal = Journal(folder.journal, repeatable=config.search.order == "number")
+        for line in _notes(folder, journal, lock):
+            say(line)
         _same_inputs(journal, config, suite, folder)
         log = folder.path / "logs" / "workers.log"
         began = time.monotonic()
@@ -102,7 +107,8 @@ def execute(
         initial = [parse(text, name=name) for name, text in folder.meta["inputs"]["initial"]]
         search = Search(config, initial)
         clock = Clock(before=journal.get("elapsed", 0.0))
-        driver = Driver(search, executor, journal, config.budget, clock, stop)  # reads the record while workers start
+        # Reads the record while workers start.
+        driver = Driver(search, executor, journal, config.budget, clock, stop, say=say)
         machine = executor.ready(stop)
         _same_machine(journal, machine, folder, allow_different_machine)
         finished = journal.get("status") == FINISHED
@@ -114,7 +120,7 @@ def execute(
         if not finished:
             say("confirming the best on fresh seeds and the test part")
         verdicts, best = _confirm(folder, config, driver, executor, stop)
-        journal.put([], status=FINISHED)
+        driver.patiently(lambda: journal.put([], status=FINISHED))
         return Result(folder, verdicts, best, driver.chain.hex(), tally_line(search, clock.elapsed))
     finally:
         if executor is not None:
@@ -122,6 +128,22 @@ def execute(
         if journal is not None:
             journal.close()
         lock.release()
+
+
+def _notes(folder: RunFolder, journal: Journal, lock: Lock) -> Iterator[str]:
+    """What a user should know of this run before it goes on."""
+    if not journal.repeatable:
+        yield (
+            "outcomes are committed in the order of their arrival: this run can be stopped and resumed, "
+            "but another one with its config and seed will differ"
+        )
+    if journal.network:
+        yield (
+            f"{folder.path} lies on a network file system ({file_system(folder.path)}): its journal has the form that "
+            "works there, status and the run wait for each other, and locks may not reach other machines"
+        )
+    if not lock.held:
+        yield f"{folder.path} lies on a file system without locks: nothing keeps a second driver out, so start none"
 
 
 def _same_inputs(journal: Journal, config: Config, suite: Suite, folder: RunFolder) -> None:
@@ -163,26 +185,27 @@ def _search(folder: RunFolder, driver: Driver, say: Callable[[str], None]) -> No
         if not driver.sound:
             say("the rows are sound, but a checkpoint does not fit them")
         say(f"replaying candidates {driver.began:,} to {driver.replaying - 1:,} of those recorded")
+    hall_of_fame = partial(_write_hall_of_fame, folder, search)
     clock.start()
     last_said = last_written = time.monotonic()
     dirty = False
     try:
         for committed in driver.run():
             now = time.monotonic()
+            replayed = search.commits <= driver.replaying
             if committed.best:
                 dirty = True
-                if committed.candidate.number >= driver.replaying:
+                if not replayed:
                     say(f"{clock.elapsed:.0f} s: {_found_line(search)}")
-            if now - last_said > PROGRESS and committed.candidate.number >= driver.replaying:
+            if now - last_said > PROGRESS and not replayed:
                 last_said = now
                 say(tally_line(search, clock.elapsed))
             if dirty and now - last_written > REWRITE:
-                _write_hall_of_fame(folder, search)
-                last_written, dirty = now, False
+                last_written, dirty = now, attempted(hall_of_fame) is not None  # without room, the journal has it
     except Interrupted:
-        _write_hall_of_fame(folder, search)
+        attempted(hall_of_fame)
         raise
-    _write_hall_of_fame(folder, search)
+    driver.patiently(hall_of_fame)
     say(tally_line(search, clock.elapsed))
     if facts := early_facts(search):
         named = ", ".join(f"{fact['task']}: {fact['rank'] or 'too few to say'}" for fact in facts["foresight"])
@@ -244,23 +267,18 @@ def _confirm(
             f"(95 % interval {verdicts[pick].low:+.4f} to {verdicts[pick].high:+.4f}).\n"
         )
         program = found_program(entries[pick], config, note)
-        folder.write("best/program.py", str(program))
-        folder.write("best/optax.py", to_optax_source(program))
-    folder.write(
-        "summary.json",
-        json.dumps(
-            {
-                "chain": chain,
-                "kind": config.search.kind,
-                "tally": tally_facts(search),
-                "early": early_facts(search),
-                "verdicts": [v.facts() for v in verdicts],
-                "best": program.name if program else None,
-            },
-            indent=1,
-        )
-        + "\n",
-    )
+        driver.patiently(partial(folder.write, "best/program.py", str(program)))
+        driver.patiently(partial(folder.write, "best/optax.py", to_optax_source(program)))
+    summary = {
+        "chain": chain,
+        "repeatable": driver.journal.repeatable,
+        "kind": config.search.kind,
+        "tally": tally_facts(search),
+        "early": early_facts(search),
+        "verdicts": [v.facts() for v in verdicts],
+        "best": program.name if program else None,
+    }
+    driver.patiently(partial(folder.write, "summary.json", json.dumps(summary, indent=1) + "\n"))
     return verdicts, program
 
 

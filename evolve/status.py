@@ -16,6 +16,7 @@ def status(folder: RunFolder) -> dict[str, Any]:
     if not folder.journal.is_file():
         nothing: dict[str, Any] = dict.fromkeys(("candidates", "evaluated", "cached", "seconds"), 0)
         nothing |= {"rejected": {}, "statuses": {}, "best": None, "hash_chain": bytes(32).hex()}
+        nothing["repeatable"] = folder.config().search.order == "number"
         return {"run": str(folder.path), "state": RUNNING if _is_live(folder) else STOPPED} | nothing
     journal = Journal(folder.journal, read_only=True)
     try:
@@ -45,6 +46,7 @@ def status(folder: RunFolder) -> dict[str, Any]:
         "best": _best_facts(folder),
         "seconds": elapsed,
         "hash_chain": chain,
+        "repeatable": journal.repeatable,
     }
 
 
