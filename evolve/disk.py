@@ -42,7 +42,8 @@ def takes_no_more(path: Path) -> bool:
     beside = [path.with_name(path.name + end) for end in ("", "-wal", "-journal")]
     try:
         with probe.open("wb") as file:
-            file.seek(max(f.stat().st_size for f in beside if f.exists()))  # a limit on files' sizes is no room too
+            # As long as they are: a limit on files' sizes is no room too.
+            file.seek(max((f.stat().st_size for f in beside if f.exists()), default=0))
             file.write(bytes(1 << 16))
             file.flush()
             os.fsync(file.fileno())

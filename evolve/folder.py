@@ -24,8 +24,12 @@ from pathlib import Path
 from typing import Any
 
 import evolve
-from evolve.config import Config, ConfigError, read_yaml, validated, write_yaml
+from evolve.config import MAX_BYTES, Config, ConfigError, read_yaml, validated, write_yaml
 from evolve.journal import FORMAT, replace_file
+from evolve.untrusted import read_json, strange
+from primitives.files import read_file
+
+FOLDERS = ("best", "logs")
 
 
 class NotARun(ConfigError):
@@ -66,6 +70,8 @@ class RunFolder:
         folder = cls(Path(path))
         if not folder.path.is_dir():
             raise NotARun(f"{path}: there is no such folder. `ls runs` shows the runs of this folder.")
+        if why := strange(folder.path, FOLDERS):
+            raise NotARun(f"{why}. A run is made of plain files; do not trust this one.")
         if not (folder.path / "config.resolved.yaml").is_file():
             raise NotARun(
                 f"{path}: is no run: it has no config.resolved.yaml. Give the folder that `evolve run` printed."
@@ -78,11 +84,27 @@ class RunFolder:
 
     @property
     def meta(self) -> dict[str, Any]:
-        return json.loads((self.path / "meta.json").read_text())
+        """What was written when the run began. Raises `NotARun`."""
+        path = self.path / "meta.json"
+        try:
+            said = read_json(path)
+            inputs = said["inputs"]
+            if not (_are_texts(inputs["initial"]) and isinstance(inputs["references"], dict)):
+                raise TypeError("inputs")
+        except OSError as fault:
+            raise NotARun(f"{path}: cannot be read: {fault.strerror}. Without it the run cannot go on.") from None
+        except (ValueError, TypeError, KeyError) as fault:
+            raise NotARun(f"{path}: is damaged: {fault}. Without it the run cannot go on.") from None
+        return said
 
     def config(self) -> Config:
+        """Raises `ConfigError`."""
         path = self.path / "config.resolved.yaml"
-        return validated(read_yaml(path.read_bytes(), str(path)), str(path))
+        try:
+            text = read_file(path, MAX_BYTES)
+        except OSError as fault:
+            raise ConfigError(f"{path}: cannot be read: {fault.strerror}.") from None
+        return validated(read_yaml(text, str(path)), str(path))
 
     def write(self, name: str, text: str) -> Path:
         path = self.path / name
@@ -95,6 +117,11 @@ class RunFolder:
         if not path.is_file():
             raise NotARun(f"{self.path}: has no best program yet. `evolve status {self.path}` says how far it is.")
         return path
+
+
+def _are_texts(pairs: Any) -> bool:
+    """Whether this is [[name, text], ...]."""
+    return isinstance(pairs, list) and all(isinstance(p, list) and [type(x) for x in p] == [str, str] for p in pairs)
 
 
 def _meta(config: Config) -> dict[str, Any]:

@@ -29,9 +29,12 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, TextIO
 
+from evolve.config import MAX_MESSAGE
 from evolve.disk import file_system, is_network, takes_no_more
 from evolve.job import Outcome
+from evolve.untrusted import distrust, leads_out
 from evolve.wire import canonical, decode_outcome
+from primitives.errors import printable
 
 FORMAT = 2  # of what is written here; 1, the one before, knew one order
 STOPPED, FINISHED = "stopped", "finished"  # the meta fact "status"
@@ -70,6 +73,13 @@ CREATE TABLE IF NOT EXISTS checkpoint (
 
 class JournalError(RuntimeError):
     """The record cannot be read or written: what, where, what to do."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__(), MAX_MESSAGE)
+
+
+class NothingYet(JournalError):
+    """The run was ended before its record had tables."""
 
 
 class DiskFull(JournalError):
@@ -119,7 +129,9 @@ class Row:
     def restored(self) -> Outcome | None:
         """The outcome, where a worker was asked for it. Raises `JournalError` where it is none."""
         try:
-            return None if self.outcome is None else decode_outcome(json.loads(self.outcome), self.seconds, self.detail)
+            if self.outcome is None:
+                return None
+            return decode_outcome(json.loads(_text(self.outcome)), self.seconds, self.detail)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as fault:
             raise JournalError(f"row {self.number} is damaged: its outcome is none ({fault})") from None
 
@@ -169,6 +181,8 @@ class Seal:
 class Journal:
     """An open journal. Not for use by two processes at once; `Lock` sees to that."""
 
+    tables = _TABLES
+
     def __init__(self, path: Path, *, read_only: bool = False, repeatable: bool = True):
         """repeatable: whether a new journal keeps its rows by number, not by arrival; one that is there knows it.
 
@@ -176,6 +190,8 @@ class Journal:
         Raises `JournalError`.
         """
         self.path = path
+        if leads_out(path):
+            raise JournalError(f"{path}-journal: names another file, which SQLite would delete. Do not trust this run.")
         self.network = is_network(file_system(path.parent))
         try:
             with contextlib.ExitStack() as opened:
@@ -185,6 +201,9 @@ class Journal:
                 opened.callback(self.close)  # unless all of what follows is done
                 if read_only:
                     self._take_back()
+                    self._distrust()
+                    if self.db.execute("SELECT 1 FROM sqlite_schema").fetchone() is None:
+                        raise NothingYet(f"{path}: nothing was recorded before the run ended. Start another one.")
                 else:
                     self._prepare(repeatable)
                 self.format = self._format()
@@ -205,7 +224,7 @@ class Journal:
     def _take_back(self) -> None:
         """Undo half a commit that a kill left in a rollback journal. One who reads needs it, and may not do it."""
         try:
-            self.db.execute("SELECT COUNT(*) FROM meta")
+            self.db.execute("SELECT COUNT(*) FROM sqlite_schema")
         except sqlite3.OperationalError as fault:
             if fault.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
                 raise
@@ -218,6 +237,7 @@ class Journal:
             # The log of a run that began on a disk cannot be shared here: before the first look it is ours alone.
             self.db.execute("PRAGMA locking_mode=EXCLUSIVE")
             pragmas = {"journal_mode=DELETE": "delete", "locking_mode=NORMAL": "normal", "synchronous=EXTRA": 3}
+        self._distrust()
         self._format()
         for pragma, want in pragmas.items():
             self.db.execute(f"PRAGMA {pragma}")
@@ -229,13 +249,17 @@ class Journal:
         (sound,) = self.db.execute("PRAGMA quick_check(1)").fetchone()
         if sound != "ok":
             raise JournalError(f"{self.path}: damaged: {sound}")
-        tables = _TABLES
+        tables = self.tables
         if self.db.execute("SELECT 1 FROM sqlite_master").fetchone() is None:
             facts = (
                 f"INSERT INTO meta VALUES ('repeatable', '{canonical(repeatable)}'); PRAGMA user_version = {FORMAT};"
             )
-            tables = f"BEGIN IMMEDIATE; {_TABLES} {facts} COMMIT;"
+            tables = f"BEGIN IMMEDIATE; {tables} {facts} COMMIT;"
         self.db.executescript(tables)
+
+    def _distrust(self) -> None:
+        if odd := distrust(self.db, self.tables):
+            raise JournalError(f"{self.path}: {odd}. Do not trust this run.")
 
     def _format(self) -> int:
         (said,) = self.db.execute("PRAGMA user_version").fetchone()
@@ -268,7 +292,10 @@ class Journal:
 
     def link_before(self, place: int) -> bytes:
         found = self._ask(f"SELECT chain FROM {self.ordered} WHERE {self.place} = ?", place - 1).fetchone()
-        return found[0] if found else bytes(32)
+        link = found[0] if found else bytes(32)
+        if not isinstance(link, bytes):
+            raise JournalError(f"{self.path}: row {place - 1} is damaged: its hash is none")
+        return link
 
     def count(self) -> int:
         last = self._ask(f"SELECT {self.place} FROM {self.ordered} ORDER BY {self.place} DESC LIMIT 1").fetchone()
@@ -327,10 +354,10 @@ class Journal:
     def get(self, name: str, default: Any = None) -> Any:
         try:
             found = self._ask("SELECT value FROM meta WHERE name = ?", name).fetchone()
-            value = json.loads(found[0]) if found else default
+            value = json.loads(_text(found[0])) if found else default
             if name == "decisive" and found and self.format == 1:
                 value["search"]["order"] = "number"  # there was no other
-        except (sqlite3.Error, ValueError, TypeError, KeyError) as fault:
+        except (sqlite3.Error, ValueError, TypeError, KeyError, RecursionError) as fault:
             raise JournalError(f"{self.path}: the fact {name!r} is damaged: {fault}") from None
         return value
 
@@ -378,6 +405,13 @@ class Journal:
         self.db.close()
 
 
+def _text(value: Any) -> str:
+    """What SQLite gives for a text; `json.loads` would take bytes too, and guess their encoding."""
+    if not isinstance(value, str):
+        raise TypeError("no text")
+    return value
+
+
 def _is_full(path: Path, fault: sqlite3.Error) -> bool:
     """Whether there is no room. SQLite says so for the plainest case only; in others it is a disk I/O error."""
     code = getattr(fault, "sqlite_errorcode", sqlite3.SQLITE_OK)
@@ -392,9 +426,10 @@ def _read_through(path: Path) -> None:
     """
     if path.is_file():
         piece = bytearray(1 << 20)
-        with path.open("rb", buffering=0) as file:
-            while file.readinto(piece):
-                pass
+        with path.open("rb", buffering=0) as file, contextlib.suppress(OSError):  # no more data
+            while True:
+                file.seek(file.tell(), os.SEEK_DATA)  # a hole of a terabyte takes no room, and no time
+                file.readinto(piece)
 
 
 def _quoted(path: Path) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import math
 from typing import Any
 
 from evolve.folder import RunFolder
-from evolve.journal import STOPPED, Journal, JournalError, is_held
+from evolve.journal import FINISHED, STOPPED, Journal, JournalError, is_held
+from evolve.untrusted import read_json
 
 RUNNING = "running"
+ENTRY = {"candidate", "score", "program"}  # of the hall of fame
 
 
 def status(folder: RunFolder) -> dict[str, Any]:
@@ -27,8 +29,14 @@ def status(folder: RunFolder) -> dict[str, Any]:
         )
         count = journal.count()
         state = journal.get("status", STOPPED)
+        if state not in (STOPPED, FINISHED):
+            raise JournalError(f"no run can be {state!r}")
         chain = journal.link_before(count).hex()
         elapsed = journal.get("elapsed", 0.0)
+        if not (isinstance(elapsed, int | float) and math.isfinite(elapsed)):
+            raise JournalError(f"{elapsed!r} are no seconds")
+        if not all(isinstance(word, str) for word in (*statuses, *reasons)):
+            raise JournalError("a status is no text")
     except (JournalError, Exception) as fault:  # a damaged file shows as one clear sentence
         raise JournalError(f"{folder.journal}: cannot be read: {fault}") from None
     finally:
@@ -54,7 +62,12 @@ def _best_facts(folder: RunFolder) -> dict[str, Any] | None:
     path = folder.path / "hall_of_fame.json"
     if not path.is_file():
         return None
-    entries = json.loads(path.read_text())
+    try:
+        entries = read_json(path)
+        if not (isinstance(entries, list) and all(isinstance(e, dict) and set(e) == ENTRY for e in entries)):
+            raise ValueError("no list of programs")
+    except (OSError, ValueError) as fault:
+        raise JournalError(f"{path}: is damaged: {fault}. `evolve resume` writes it again.") from None
     return entries[0] if entries else None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,6 +10,7 @@ import baselines
 from baselines import handwritten
 from evolve.config import ConfigError, TaskSettings, load_suite
 from evolve.trial import Optimizer
+from evolve.untrusted import read_json
 from primitives import Program
 from proxy_tasks import Task, make_task
 
@@ -66,8 +66,14 @@ def tuned_values(fingerprint: str) -> dict[str, dict[str, float]]:
     for folder in (LOCAL_REFERENCES, REFERENCES):
         path = folder / f"{fingerprint}.json"
         if path.is_file():
-            stored = json.loads(path.read_text())
-            return {name: entry["values"] for name, entry in stored["optimizers"].items()}
+            try:
+                stored = read_json(path)
+                found = {name: entry["values"] for name, entry in stored["optimizers"].items()}
+                if not all(type(x) in (int, float) for values in found.values() for x in values.values()):
+                    raise TypeError("values that are no numbers")
+            except (OSError, ValueError, TypeError, KeyError, AttributeError) as fault:
+                raise ConfigError(f"{path}: is no reference: {fault}. Make it again: `evolve reference`.") from None
+            return found
     return {}
 
 

@@ -70,7 +70,7 @@ CREATE TABLE IF NOT EXISTS trial (
     status TEXT NOT NULL,
     rungs TEXT NOT NULL,
     seconds REAL NOT NULL
-)
+);
 """
 
 
@@ -134,9 +134,7 @@ class Point:
 class Record(Journal):
     """The journal of a tuning: facts, and a row per trial. What is finished is never changed again."""
 
-    def __init__(self, path: Path):
-        super().__init__(path)
-        self._write(_TRIALS, [()])
+    tables = Journal.tables + _TRIALS
 
     def begin(self, plan: Plan, resume: bool) -> None:
         """Write down what is tried, or see that it is the same. Raises `ConfigError`."""

@@ -10,7 +10,6 @@ from evolve.mutation import Space, mutate
 from primitives import Program, identity
 from primitives.graph import graph
 
-
 LION = Space()  # the primitives of Lion's search
 
 

@@ -17,7 +17,7 @@ from training import SEED
 import baselines
 from evolve.config import Budget, Config, TaskSettings, WorkerSettings, validated
 from evolve.drive import Clock, Driver
-from evolve.environment import collect_rarely
+from evolve.environment import available_cores, collect_rarely
 from evolve.job import Job
 from evolve.journal import Journal
 from evolve.loops import program_loop
@@ -25,7 +25,6 @@ from evolve.mutation import Space, mutate
 from evolve.search import CACHED, REJECTED, Search
 from evolve.suite import make_suite
 from evolve.trial import Runner, Trials
-from evolve.environment import available_cores
 from evolve.workers import Inline, make_executor
 from primitives import Program, identity
 from primitives.graph import graph
