@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from evolve.journal import NO_SEAL, Checkpoint, Journal, Row, Seal
+from evolve.journal import NO_SEAL, Checkpoint, Journal, JournalError, Row, Seal
 from evolve.search import Candidate, Entry, Search, Tally, operations
 from evolve.wire import canonical, decode_job, encode_job
 from primitives import parse
@@ -56,13 +56,20 @@ def restore(search: Search, journal: Journal, until: int) -> tuple[dict[int, Can
     """Bring a new search to the last checkpoint after at most `until` candidates. They must fit (`Journal.fits`).
 
     Returns who was in flight there, by number, and where to gather for the next one. Without a checkpoint, the
-    search stays at its beginning.
+    search stays at its beginning. Raises `JournalError` for one that was sealed and yet makes no sense.
     """
+    try:
+        return _restore(search, journal, until)
+    except (LookupError, ValueError, TypeError, AttributeError, RecursionError, struct.error) as fault:
+        raise JournalError(f"{journal.path}: a checkpoint was changed: {fault}. Do not trust this run.") from None
+
+
+def _restore(search: Search, journal: Journal, until: int) -> tuple[dict[int, Candidate], Gathered]:
     point = None
     for point in journal.checkpoints(until):
         keys, probes, owners, fitness, first = zip(*_RECORD.iter_unpack(point.records), strict=True)
-        search.keys.update(zip(keys, owners, strict=True))
-        search.probes.update(zip(probes, owners, strict=True))
+        search.keys.update(_owned(keys, owners))
+        search.probes.update(_owned(probes, owners))
         if journal.repeatable:
             search.committed.extend(fitness)
             search.first.extend(first)
@@ -71,8 +78,6 @@ def restore(search: Search, journal: Journal, until: int) -> tuple[dict[int, Can
                 search.keep(*kept)
     if point is None:
         return {}, Gathered()
-    search.keys.pop(NOTHING, None)
-    search.probes.pop(NOTHING, None)
     state = json.loads(point.state)
     scores = {number: float.fromhex(score) for number, score in state["hall_of_fame"]}
     rows = {number: journal.row(number) for number in {*state["population"], *scores}}
@@ -88,6 +93,12 @@ def restore(search: Search, journal: Journal, until: int) -> tuple[dict[int, Can
     for candidate in waiting:
         search.remember(candidate)
     return {candidate.number: candidate for candidate in waiting}, Gathered(point.number, point.seal)
+
+
+def _owned(keys: tuple[bytes, ...], owners: tuple[int, ...]) -> dict[bytes, int]:
+    owner = dict(zip(keys, owners, strict=True))
+    owner.pop(NOTHING, None)
+    return owner
 
 
 def _encoded(candidate: Candidate) -> dict[str, Any]:

@@ -214,7 +214,7 @@ def _live(folder: Any, config: Any, allow_different_machine: bool = False, optio
 def status(folder: str, as_json: bool) -> None:
     """Say how far a run is, while it runs or later."""
     from evolve.folder import RunFolder
-    from evolve.report import print_status
+    from evolve.status import print_status
     from evolve.status import status as status_of
 
     found = status_of(RunFolder.open(folder))

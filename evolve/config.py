@@ -91,6 +91,14 @@ class SearchSettings(_Strict):
         return self
 
 
+def planned_lag(workers: int) -> int:
+    """The lag that keeps so many workers busy, for 95 % of their time and more, whatever law their work follows.
+
+    Simulated: tests/benchmarks/lag.py, and a table in DECISIONS.md.
+    """
+    return workers * (16 if workers <= 4 else 64 if workers <= 16 else 128)
+
+
 class Budget(_Strict):
     """Where the sequence of candidates stops: at the first that is reached. Totals, also over a resume."""
 

@@ -72,10 +72,8 @@ class RunFolder:
             raise NotARun(f"{path}: there is no such folder. `ls runs` shows the runs of this folder.")
         if why := strange(folder.path, FOLDERS):
             raise NotARun(f"{why}. A run is made of plain files; do not trust this one.")
-        if not (folder.path / "config.resolved.yaml").is_file():
-            raise NotARun(
-                f"{path}: is no run: it has no config.resolved.yaml. Give the folder that `evolve run` printed."
-            )
+        if not (folder.path / "meta.json").is_file():  # written last
+            raise NotARun(f"{path}: is no run: it has no meta.json. Give the folder that `evolve run` printed.")
         return folder
 
     @property

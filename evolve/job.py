@@ -14,6 +14,10 @@ ERROR, CRASH, TIMEOUT, OOM = "error", "crash", "timeout", "oom"
 MACHINE = (CRASH, TIMEOUT, OOM)  # depend on a clock or a machine, not on config and seed alone
 
 
+class ReferenceDiverged(RuntimeError):
+    """Nothing can be scored on this seed; no program is at fault."""
+
+
 @dataclass(frozen=True)
 class Job:
     """What a worker is asked: score this program. It decides nothing that is not in here."""

@@ -26,11 +26,13 @@ from typing import Any
 from evolve.environment import available_memory, pinned
 from evolve.job import CRASH, OOM, TIMEOUT, Job, Outcome
 from evolve.wire import decode_outcome, encode_job
+from primitives.errors import printable
 
 COMMAND = (sys.executable, "-m", "evolve.serve")
 IN_FLIGHT = 2  # jobs given to a worker at once: the next one waits in its pipe
 STRIKES = 3  # a job is blamed when as many workers were lost on it ...
 KILLS = 10  # ... or as many were killed by somebody else, for whom it can do nothing
+LOOK = 0.5  # seconds from one look at whether a worker has been stopped to the next
 START_LIMIT = 300.0  # seconds in which a worker must have compiled its tasks
 MAX_ANSWER = 1 << 20  # bytes of one answer
 MAX_PRINTED = 1 << 24  # bytes that may be printed during one job
@@ -96,6 +98,7 @@ class Local:
         self.queue: deque[_Asked] = deque()
         self.finished: list[tuple[int, Outcome]] = []
         self.failed_starts = 0
+        self.looked = 0.0
         self.fingerprint: dict[str, Any] | None = None
         self.selector = selectors.DefaultSelector()
         self.workers: list[_Worker] = []
@@ -140,13 +143,19 @@ class Local:
             if worker in self.workers:  # not lost by what was read a moment ago
                 reader(worker)
         now = time.monotonic()
+        look = now - self.looked > LOOK
+        if look:
+            self.looked = now
         for worker in list(self.workers):
+            over = worker.held and now - worker.since > self.deadline - worker.held[0].spent
             if worker.process.poll() is not None:  # also where a child of it keeps its pipes open
                 while worker in self.workers and self.read(worker):
                     pass
                 if worker in self.workers:
                     self.lost(worker, CRASH)
-            elif worker.held and now - worker.since > self.deadline - worker.held[0].spent:
+            elif (over or look) and _is_stopped(worker.process.pid):  # by itself or not: it will not answer
+                self.lost(worker, CRASH, "it was stopped")
+            elif over:
                 self.lost(worker, TIMEOUT)
             elif not worker.ready and now - worker.started > START_LIMIT:
                 self.lost(worker, CRASH)
@@ -178,9 +187,12 @@ class Local:
         if data is None:
             return False
         if not data:
-            with contextlib.suppress(subprocess.TimeoutExpired):
+            try:
                 worker.process.wait(1.0)  # it is ending: how?
-            self.lost(worker, CRASH)
+            except subprocess.TimeoutExpired:
+                self.lost(worker, CRASH, "it closed its pipe")
+            else:
+                self.lost(worker, CRASH)
             return False
         worker.buffer += data
         *lines, worker.buffer = worker.buffer.split(b"\n")
@@ -188,15 +200,18 @@ class Local:
             if len(worker.buffer) > MAX_ANSWER:
                 raise ValueError("an answer without end")
             for line in lines:
-                self.take(worker, json.loads(line))
-        except (ValueError, LookupError, TypeError, AttributeError) as fault:
-            self.lost(worker, CRASH, f"it said what cannot be understood: {fault}")
+                if worker in self.workers:  # not lost by the line before
+                    self.take(worker, json.loads(line))
+        except WorkerFailure:
+            raise
+        except Exception as fault:  # a program may have found the pipe, and written anything
+            self.lost(worker, CRASH, f"it said what cannot be understood: {printable(str(fault), 200)}")
         return True
 
     def take(self, worker: _Worker, answer: dict[str, Any]) -> None:
         if "failure" in answer:
             raise WorkerFailure(answer["failure"])
-        if "fingerprint" in answer:
+        if "fingerprint" in answer and not worker.ready:
             if self.fingerprint not in (None, answer["fingerprint"]):
                 raise WorkerFailure(f"a worker runs on other software or hardware: {answer['fingerprint']}")
             self.fingerprint, worker.ready, self.failed_starts = answer["fingerprint"], True, 0
@@ -238,7 +253,7 @@ class Local:
     def lost(self, worker: _Worker, why: str, detail: str = "") -> None:
         """A worker died, hangs or is not to be trusted: replace it, and see to what it was at."""
         # By a user, by the kernel for want of memory elsewhere, ...: hardly by a job.
-        foreign = worker.process.returncode == -signal.SIGKILL or (why == TIMEOUT and _is_stopped(worker.process.pid))
+        foreign = worker.process.returncode == -signal.SIGKILL
         status = self.dismiss(worker)
         self.workers.remove(worker)
         first, blamed = worker.first, worker.blamed
@@ -309,5 +324,5 @@ def _text(words: bytes) -> str:
 def _is_stopped(process: int) -> bool:
     """Whether somebody has stopped a process, as Ctrl-Z does."""
     with contextlib.suppress(OSError, IndexError):
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] in "Tt"
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "T"
     return False

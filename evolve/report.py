@@ -97,26 +97,6 @@ def _suite_name(result: Result) -> str:
     return given["suite"] if isinstance(given["suite"], str) else "quickstart"
 
 
-def print_status(found: dict[str, Any]) -> None:
-    print(f"{found['run']}: {found['state']}")
-    if not found["candidates"]:
-        print("no candidate yet")
-        return
-    print(f"{found['candidates']:,} candidates in {found['seconds']:.0f} s of search")
-    print(f"  {found['evaluated']:,} scored, {found['cached']:,} known already")
-    for reason, count in sorted(found["rejected"].items()):
-        print(f"  {count:,} rejected: {reason}")
-    for name, count in sorted(found["statuses"].items()):
-        if name not in ("ok", "cached", "rejected"):
-            print(f"  {count:,} {name}")
-    best = found["best"]
-    if best:
-        print(f"best so far: candidate {best['candidate']}, {best['score']:+.4f} on the selection seeds")
-    print(f"hash chain: {found['hash_chain']}")
-    if found["state"] == "stopped":
-        print(f"go on with:  {command()} resume {found['run']}")
-
-
 def program_facts(program: Program) -> dict[str, Any]:
     values = graph(program)
     price = cost(program)
@@ -241,6 +221,5 @@ __all__ = [
     "print_listing",
     "print_program",
     "print_result",
-    "print_status",
     "print_verdicts",
 ]

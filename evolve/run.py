@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import time
@@ -12,12 +13,13 @@ from typing import Any
 
 import baselines
 from baselines import handwritten
-from evolve.config import Config, ConfigError, load_suite
+from evolve.config import Config, ConfigError, load_suite, planned_lag
 from evolve.confirm import Contestant, Verdict, confirm, known_label
 from evolve.disk import file_system
 from evolve.drive import Clock, Driver, tally_line
-from evolve.environment import collect_rarely
+from evolve.environment import available_cores, collect_rarely
 from evolve.folder import RunFolder
+from evolve.interrupt import ctrl_c
 from evolve.job import EARLY, WORST
 from evolve.journal import FINISHED, STOPPED, Journal, Lock
 from evolve.patience import attempted
@@ -90,15 +92,26 @@ def execute(
 ) -> Result:
     """Run, or go on with, the search in a folder; then confirm and export.
 
-    Raises `Interrupted` when asked to stop, `RunIsLive`, `JournalError`, `WorkerFailure`.
+    Raises `Interrupted` when asked to stop, by `stop` or by Ctrl-C; `RunIsLive`, `JournalError`, `WorkerFailure`.
     """
+    with ctrl_c() as pressed:
+        return _execute(folder, config, say, lambda: stop() or pressed(), allow_different_machine)
+
+
+def _execute(
+    folder: RunFolder,
+    config: Config,
+    say: Callable[[str], None],
+    stop: Callable[[], bool],
+    allow_different_machine: bool,
+) -> Result:
+    collect_rarely()
     lock = Lock(folder.path / "run.lock")
     executor = journal = None
-    collect_rarely()
     try:
         suite = suite_of(config)
         journal = Journal(folder.journal, repeatable=config.search.order == "number")
-        for line in _notes(folder, journal, lock):
+        for line in _notes(folder, config, journal, lock):
             say(line)
         _same_inputs(journal, config, suite, folder)
         log = folder.path / "logs" / "workers.log"
@@ -130,8 +143,16 @@ def execute(
         lock.release()
 
 
-def _notes(folder: RunFolder, journal: Journal, lock: Lock) -> Iterator[str]:
+def _notes(folder: RunFolder, config: Config, journal: Journal, lock: Lock) -> Iterator[str]:
     """What a user should know of this run before it goes on."""
+    kind, workers = config.workers.kind, config.workers.count
+    if workers == "auto":
+        workers = available_cores() if kind in ("auto", "local") else 1  # who knows?
+    if journal.repeatable and kind != "inline" and 2 * config.search.lag < planned_lag(workers):
+        yield (
+            f"{workers} workers will often wait for one another with search.lag={config.search.lag}: another run with "
+            f"--set search.lag={planned_lag(workers)} and a search.phase of several times that keeps them busy"
+        )
     if not journal.repeatable:
         yield (
             "outcomes are committed in the order of their arrival: this run can be stopped and resumed, "
@@ -190,18 +211,19 @@ def _search(folder: RunFolder, driver: Driver, say: Callable[[str], None]) -> No
     last_said = last_written = time.monotonic()
     dirty = False
     try:
-        for committed in driver.run():
-            now = time.monotonic()
-            replayed = search.commits <= driver.replaying
-            if committed.best:
-                dirty = True
-                if not replayed:
-                    say(f"{clock.elapsed:.0f} s: {_found_line(search)}")
-            if now - last_said > PROGRESS and not replayed:
-                last_said = now
-                say(tally_line(search, clock.elapsed))
-            if dirty and now - last_written > REWRITE:
-                last_written, dirty = now, attempted(hall_of_fame) is not None  # without room, the journal has it
+        with contextlib.closing(driver.run()) as decided:  # whatever ends this, it is written
+            for committed in decided:
+                now = time.monotonic()
+                replayed = search.commits <= driver.replaying
+                if committed.best:
+                    dirty = True
+                    if not replayed:
+                        say(f"{clock.elapsed:.0f} s: {_found_line(search)}")
+                if now - last_said > PROGRESS and not replayed:
+                    last_said = now
+                    say(tally_line(search, clock.elapsed))
+                if dirty and now - last_written > REWRITE:
+                    last_written, dirty = now, attempted(hall_of_fame) is not None  # without room, the journal has it
     except Interrupted:
         attempted(hall_of_fame)
         raise

@@ -19,16 +19,12 @@ from typing import Any
 import jax
 
 from evolve.environment import fingerprint
-from evolve.job import DIVERGED, EARLY, ERROR, HURDLE, OK, OOM, Job, Outcome, mean
+from evolve.job import DIVERGED, EARLY, ERROR, HURDLE, OK, OOM, Job, Outcome, ReferenceDiverged, mean
 from evolve.suite import REFERENCE, Suite, known, reference, tuned
 from evolve.trial import Optimizer, Trials, memory_of
 from primitives import parse
 
 FLOOR = 1e-30  # losses below it count as it: a score stays finite
-
-
-class ReferenceDiverged(RuntimeError):
-    """Nothing can be scored on this seed; no program is at fault."""
 
 
 def _out_of_memory(fault: Exception) -> bool:

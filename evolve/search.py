@@ -29,6 +29,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from evolve.config import Config
+from evolve.index import Index
 from evolve.job import EARLY, OK, WORST, Job, Outcome
 from evolve.mutation import Child, Space, mutate, random_program, tweak
 from primitives import Program, identity
@@ -141,8 +142,8 @@ class Search:
         self.population: deque[Member] = deque(maxlen=settings.population)
         self.phase = -1
         # A long run has millions of candidates: of each, only what follows here stays in memory.
-        self.keys: dict[bytes, int] = {}  # identity -> the candidate that was scored for it
-        self.probes: dict[bytes, int] = {}  # the same, up to rounding
+        self.keys = Index()  # identity -> the candidate that was scored for it
+        self.probes = Index()  # the same, up to rounding
         self.committed = array("d")  # fitness by number
         self.first = array("d")  # score in the first seed by number, for the hurdle; inf where it was stopped early
         self.out: set[int] = set()  # numbers before the last one committed that are not committed themselves

@@ -16,13 +16,18 @@ import signal
 import sys
 from typing import Any, BinaryIO
 
+from evolve.interrupt import STOPPING
+
 
 def main(driver: int) -> None:
     """Serve until the input ends, which it does when the driver is gone."""
+    for number in STOPPING:  # sent to all processes by a terminal, Slurm, systemd; the driver ends its workers
+        signal.signal(number, signal.SIG_IGN)
     _die_with(driver)
-    answers = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)  # what libraries print must not mix with the answers
-    setup = json.loads(sys.stdin.buffer.readline() or b"{}")
+    jobs, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)  # what libraries print must not mix with the answers ...
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # ... and what they read is no job
+    setup = json.loads(jobs.readline() or b"{}")
     if not setup:
         return
     with contextlib.suppress(OSError):  # another machine need not have it
@@ -33,10 +38,10 @@ def main(driver: int) -> None:
     if scorer is None:
         return
     sys.addaudithook(_refuse_forks)
-    from evolve.scoring import ReferenceDiverged
+    from evolve.job import ReferenceDiverged
     from evolve.wire import decode_job, encode_outcome
 
-    for line in sys.stdin.buffer:
+    for line in jobs:
         asked = json.loads(line)
         try:
             outcome = scorer.try_to_score(decode_job(asked["job"]))

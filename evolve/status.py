@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections import Counter
 from typing import Any
 
-from evolve.folder import RunFolder
-from evolve.journal import FINISHED, STOPPED, Journal, JournalError, is_held
+from evolve.folder import RunFolder, command
+from evolve.journal import FINISHED, STOPPED, Journal, JournalError, NothingYet, is_held
 from evolve.untrusted import read_json
 
 RUNNING = "running"
@@ -15,18 +17,18 @@ ENTRY = {"candidate", "score", "program"}  # of the hall of fame
 
 def status(folder: RunFolder) -> dict[str, Any]:
     """The facts of a run, running or not."""
-    if not folder.journal.is_file():
+    try:
+        journal = Journal(folder.journal, read_only=True) if folder.journal.is_file() else None
+    except NothingYet:
+        journal = None
+    if journal is None:
         nothing: dict[str, Any] = dict.fromkeys(("candidates", "evaluated", "cached", "seconds"), 0)
         nothing |= {"rejected": {}, "statuses": {}, "best": None, "hash_chain": bytes(32).hex()}
         nothing["repeatable"] = folder.config().search.order == "number"
         return {"run": str(folder.path), "state": RUNNING if _is_live(folder) else STOPPED} | nothing
-    journal = Journal(folder.journal, read_only=True)
     try:
-        db = journal.db
-        statuses = dict(db.execute("SELECT status, COUNT(*) FROM candidate GROUP BY status").fetchall())
-        reasons = dict(
-            db.execute("SELECT reason, COUNT(*) FROM candidate WHERE reason != '' GROUP BY reason").fetchall()
-        )
+        journal.db.execute("BEGIN")  # all facts are of one moment
+        statuses, reasons = _counted(journal)
         count = journal.count()
         state = journal.get("status", STOPPED)
         if state not in (STOPPED, FINISHED):
@@ -37,7 +39,7 @@ def status(folder: RunFolder) -> dict[str, Any]:
             raise JournalError(f"{elapsed!r} are no seconds")
         if not all(isinstance(word, str) for word in (*statuses, *reasons)):
             raise JournalError("a status is no text")
-    except (JournalError, Exception) as fault:  # a damaged file shows as one clear sentence
+    except Exception as fault:  # a damaged file shows as one clear sentence
         raise JournalError(f"{folder.journal}: cannot be read: {fault}") from None
     finally:
         journal.close()
@@ -56,6 +58,45 @@ def status(folder: RunFolder) -> dict[str, Any]:
         "hash_chain": chain,
         "repeatable": journal.repeatable,
     }
+
+
+def print_status(found: dict[str, Any]) -> None:
+    print(f"{found['run']}: {found['state']}")
+    if not found["candidates"]:
+        print("no candidate yet")
+        return
+    print(f"{found['candidates']:,} candidates in {found['seconds']:.0f} s of search")
+    print(f"  {found['evaluated']:,} scored, {found['cached']:,} known already")
+    for reason, count in sorted(found["rejected"].items()):
+        print(f"  {count:,} rejected: {reason}")
+    for name, count in sorted(found["statuses"].items()):
+        if name not in ("ok", "cached", "rejected"):
+            print(f"  {count:,} {name}")
+    best = found["best"]
+    if best:
+        print(f"best so far: candidate {best['candidate']}, {best['score']:+.4f} on the selection seeds")
+    print(f"hash chain: {found['hash_chain']}")
+    if not found["repeatable"]:
+        print("committed in the order of arrival: the run can be resumed, not repeated")
+    if found["state"] == "stopped":
+        print(f"go on with:  {command()} resume {found['run']}")
+
+
+def _counted(journal: Journal) -> tuple[Counter[str], Counter[str]]:
+    """How often each status and each reason: the tally of the last checkpoint, and the rows since then.
+
+    To count all rows is to read the whole file, a gigabyte for a million.
+    """
+    last = journal.db.execute("SELECT number, state FROM checkpoint ORDER BY number DESC LIMIT 1").fetchone()
+    since, state = last or (0, '{"tally": {"statuses": {}, "reasons": {}}}')
+    statuses, reasons = (Counter(json.loads(state)["tally"][name]) for name in ("statuses", "reasons"))
+    rows = f"{journal.ordered} WHERE {journal.place} >= ?"
+    query = f"SELECT status, reason, COUNT(*) FROM {rows} GROUP BY status, reason"
+    for status, reason, count in journal.db.execute(query, (since,)):
+        statuses[status] += count
+        if reason:
+            reasons[reason] += count
+    return statuses, reasons
 
 
 def _best_facts(folder: RunFolder) -> dict[str, Any] | None:

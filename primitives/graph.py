@@ -380,48 +380,56 @@ def _canonical(program: _Recurrent) -> Graph:
     representative: dict[int, int] = {}  # colour -> the first live state that has it
     for state, its in colour.items():
         representative.setdefault(its, state)
-    nodes: list[Node] = []
-    index: dict[Any, int] = {}  # of values that differ by equal states only, one is kept
-    place: dict[int, int] = {}  # value -> node
-    order: list[int] = []  # representatives as they are met
+    places = _Places(table, hashes, {state: representative[its] for state, its in colour.items()})
+    roots = [places[root] for root in program.roots]
+    states = []
+    for state in places.order:  # which grows
+        start = table.start(program.states[state])
+        states.append(Recurrence(program.states[state].kind, start, places[program.next[state]]))
+    evaluation = roots[1] if len(roots) > 1 else None
+    return Graph(tuple(places.nodes), roots[0], tuple(states), evaluation, program.kernels)
 
-    def visit(old: int) -> int:
-        node = table.nodes[old]
+
+class _Places(dict[int, int]):
+    """The nodes of values by number; a value that has none yet is given one, after its arguments.
+
+    A function within another that calls itself would be a cycle: it would keep the table until Python looks for them.
+    """
+
+    def __init__(self, table: _Table, hashes: dict[int, int], representative: dict[int, int]):
+        """hashes: of values whose states are told apart; representative: of the equal states, one."""
+        self.table, self.hashes, self.representative = table, hashes, representative
+        self.nodes: list[Node] = []
+        self.index: dict[Any, int] = {}  # of values that differ by equal states only, one is kept
+        self.order: list[int] = []  # states as they are met
+
+    def __missing__(self, old: int) -> int:
+        node = self.table.nodes[old]
         op, args, value, kind = node
         if args:
             if PRIMITIVES[op].commutative:
                 x, y = args
-                if hashes.get(x, table.hashes[x]) > hashes.get(y, table.hashes[y]):
+                hashes, known = self.hashes, self.table.hashes
+                if hashes.get(x, known[x]) > hashes.get(y, known[y]):
                     args = (y, x)
             new = []
             for a in args:
-                new.append(place[a] if a in place else visit(a))
+                new.append(self[a])
             said = (op, args := tuple(new), value)
             node = Node(op, args, value, kind)
         elif op == STATE:
-            state = representative[colour[int(value)]]
-            if state not in order:
-                order.append(state)
-            node = Node(op, args, float(order.index(state)), kind)
+            state = self.representative[int(value)]
+            if state not in self.order:
+                self.order.append(state)
+            node = Node(op, args, float(self.order.index(state)), kind)
             said = (op, state)
         else:
             said = old
-        if said not in index:
-            index[said] = len(nodes)
-            nodes.append(node)
-        place[old] = index[said]
-        return place[old]
-
-    def placed(old: int) -> int:
-        return place[old] if old in place else visit(old)
-
-    roots = [placed(root) for root in program.roots]
-    states = []
-    for state in order:  # which grows
-        start = table.start(program.states[state])
-        states.append(Recurrence(program.states[state].kind, start, placed(program.next[state])))
-    evaluation = roots[1] if len(roots) > 1 else None
-    return Graph(tuple(nodes), roots[0], tuple(states), evaluation, program.kernels)
+        if said not in self.index:
+            self.index[said] = len(self.nodes)
+            self.nodes.append(node)
+        self[old] = self.index[said]
+        return self[old]
 
 
 # Hashes are of tuples of integers, which Python computes alike in every process. They order the arguments of

@@ -18,6 +18,7 @@ from test_search import Pool, config
 
 import baselines
 from evolve import disk, patience, run
+from evolve.config import load_config
 from evolve.drive import Clock, Driver
 from evolve.folder import RunFolder
 from evolve.journal import FORMAT, DiskFull, Journal, JournalError, Lock, replace_file
@@ -226,10 +227,13 @@ def test_half_a_commit_that_a_kill_left_is_taken_back_also_by_one_who_reads(tmp_
 
 
 def test_what_the_file_system_means_for_a_run_is_said(tmp_path, mounts, monkeypatch):
-    folder = RunFolder(tmp_path)
+    folder, config = RunFolder(tmp_path), load_config("quickstart", ("workers.count=2",))
     lock = Lock(tmp_path / "run.lock")
     with contextlib.closing(Journal(folder.journal)) as journal:
-        assert list(run._notes(folder, journal, lock)) == []
+        assert list(run._notes(folder, config, journal, lock)) == []
+        many = load_config("quickstart", ("workers.count=16",))
+        (note,) = run._notes(folder, many, journal, lock)
+        assert "16 workers will often wait for one another with search.lag=32" in note
     lock.release()
 
     def flock(*asked: object) -> None:
@@ -239,7 +243,7 @@ def test_what_the_file_system_means_for_a_run_is_said(tmp_path, mounts, monkeypa
     monkeypatch.setattr(fcntl, "flock", flock)
     lock = Lock(tmp_path / "run.lock")
     with contextlib.closing(Journal(folder.journal)) as journal:
-        network, locks = run._notes(folder, journal, lock)
+        network, locks = run._notes(folder, config, journal, lock)
     lock.release()
     assert f"{tmp_path} lies on a network file system (lustre): " in network
     assert "nothing keeps a second driver out" in locks

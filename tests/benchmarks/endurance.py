@@ -14,7 +14,6 @@ import contextlib
 import hashlib
 import itertools
 import json
-import math
 import statistics
 import subprocess
 import sys
@@ -30,9 +29,13 @@ from evolve import drive
 from evolve.checkpoint import Gathered, restore
 from evolve.config import Config, load_config, load_suite
 from evolve.drive import Clock, Driver
-from evolve.job import DIVERGED, HURDLE, OK, Job, Outcome, mean
+from evolve.job import Job, Outcome
 from evolve.journal import Journal, Row
 from evolve.search import CACHED, Candidate, Search
+
+sys.path.append(str(Path(__file__).parent.parent))  # where this is a script
+
+from promises.synthetic import scored
 
 FEW = 1000  # rows of the short journal
 PHASE = 4000  # candidates a phase, of the quickstart
@@ -52,18 +55,6 @@ class Instant:
     def arrivals(self, timeout: float) -> list[tuple[int, Outcome]]:
         number, job = self.queue.popleft()
         return [(number, scored(job))]
-
-
-def scored(job: Job) -> Outcome:
-    digest = hashlib.sha256(job.program.encode()).digest()
-    if digest[0] < 13:
-        return Outcome(DIVERGED)
-    middle = math.tan(math.pi * (int.from_bytes(digest[1:7], "big") / 2**48 - 0.5)) / 10  # Cauchy
-    rows = tuple((middle + digest[n % 32] / 2560,) for n in range(len(job.seeds) + len(job.select)))
-    scores, selected = rows[: len(job.seeds)], rows[len(job.seeds) :]
-    if mean(scores[:1]) < job.hurdle:
-        return Outcome(HURDLE, scores[:1])
-    return Outcome(OK, scores, selected if mean(scores) > job.bar else ())
 
 
 def settings(phase: int) -> Config:
