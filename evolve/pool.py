@@ -30,7 +30,7 @@ from primitives.errors import printable
 
 COMMAND = (sys.executable, "-m", "evolve.serve")
 IN_FLIGHT = 2  # jobs given to a worker at once: the next one waits in its pipe
-STRIKES = 3  # a job is blamed when as many workers were lost on it ...
+STRIKES = 2  # a job is blamed when as many workers were lost on it, at least one of them fresh ...
 KILLS = 10  # ... or as many were killed by somebody else, for whom it can do nothing
 LOOK = 0.5  # seconds from one look at whether a worker has been stopped to the next
 START_LIMIT = 300.0  # seconds in which a worker must have compiled its tasks

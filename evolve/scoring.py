@@ -23,19 +23,22 @@ from evolve.job import DIVERGED, EARLY, ERROR, HURDLE, OK, OOM, Job, Outcome, Re
 from evolve.suite import REFERENCE, Suite, known, reference, tuned
 from evolve.trial import Optimizer, Trials, memory_of
 from primitives import parse
+from primitives.errors import printable
 
 FLOOR = 1e-30  # losses below it count as it: a score stays finite
 
 
 def _out_of_memory(fault: Exception) -> bool:
-    return isinstance(fault, MemoryError) or "RESOURCE_EXHAUSTED" in _words(fault)
+    """Also where it comes out of XLA as text."""
+    said = _words(fault)
+    return isinstance(fault, MemoryError) or any(word in said for word in ("RESOURCE_EXHAUSTED", "MemoryError"))
 
 
 def _words(fault: Exception) -> str:
     """What an exception says, whatever its own methods do."""
     name = type(fault).__name__
     try:
-        return f"{name}: {fault}"[:500]
+        return printable(f"{name}: {fault}", 500)
     except Exception:
         return name
 

@@ -89,7 +89,7 @@ def test_a_job_on_which_workers_crash_or_hang_is_blamed_and_no_other(local):
     assert [found[n].status for n in range(12)] == ["ok"] * 3 + ["crash", "timeout"] + ["ok"] * 7
     innocent = [n for n in range(12) if n not in (3, 4)]
     assert [found[n].scores for n in innocent] == [((float(n),),) for n in innocent]
-    assert found[3].detail == "3 workers were lost on it: exit status 1: no more"
+    assert found[3].detail == "2 workers were lost on it: exit status 1: no more"
     assert found[4].detail == "1 worker was lost on it: over 1 s"
 
 
@@ -100,10 +100,10 @@ def test_a_job_on_which_workers_crash_or_hang_is_blamed_and_no_other(local):
         ("flood", "crash", "it printed more than 16,777,216 bytes"),
         ("garbage", "crash", "it said what cannot be understood"),
         ("other", "crash", "an answer to something else"),
-        ("greedy", "oom", "3 workers were lost on it: greedy"),
+        ("greedy", "oom", "2 workers were lost on it: greedy"),
         ("doomed", "crash", r"10 workers were lost on it: signal 9 \(SIGKILL\)"),
         ("parent", "crash", "exit status 1"),
-        ("deaf", "crash", "3 workers were lost on it"),
+        ("deaf", "crash", "2 workers were lost on it"),
     ],
 )
 def test_what_was_wrong_is_said_and_the_others_go_on(local, tmp_path, what, status, words):
