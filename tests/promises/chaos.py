@@ -7,6 +7,7 @@ a table, results.md. Exit code 1 if a promise is broken.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import json
 import os
@@ -14,6 +15,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +30,35 @@ from evolve.environment import pin  # noqa: E402
 def kept(name: str, long: bool) -> dict[str, Any]:
     """Whether a promise is kept, its figures, and the seconds that the proof took."""
     begun = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="chaos-") as place:
+    with tempfile.TemporaryDirectory(prefix="chaos-") as place, quiet(Path(place) / "said") as said:
         try:
-            figures = importlib.import_module(f"promises.{name}").keep(Path(place), long)
+            figures = importlib.import_module(f"promises.{name}").keep(Path(place) / "here", long)
             result: dict[str, Any] = {"kept": True, "figures": figures}
         except Exception as fault:  # a proof that fails is a result, and the next one still counts
             traceback.print_exc()
             result = {"kept": False, "figures": {"because": f"{type(fault).__name__}: {fault}"[:2000]}}
+            sys.stderr.flush()
+            os.write(said, (Path(place) / "said").read_bytes()[-20_000:])
     return result | {"seconds": round(time.monotonic() - begun)}
+
+
+@contextlib.contextmanager
+def quiet(path: Path) -> Iterator[int]:
+    """Put all that is printed into a file: Ray says much of nodes that were killed. Yields what stderr was."""
+    streams = (1, 2)
+    path.with_name("here").mkdir()
+    kept = [os.dup(stream) for stream in streams]
+    with path.open("wb") as file:
+        for stream in streams:
+            os.dup2(file.fileno(), stream)
+    try:
+        yield kept[1]
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for stream, was in zip(streams, kept, strict=True):
+            os.dup2(was, stream)
+            os.close(was)
 
 
 def line(number: int, result: dict[str, Any]) -> str:

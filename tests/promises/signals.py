@@ -34,11 +34,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.
 EVOLVE = (sys.executable, "-m", "evolve.cli")
 # A command whose 50th job is a computation without an end, inside XLA. {limit}: seconds until it is cut off.
 ENDLESS = """
-import itertools, jax, evolve.cli, evolve.interrupt, evolve.scoring
+import itertools, time, jax, evolve.cli, evolve.interrupt, evolve.scoring
 evolve.interrupt.LIMIT = {limit}
 score, jobs = evolve.scoring.Scorer.try_to_score, itertools.count()
 def stuck(self, job):
-    if next(jobs) == 50:
+    number = next(jobs)
+    if number == 40:
+        time.sleep(0.5)  # until what came before is written
+    if number == 50:
         print("stuck", flush=True)
         jax.lax.while_loop(lambda x: x < 2, jax.numpy.sin, jax.numpy.float32(1)).block_until_ready()
     return score(self, job)
