@@ -15,7 +15,7 @@
 
 PYTHON ?= python3
 ARGS =
-TWO = -n 2 --dist loadfile
+TWO = -n 2 --dist loadfile --no-loadscope-reorder
 
 # What belongs to another environment must not be mixed into ours.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME

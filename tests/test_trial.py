@@ -289,5 +289,5 @@ def test_a_cpu_is_shared_by_processes_and_accelerators_by_threads(monkeypatch, o
     monkeypatch.setattr(workers, "_on_cpu", lambda: on_cpu)
     for name in ("Local", "Devices"):
         monkeypatch.setattr(workers, name, lambda *args, name=name: made.append(name))
-    workers.make_executor(WorkerSettings(), [])
+    workers.make_executor(WorkerSettings(), [TaskSettings(kind="noisy_quadratic")])
     assert made == [kind]

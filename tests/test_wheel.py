@@ -16,7 +16,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("primitives", "baselines", "proxy_tasks", "evolve")
-SHIPPED = {".py", ".json", ".yaml", ".jinja", ".md"}
+SHIPPED = {".py", ".json", ".yaml", ".jinja", ".md", ".sh"}
 
 
 def call(*command: str | Path, cwd: Path | None = None) -> str:

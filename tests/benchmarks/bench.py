@@ -45,11 +45,10 @@ class Size:
     jobs: int = 32
     batch: int = 32
     rows: int = 1_000_000
-    call: float = 0.5
     results: int = 20_000
 
 
-TINY = Size(share=0.02, steps=60, turns=1, fresh=4, bred=20, jobs=2, batch=2, rows=5000, call=0.02, results=200)
+TINY = Size(share=0.02, steps=60, turns=1, fresh=4, bred=20, jobs=2, batch=2, rows=5000, results=200)
 
 
 def measurements(size: Size) -> Iterator[Iterator[Figure]]:
@@ -60,10 +59,13 @@ def measurements(size: Size) -> Iterator[Iterator[Figure]]:
 
     yield breeding(size.bred, turns(7))  # first, in a process that has trained nothing, as a driver
     for kind, (length, count, bar) in TASKS.items():
+        if size is TINY and kind != "digits_dense":  # which compiles in no time
+            continue
         yield against_optax(kind, max(2, int(length * size.share)), turns(count), bar)
     yield a_search(size.steps, size.fresh, turns(10), by_jit=3)
     yield two_workers(size.steps, size.jobs, turns(9))
-    yield ray_against_local(size.steps, turns(9), size.call)
+    if size is not TINY:
+        yield ray_against_local(size.steps, turns(9))
     yield driver(size.results)
     for (ancestor, kind), (length, bar) in CASES.items():
         if size is TINY and bar is None:

@@ -206,7 +206,7 @@ def random_moments(seed: int, root: Path, nursery: runs.Nursery) -> Counter[str]
 
 def plans(long: bool) -> Iterator[list[Point]]:
     """Points at which one run dies, one after the other: each is reached, whatever the lives before it did."""
-    for times in ((1, 2, 3, 4), (5, 6), (8,)) if long else ((1, 3, 5),):
+    for times in ((1, 2, 3, 4), (5, 6), (8,)) if long else ((1, 4),):
         words = ("before BEGIN", "before COMMIT", "after COMMIT")
         yield [("tables", 1, "inline"), *((word, n, "inline") for n in times for word in words)]
     kinds = ("inline", "1", "2") if long else ("inline", "2")
