@@ -49,7 +49,7 @@ def rows(folder: RunFolder) -> list[Row]:
 
 def keep(place: Path, long: bool) -> dict[str, object]:
     """One chain on inline, 1, 2 and 4 local workers, 1 and 3 Ray actors, one and two Ray nodes."""
-    candidates = 2000 if long else 150
+    candidates = 1000 if long else 150
     folders = {"inline": ran(place / "inline", candidates, kind="inline")}
     for count in (1, 2, 4):
         folders[f"{count} local"] = ran(place / f"local-{count}", candidates, kind="local", count=count)
