@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import secrets
 import shutil
 import signal
 import tempfile
@@ -294,6 +295,8 @@ def connect(settings: WorkerSettings) -> Callable[[], None]:
     """Connect to a cluster, or start one on this machine; what undoes it. Raises `WorkerFailure`."""
     if not settings.address:
         os.environ.update(LOOPBACK)
+        # Without one, Ray writes a token that everybody on this machine can read into the user's home.
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     import ray
 
     if ray.is_initialized():  # by whoever called: theirs to end
