@@ -20,7 +20,14 @@ from evolve.run import execute, resolve
 CONFIG = {
     "name": "anywhere",
     "suite": [{"kind": "noisy_quadratic", "dim": 32, "steps": 60}],
-    "search": {"initial": ["adamw", "adahessian"], "families": ["lion", "oracle"], "population": 20, "phase": 75},
+    "search": {
+        "initial": ["adamw", "adahessian"],
+        "families": ["lion", "oracle"],
+        "population": 20,
+        "tournament": 2,  # or the worse family would soon be gone
+        "phase": 75,
+        "repeats": 1000,  # all phases begin with both
+    },
     "budget": {"candidates": 150},
     "scoring": {"seeds": 2, "select_seeds": 2, "hall_of_fame": 4},
     "confirm": {"seeds": 2, "finalists": 1, "baselines": ["adamw"]},
