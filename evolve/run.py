@@ -20,7 +20,7 @@ from evolve.drive import Clock, Driver, tally_line
 from evolve.environment import available_cores, collect_rarely
 from evolve.folder import RunFolder
 from evolve.interrupt import ctrl_c
-from evolve.job import EARLY, WORST
+from evolve.job import EARLY, MACHINE, WORST
 from evolve.journal import FINISHED, STOPPED, Journal, Lock
 from evolve.patience import attempted
 from evolve.pool import Interrupted
@@ -229,6 +229,8 @@ def _search(folder: RunFolder, driver: Driver, say: Callable[[str], None]) -> No
         raise
     driver.patiently(hall_of_fame)
     say(tally_line(search, clock.elapsed))
+    if ended := of_the_machine(search):
+        say(f"{ended:,} outcomes are of a clock or a machine ({', '.join(MACHINE)}): another run may differ there")
     if facts := early_facts(search):
         named = ", ".join(f"{fact['task']}: {fact['rank'] or 'too few to say'}" for fact in facts["foresight"])
         say(
@@ -293,7 +295,7 @@ def _confirm(
         driver.patiently(partial(folder.write, "best/optax.py", to_optax_source(program)))
     summary = {
         "chain": chain,
-        "repeatable": driver.journal.repeatable,
+        "repeatable": driver.journal.repeatable and not of_the_machine(search),
         "kind": config.search.kind,
         "tally": tally_facts(search),
         "early": early_facts(search),
@@ -302,6 +304,11 @@ def _confirm(
     }
     driver.patiently(partial(folder.write, "summary.json", json.dumps(summary, indent=1) + "\n"))
     return verdicts, program
+
+
+def of_the_machine(search: Search) -> int:
+    """How many outcomes config and seed alone do not decide."""
+    return sum(search.tally.statuses[status] for status in MACHINE)
 
 
 def early_facts(search: Search) -> dict[str, Any]:

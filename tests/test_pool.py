@@ -36,12 +36,21 @@ for answered, line in enumerate(sys.stdin):
     if what == "flood":
         while True: os.write(2, b"x" * 65536)
     if what == "garbage": print("[]", flush=True)
+    if what == "deep": print("[" * 50000, flush=True)
     if what == "other": asked["number"] += 1
+    if what == "stops": os.kill(os.getpid(), signal.SIGSTOP)
     if what == "leaky" and answered or what == "greedy": status = "oom"
     if what == "deaf": os.close(1); time.sleep(60)
     if what == "parent" and os.fork() == 0: time.sleep(60)
     if what == "parent": os._exit(1)
     scores = [[float(asked["number"]).hex()]] if status == "ok" else []
+    if what == "huge": scores = [["0x1p99999"]]
+    if what == "both" and ever("both") == 1:  # two answers at once, the first of a worker that is full
+        after = {"number": asked["number"] + 1, "seconds": 0.0, "outcome": {"status": "ok", "scores": scores}}
+        full = {"number": asked["number"], "seconds": 0.0, "outcome": {"status": "oom", "scores": []}}
+        sys.stdin.readline()
+        os.write(1, (json.dumps(full) + "\\n" + json.dumps(after) + "\\n").encode())
+        time.sleep(60)
     print(json.dumps({"number": asked["number"], "seconds": 0.0, "detail": what,
                       "outcome": {"status": status, "scores": scores}}), flush=True)
 """
@@ -100,6 +109,9 @@ def test_a_job_on_which_workers_crash_or_hang_is_blamed_and_no_other(local):
         ("flood", "crash", "it printed more than 16,777,216 bytes"),
         ("garbage", "crash", "it said what cannot be understood"),
         ("other", "crash", "an answer to something else"),
+        ("deep", "crash", "it said what cannot be understood"),
+        ("huge", "crash", "it said what cannot be understood"),
+        ("stops", "crash", "2 workers were lost on it: it was stopped"),
         ("greedy", "oom", "2 workers were lost on it: greedy"),
         ("doomed", "crash", r"10 workers were lost on it: signal 9 \(SIGKILL\)"),
         ("parent", "crash", "exit status 1"),
@@ -113,9 +125,9 @@ def test_what_was_wrong_is_said_and_the_others_go_on(local, tmp_path, what, stat
     assert sum(path.stat().st_size for path in tmp_path.glob("log")) < 2 * pool.LOG_BYTES
 
 
-@pytest.mark.parametrize("what", ["once", "shot", "stopped", "leaky"])
+@pytest.mark.parametrize("what", ["once", "shot", "stopped", "leaky", "both"])
 def test_what_a_job_can_do_nothing_for_is_no_fault_of_its(local, what):
-    """One bad worker; one that others kill, five times; one that is stopped; one that was full before."""
+    """One bad worker; one that others kill, five times; one that is stopped; one that was full before, in two ways."""
     found = collect(local(count=1), ["fine", what, "fine"])
     assert [found[n].status for n in range(3)] == ["ok"] * 3
 
