@@ -35,7 +35,6 @@ def test_the_benchmark_runs_at_a_tiny_size_and_writes_its_figures_and_its_machin
         "search, generated / one jax.jit each": "≥ 100 x",
         "mutate, check, liveness, key, probe; one core": "≥ 5,000 programs/s",
         "2 local workers / 1": "≥ 1.9 x",
-        "results that a driver takes in, Ray, a second of its own": "≥ 5,000 results/s",
         "digits_dense, children of adamw: one jax.jit each / call by call": "≥ 8 x",
         "candidate, many rows / few": "≤ 1.1 x",
         "memory at its peak, many rows": "≤ 1,024 MiB",

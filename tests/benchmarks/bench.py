@@ -45,10 +45,9 @@ class Size:
     jobs: int = 32
     batch: int = 32
     rows: int = 1_000_000
-    results: int = 20_000
 
 
-TINY = Size(share=0.02, steps=60, turns=1, fresh=4, bred=20, jobs=2, batch=2, rows=5000, results=200)
+TINY = Size(share=0.02, steps=60, turns=1, fresh=4, bred=20, jobs=2, batch=2, rows=5000)
 
 
 def measurements(size: Size) -> Iterator[Iterator[Figure]]:
@@ -66,7 +65,7 @@ def measurements(size: Size) -> Iterator[Iterator[Figure]]:
     yield two_workers(size.steps, size.jobs, turns(9))
     if size is not TINY:
         yield ray_against_local(size.steps, turns(9))
-    yield driver(size.results)
+        yield driver()
     for (ancestor, kind), (length, bar) in CASES.items():
         if size is TINY and bar is None:
             continue

@@ -66,7 +66,7 @@ class Bred(Search):
         return Candidate(number, 0, None, "bred", program, f"{number:032x}", key, job=job)
 
 
-def driver(results: int, programs: int = 500) -> Iterator[Figure]:
+def driver(results: int = 20_000, programs: int = 500) -> Iterator[Figure]:
     """Queue, batches, Ray, order, hash chain, journal: everything that a driver does for a result but to breed."""
     found = []
     start = replace(baselines.get("adamw"), doc="")  # as a search starts
