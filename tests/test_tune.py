@@ -67,13 +67,17 @@ def finished_in(place):
 
 
 def alive(sessions):
-    """Names of the processes that are left of some sessions, by process id."""
+    """Names of the processes that are left of some sessions, by process id.
+
+    Without the agents of a Ray whose driver was killed: they find out by themselves, within a minute.
+    """
     found = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             head, _, rest = path.read_text().rpartition(")")
             state, _, _, session, *_ = rest.split()
-            if int(session) in sessions and state != "Z":
+            agent = b"Agent" in (path.parent / "cmdline").read_bytes()
+            if int(session) in sessions and state != "Z" and not agent:
                 found[int(path.parent.name)] = head.partition("(")[2]
     return found
 
