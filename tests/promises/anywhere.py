@@ -55,14 +55,14 @@ def rows(folder: RunFolder) -> list[Row]:
 
 
 def keep(place: Path, long: bool) -> dict[str, object]:
-    """One chain on inline, 1, 2 and 4 local workers, 1 and 3 Ray actors, one and two Ray nodes."""
+    """One chain on inline, 1, 2 and 4 local workers, 1 and 3 Ray actors, one and two Ray nodes; short: on some."""
     candidates = 1000 if long else 150
     folders = {"inline": ran(place / "inline", candidates, kind="inline")}
-    for count in (1, 2, 4):
+    for count in (1, 2, 4) if long else (2,):
         folders[f"{count} local"] = ran(place / f"local-{count}", candidates, kind="local", count=count)
     with nodes.cluster() as cluster:
         nodes.node(cluster, cpus=1)
-        for count in (1, 3):  # three share the one core that the node says it has
+        for count in (1, 3) if long else (3,):  # three share the one core that the node says it has
             ray = {"kind": "ray", "count": count, "cpus": 0.25}
             folders[f"{count} actors"] = ran(place / f"ray-{count}", candidates, **ray)
         nodes.node(cluster, cpus=1)  # two that want a core each are on a node each

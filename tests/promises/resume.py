@@ -24,8 +24,8 @@ from evolve.status import status
 AT_ONCE = 2  # runs at the same time: most of a short life is one process that starts
 KILLS = 25  # of one run, at random moments
 CANDIDATES = 600
-# As in a real search, scoring takes most of the time: four fifths.
-AT_RANDOM = (f"budget.candidates={CANDIDATES}", "scoring.seeds=32")
+# As in a real search, scoring takes most of the time.
+AT_RANDOM = (f"budget.candidates={CANDIDATES}", "scoring.seeds=20")
 AT_POINTS = ("budget.candidates=300",)
 
 Point = tuple[str, int, str]  # its name in `driven.py`, which time the driver comes there, workers
@@ -33,9 +33,10 @@ Point = tuple[str, int, str]  # its name in `driven.py`, which time the driver c
 EXPORTS = ("program.py", "optax.py", "summary.json")  # as they are written at the end of a run
 
 
-def stages(name: str) -> list[str]:
-    """The points at which a driver can die while it replaces a file."""
-    return [f"half of {name}", f"{name} written", f"{name} renamed"]
+def stages(names: tuple[str, ...], long: bool) -> list[str]:
+    """The points at which a driver can die while it replaces files; short: one for each file, and not the same."""
+    found = [[f"half of {name}", f"{name} written", f"{name} renamed"] for name in names]
+    return [stage for n, its in enumerate(found) for stage in (its if long else its[n % 3 : n % 3 + 1])]
 
 
 @dataclass
@@ -147,7 +148,7 @@ def keep(place: Path, long: bool) -> dict[str, object]:
     jobs: list[Callable[[Path, runs.Nursery], Counter[str]]] = [
         *(partial(random_moments, seed) for seed in range(8 if long else 2)),
         *(partial(named_points, points) for points in plans(long)),
-        while_the_folder_is_made,
+        partial(while_the_folder_is_made, long),
     ]
 
     def do(number: int) -> Counter[str]:
@@ -211,13 +212,13 @@ def plans(long: bool) -> Iterator[list[Point]]:
         yield [("tables", 1, "inline"), *((word, n, "inline") for n in times for word in words)]
     kinds = ("inline", "1", "2") if long else ("inline", "2")
     points = [("workers start", 1, kind) for kind in kinds] + [("workers are ready", 1, kind) for kind in kinds]
-    points += [(stage, 1, "inline") for stage in stages("hall_of_fame.json")]
+    points += [(stage, 1, "inline") for stage in stages(("hall_of_fame.json",), True)]
     points += [("confirming", n, "inline") for n in (1, 2)]
     points += [("replaying", n, "inline") for n in ((1, 2, 10, 20, 40) if long else (1, 20))]
-    yield points + [(stage, 1, "inline") for name in EXPORTS for stage in stages(name)]
+    yield points + [(stage, 1, "inline") for stage in stages(EXPORTS, long)]
     if long:
         for n in (2, 3):
-            yield from ([(stage, n, "inline")] for stage in stages("hall_of_fame.json"))
+            yield from ([(stage, n, "inline")] for stage in stages(("hall_of_fame.json",), True))
 
 
 def named_points(points: list[Point], root: Path, nursery: runs.Nursery) -> Counter[str]:
@@ -233,10 +234,10 @@ def named_points(points: list[Point], root: Path, nursery: runs.Nursery) -> Coun
     return figures
 
 
-def while_the_folder_is_made(root: Path, nursery: runs.Nursery) -> Counter[str]:
+def while_the_folder_is_made(long: bool, root: Path, nursery: runs.Nursery) -> Counter[str]:
     """A run is there from the moment that its folder is whole; before, one sentence says that there is none."""
     figures: Counter[str] = Counter()
-    for point in (stage for name in ("config.yaml", "config.resolved.yaml", "meta.json") for stage in stages(name)):
+    for point in stages(("config.yaml", "config.resolved.yaml", "meta.json"), long):
         run = Killed(root / point.replace(" ", "-"), nursery, AT_POINTS, figures)
         run.look(run.start("inline", dies=f"{point}:1"))
         figures["crash points"] += 1

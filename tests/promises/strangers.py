@@ -57,7 +57,7 @@ from primitives.liveness import prune
 CLEAR = (ProgramError, ConfigError, JournalError, RunIsLive)
 SHARES = {"programs": 0.9, "configs": 0.095, "run files": 0.005}
 INPUTS = {False: 100_000, True: 10_000_000}
-DRAWN = {False: 400, True: 10_000}  # of programs and of configurations in each process: by Hypothesis, which is slow
+DRAWN = {False: 200, True: 10_000}  # of programs and of configurations in each process: by Hypothesis, which is slow
 PROCESSES = 2
 LIMIT = 0.25  # seconds of CPU for one program or configuration
 LIMIT_OF_RUN = 2.0  # for all files of a run, each read several times
