@@ -7,10 +7,8 @@ import re
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from random import Random
 
 import numpy as np
 import pytest
@@ -910,91 +908,3 @@ def test_reading_a_program_opens_its_file_and_nothing_else(tmp_path):
     run = [sys.executable, "-c", AUDIT, str(tmp_path / "texts"), path]
     done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "([], ['exec', 'open'])"
-
-
-# --- fuzz ------------------------------------------------------------------------------------------
-
-TEXTS = [str(baselines.get(name)) for name in baselines.names()]
-WORDS = sorted(
-    {word for text in TEXTS for word in re.findall(r"\w+|[^\w\s]|\n +|\n", text)}
-    | {
-        "lambda",
-        "(",
-        ")",
-        "[",
-        "]",
-        "-",
-        "**",
-        "1e999",
-        "0x1F",
-        "1j",
-        '"',
-        "'''",
-        "\\\n",
-        "\0",
-        "\f",
-        "\r",
-        "\t",
-        "é",
-        ":=",
-        "if",
-        "@",
-        "__import__('os')",
-        "import os\n",
-        ".x",
-        "not ",
-        ";",
-        "#",
-        "await ",
-        "\ud800",
-        "9" * 400,
-        "(" * 40,
-        "-" * 200,
-        "def step(",
-        "{",
-        "}",
-    }
-)
-
-
-def mutated(rng: Random) -> str | bytes:
-    """A baseline with one to five pieces deleted, doubled, replaced, inserted or exchanged."""
-    pieces = re.findall(r"\w+|[^\w\s]|\s+", rng.choice(TEXTS))
-    for _ in range(rng.randint(1, 5)):
-        at, other = rng.randrange(len(pieces)), rng.randrange(len(pieces))
-        match rng.randrange(6):
-            case 0:
-                pieces[at] = ""
-            case 1:
-                pieces[at] *= rng.choice([2, 3, 50])
-            case 2:
-                pieces[at] = rng.choice(WORDS)
-            case 3:
-                pieces.insert(at, rng.choice(WORDS))
-            case 4:
-                pieces[at], pieces[other] = pieces[other], pieces[at]
-            case 5:
-                del pieces[min(at, other) : min(at, other) + rng.randint(1, 20)]
-                pieces = pieces or [""]
-    text = "".join(pieces)
-    if rng.random() < 0.1:
-        raw = bytearray(text.encode("utf-8", "surrogatepass"))
-        for _ in range(3):
-            raw[rng.randrange(len(raw) or 1) : rng.randrange(len(raw) or 1)] = rng.randbytes(2)
-        return bytes(raw)
-    return text
-
-
-def test_five_thousand_mutated_baselines_are_programs_or_program_errors_and_none_is_slow():
-    rng, legal, slowest = Random(2), 0, 0.0
-    for _ in range(5000):
-        text = mutated(rng)
-        before = time.process_time()
-        with suppress(ProgramError):
-            program = parse(text)
-            legal += 1
-            assert parse(str(program)) == program
-        slowest = max(slowest, time.process_time() - before)
-    print(f"\n{legal} of 5000 are legal; the slowest took {slowest * 1e3:.1f} ms")
-    assert 250 < legal < 4750
-    assert slowest < 0.25
