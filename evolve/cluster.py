@@ -15,6 +15,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import tempfile
 import threading
 import time
@@ -34,6 +35,7 @@ MOST = 64  # jobs in a batch
 AHEAD = 2  # batches with an actor: the next one is there when it has done the first
 LOOK = 1.0  # seconds between two looks at what the cluster has
 NODE_LIMIT = 1800.0  # seconds in which an autoscaling cluster must have got its first node
+REACH = 10.0  # seconds in which the head of a cluster must answer
 BAD_STARTS = 5  # for each actor, one after the other, before the machines are given up
 PAUSE = 30.0  # seconds until an actor is tried again after one could not be used
 STORE = 100 << 20  # bytes of Ray's object store on one machine, which nothing here needs
@@ -303,6 +305,7 @@ def connect(settings: WorkerSettings) -> Callable[[], None]:
         return lambda: None
     if settings.address:
         _authenticated(settings.address)
+        _reached(settings.address)
         options: dict[str, Any] = {"address": settings.address}
         folder = None
     else:
@@ -341,6 +344,19 @@ def _authenticated(address: str) -> None:
             f"the Ray cluster at {address} would be used without authentication. Set RAY_AUTH_MODE=token on every node "
             "(evolve/CLUSTER.md says how), or RAY_AUTH_MODE=disabled to go without."
         )
+
+
+def _reached(address: str) -> None:
+    """Ray itself goes on trying for minutes."""
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=REACH).close()
+    except OSError as fault:
+        raise WorkerFailure(
+            f"no Ray cluster answers at {address} ({fault.strerror or fault}). Give HOST:PORT as `ray start --head` says it."
+        ) from None
 
 
 def _folder() -> str:

@@ -151,6 +151,8 @@ class WorkerSettings(_Strict):
             raise ValueError("address, cpus, gpus and tpus are for workers of kind ray")
         if "://" in self.address:
             raise ValueError(f"{self.address!r} is Ray's client; run on a node of the cluster: auto, or HOST:PORT")
+        if self.address not in ("", "auto") and not re.fullmatch(r"[^\s:]+:\d{1,5}", self.address):
+            raise ValueError(f"{self.address!r} is no address of a Ray cluster: write auto, or HOST:PORT")
         if self.gpus and self.tpus:
             raise ValueError("a worker computes on GPUs or on TPUs; give one of them")
         return self

@@ -161,6 +161,7 @@ MISTAKES = [
     (("run", "tiny.yaml", "--workers", "0"), "--workers 0: write auto, inline, local, devices, ray, or a number of"),
     (("run", "tiny.yaml", "--workers", "2", "--address", "auto"), "--address auto is for --workers ray, not for"),
     (("run", "tiny.yaml", "--address", "ray://head:10001"), "'ray://head:10001' is Ray's client; run on a node of"),
+    (("run", "tiny.yaml", "--address", "head"), "'head' is no address of a Ray cluster: write auto, or HOST:PORT"),
     ((*SET, "workers.gpus=0.5"), "address, cpus, gpus and tpus are for workers of kind ray"),
     (("run", "tiny.yaml", "--seed", "x"), "Invalid value for '--seed': 'x' is not a valid integer"),
     (("run", "tiny.yaml", "--output", "tiny.yaml"), "cannot be written: Not a directory. Choose another folder"),
