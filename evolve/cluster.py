@@ -354,8 +354,9 @@ def _reached(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), timeout=REACH).close()
     except OSError as fault:
+        why = fault.strerror or fault
         raise WorkerFailure(
-            f"no Ray cluster answers at {address} ({fault.strerror or fault}). Give HOST:PORT as `ray start --head` says it."
+            f"no Ray cluster answers at {address} ({why}). Give HOST:PORT as `ray start --head` says it."
         ) from None
 
 
