@@ -324,7 +324,7 @@ def many(examples: int):
 def test_the_machine_does_what_a_program_means(tree, dtype):
     tally = Tally()
 
-    @many(140)
+    @many(100)
     @given(calm_programs)
     def every(program):
         w, gradients = random_inputs(TREES[tree], tally.all, dtype)

@@ -61,8 +61,8 @@ def measurements(size: Size) -> Iterator[Iterator[Figure]]:
             continue
         yield against_optax(kind, max(2, int(length * size.share)), turns(count), bar)
     yield a_search(size.steps, size.fresh, turns(10), by_jit=3)
-    yield two_workers(size.steps, size.jobs, turns(9))
-    if size is not TINY:
+    if size is not TINY:  # who works where is tested elsewhere
+        yield two_workers(size.steps, size.jobs, turns(9))
         yield ray_against_local(size.steps, turns(9))
         yield driver()
     for (ancestor, kind), (length, bar) in CASES.items():
