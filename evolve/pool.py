@@ -286,6 +286,7 @@ class Local:
         with contextlib.suppress(OSError):
             os.killpg(worker.process.pid, signal.SIGKILL)
         status = worker.process.wait()
+        self.print_to_log(worker, _what_has_come(worker.process.stderr) or b"")  # it may have died before it was heard
         for pipe in (worker.process.stdin, worker.process.stdout, worker.process.stderr):
             with contextlib.suppress(OSError):
                 pipe.close()
