@@ -198,6 +198,9 @@ def checked_schedule(text: str) -> str:
 # --- reading ---------------------------------------------------------------------------------------
 
 
+_HALF = re.compile("[\ud800-\udfff]")
+
+
 class _Loader(yaml.SafeLoader):
     """Plain data: no anchors, no tags, no repeated keys, numbers as JSON writes them."""
 
@@ -215,6 +218,8 @@ class _Loader(yaml.SafeLoader):
             problem = "nested too deeply"
         elif self.values > MAX_VALUES:
             problem = f"more than {MAX_VALUES} keys and values; a configuration fits into a page"
+        elif _HALF.search(getattr(event, "value", "")):
+            problem = "a text with one half of a surrogate pair, which no file can hold"
         if problem:
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=event.start_mark)
         node = super().compose_node(parent, index)

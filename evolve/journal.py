@@ -123,7 +123,7 @@ class Row:
     def follows(self, previous: bytes) -> bool:
         try:
             return self.linked(previous) == self.chain
-        except TypeError:  # bytes where text was
+        except (TypeError, ValueError):  # bytes where text was, a number that is infinite
             return False
 
     def restored(self) -> Outcome | None:
@@ -339,7 +339,7 @@ class Journal:
                 seal = point.seal
             else:
                 return True
-        except (sqlite3.Error, TypeError, AttributeError):  # not even text where text was
+        except (sqlite3.Error, TypeError, ValueError, AttributeError):  # not even text where text was
             pass
         for _ in self.rows():  # the chain knows which row it is
             pass
@@ -348,7 +348,7 @@ class Journal:
     def _ask(self, query: str, *values: Any) -> sqlite3.Cursor:
         try:
             return self.db.execute(query, values)
-        except sqlite3.Error as fault:
+        except (sqlite3.Error, OverflowError) as fault:  # a last row with the largest of all numbers
             raise JournalError(f"{self.path}: cannot be read: {fault}") from None
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -447,7 +447,10 @@ class Lock:
     """Keeps a second driver out. The kernel frees it the instant its holder dies."""
 
     def __init__(self, path: Path):
-        self.file: TextIO = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+")
+        try:
+            self.file: TextIO = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+")
+        except IsADirectoryError:
+            raise JournalError(f"{path}: is a folder in place of a file; remove it, then resume") from None
         self.held = True  # False where the file system has no locks
         try:
             for _ in range(4):  # `is_held` has it for an instant

@@ -18,7 +18,9 @@ import keyword
 import math
 import textwrap
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from primitives.definitions import Definitions, explained
 from primitives.errors import ProgramError
@@ -270,8 +272,6 @@ class _Exporter:
     # --- the parts of the file ---
 
     def source(self) -> str:
-        import jinja2  # here: only an export needs it
-
         program, python = self.program, self.python
         kept = [python[s.name] for s in self.states] + ([self.point] if self.own_point else [])
         reads_parameters = "w" in self.entries
@@ -319,8 +319,7 @@ class _Exporter:
         ]
         if self.oracles:
             trees.append(f"functions={_tuple(self.oracles)}")
-        environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
-        text = environment.from_string(TEMPLATE.read_text("utf-8")).render(
+        text = _template().render(
             name=self.name,
             docstring=_quoted(self._docstring()),
             constants=list(self.definitions.constants.values()),
@@ -497,6 +496,14 @@ def _start(state: State) -> str:
     if repr(start) == "0.0":
         return "lambda p: jnp.zeros_like(p, dtype=_dtype(p))"
     return f"lambda p: jnp.full_like(p, {start!r}, dtype=_dtype(p))"
+
+
+@cache
+def _template() -> Any:
+    import jinja2  # here: only an export needs it
+
+    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    return environment.from_string(TEMPLATE.read_text("utf-8"))
 
 
 def _stacked(parameters: list[str]) -> str:

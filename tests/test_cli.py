@@ -212,6 +212,7 @@ TRAPS = {
     "b: *x": "x.yaml:1: anchors, aliases and tags are not allowed",
     "a: !!python/object/apply:os.system [ls]": "x.yaml:1: anchors, aliases and tags are not allowed",
     'a: !!float ".nan"': "x.yaml:1: anchors, aliases and tags are not allowed",
+    '[{kind: a, "\\ud800": 1}]': "x.yaml:1: a text with one half of a surrogate pair, which no file can hold",
     "a\0b": "x.yaml: not valid YAML: unacceptable character #x0000",
     b"a: \xff": "x.yaml: not valid YAML: unacceptable character #x00ff",
     "[" * 40: "x.yaml:1: nested too deeply",

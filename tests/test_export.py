@@ -21,6 +21,7 @@ import numpy as np
 import optax
 import pytest
 import strategies
+from compiling import cheap_jit
 from opinions import harness
 
 import baselines
@@ -396,7 +397,7 @@ def drawing(module: ModuleType, now: dict):
     module._draws = own
 
 
-def walk(optimizer, params, gradients, more=None, module=None, oracles=ORACLES, jit=True, **options):
+def walk(optimizer, params, gradients, more=None, module=None, oracles=ORACLES, jit=cheap_jit):
     """Parameters after every step; where a program has others to evaluate at, those too.
 
     more: what the task offers at each step. Without it, an optimizer draws its own random numbers.
@@ -418,7 +419,7 @@ def walk(optimizer, params, gradients, more=None, module=None, oracles=ORACLES, 
         return (params, state), (params, evaluated(state, params) if evaluated else ())
 
     if jit:
-        run = jax.jit(lambda p, *now: jax.lax.scan(one, (p, optimizer.init(p)), now)[1], **options)
+        run = jit(lambda p, *now: jax.lax.scan(one, (p, optimizer.init(p)), now)[1])
         return run(params, gradients, more)
     carry, seen = (params, optimizer.init(params)), []
     for number in range(jax.tree.leaves(gradients)[0].shape[0]):
@@ -427,7 +428,7 @@ def walk(optimizer, params, gradients, more=None, module=None, oracles=ORACLES, 
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *seen)
 
 
-def walk_of_meaning(program: Program, params, gradients, more=None, shapes=None, oracles=ORACLES, **options):
+def walk_of_meaning(program: Program, params, gradients, more=None, shapes=None, oracles=ORACLES):
     """The same of the reference interpreter."""
 
     def one(carry, now):
@@ -441,7 +442,7 @@ def walk_of_meaning(program: Program, params, gradients, more=None, shapes=None,
 
     steps = jnp.arange(jax.tree.leaves(gradients)[0].shape[0])
     shapes = shape_of_schedule(steps) if shapes is None else shapes
-    return jax.jit(run, **options)(params, gradients, more, steps, shapes)
+    return cheap_jit(run)(params, gradients, more, steps, shapes)
 
 
 def relative_error(ours, theirs) -> float:
@@ -545,9 +546,6 @@ def test_the_learning_rate_and_the_decay_stand_outside_where_the_program_allows_
 # --- the steps ------------------------------------------------------------------------------------
 
 
-CHEAP = {"compiler_options": {"xla_backend_optimization_level": 0}}  # most of the time goes into compiling
-
-
 @every_program
 def test_the_exported_optimizer_takes_the_steps_of_the_program(which, exported):
     program, module = PROGRAMS[which](), exported(which)
@@ -558,8 +556,8 @@ def test_the_exported_optimizer_takes_the_steps_of_the_program(which, exported):
     if program.fallback is None and program.matrix_statement is not None:
         params, gradients, more = (_of_matrices(x) for x in (params, gradients, more))
     optimizer = module.optimizer(lambda count: program.learning_rate * shapes[count])
-    ours = walk(optimizer, params, gradients, more, module, oracles, **CHEAP)
-    theirs = walk_of_meaning(program, params, gradients, more, shapes, oracles, **CHEAP)
+    ours = walk(optimizer, params, gradients, more, module, oracles)
+    theirs = walk_of_meaning(program, params, gradients, more, shapes, oracles)
     error = relative_error(ours, theirs)
     print(f"\n{which}: {error:.1e}")
     assert error <= TOLERANCE
@@ -589,7 +587,7 @@ def test_in_float64_the_steps_agree_to_twelve_digits(which, exported):
 def test_the_steps_are_the_same_without_compilation(which, exported):
     program, module, params, gradients = PROGRAMS[which](), exported(which), tree(0), tree(1, 2)
     optimizer, more = scheduled(module, program), offered(2, 2)
-    eager = walk(optimizer, params, gradients, more, module, jit=False)
+    eager = walk(optimizer, params, gradients, more, module, jit=None)
     error = relative_error(eager, walk(optimizer, params, gradients, more, module))
     print(f"\n{which}: {error:.1e}")
     assert error <= TOLERANCE
@@ -610,10 +608,10 @@ OPTAX = {
 @pytest.mark.parametrize("which", OPTAX)
 def test_the_known_optimizers_take_the_steps_of_optaxs_own(which, exported):
     program, params, gradients = PROGRAMS[which](), tree(2), tree(3, STEPS)
-    ours = walk(scheduled(exported(which), program), params, gradients)
+    ours = walk(scheduled(exported(which), program), params, gradients, jit=jax.jit)
     with jax.numpy_dtype_promotion("standard"):  # optax mixes integers and floats
         known = OPTAX[which](lambda count: program.learning_rate * shape_of_schedule(count), program.values)
-        theirs = walk(known, params, gradients)
+        theirs = walk(known, params, gradients, jit=jax.jit)
     error = relative_error(ours, theirs)
     print(f"\n{which}: {error:.1e}")
     assert error <= TOLERANCE
@@ -631,7 +629,7 @@ def test_the_exported_optimizer_finds_the_bottom_of_a_parabola(which, exported):
 
     with jax.numpy_dtype_promotion("standard"):
         start = jnp.asarray([-1.0, 2.0, 3.0])
-        (params, _), _ = jax.jit(lambda p: jax.lax.scan(one, (p, optimizer.init(p)), None, 1500))(start)
+        (params, _), _ = cheap_jit(lambda p: jax.lax.scan(one, (p, optimizer.init(p)), None, 1500))(start)
     # Decoupled decay moves the bottom by at most weight_decay / 2 for Adam; a sign step by lr.
     np.testing.assert_allclose(params, goal, atol=3e-2)
 
@@ -666,8 +664,8 @@ def test_random_programs_take_the_same_steps_and_pass_ruff(tmp_path):
         state = module.drawn().init(START)
         kinds.append("inside" if hasattr(state, "_fields") else "stages")
         optimizer, params = scheduled(module, program, module.drawn), jax.tree.map(jnp.asarray, START)
-        ours = walk(optimizer, params, _cosines(1.0), more, module, **CHEAP)
-        theirs = walk_of_meaning(program, params, _cosines(1.0), more, **CHEAP)
+        ours = walk(optimizer, params, _cosines(1.0), more, module)
+        theirs = walk_of_meaning(program, params, _cosines(1.0), more)
         for x, expected in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
             np.testing.assert_allclose(x, expected, rtol=1e-5, atol=1e-6, err_msg=str(program))  # equal_nan
     assert min(kinds.count("stages"), kinds.count("inside")) >= 4
@@ -696,8 +694,8 @@ def _decayed(program: Program) -> Program:
 def test_a_number_a_sweep_of_traced_numbers_and_a_schedule_are_the_same_learning_rate(which, exported):
     module, params = exported(which), tree(0)
     given = tree(1, 4), offered(2, 4), module
-    number = walk(module.optimizer(0.01), params, *given, **CHEAP)
-    schedule = walk(module.optimizer(optax.constant_schedule(0.01)), params, *given, **CHEAP)
+    number = walk(module.optimizer(0.01), params, *given)
+    schedule = walk(module.optimizer(optax.constant_schedule(0.01)), params, *given)
     swept = jax.vmap(lambda lr: walk(module.optimizer(lr), params, *given))(jnp.asarray([0.01, 0.02]))
     for other in (schedule, jax.tree.map(lambda x: x[0], swept)):
         assert relative_error(other, number) <= TOLERANCE
@@ -707,9 +705,9 @@ def test_a_number_a_sweep_of_traced_numbers_and_a_schedule_are_the_same_learning
 def test_injected_hyperparameters_take_the_same_steps(which, exported):
     module, params, gradients = exported(which), tree(0), tree(1, 4)
     more = None if which == "drawn_" else offered(2, 4)  # without, it draws by itself: from the same key
-    plain = walk(module.optimizer(0.01), params, gradients, more, module, **CHEAP)
+    plain = walk(module.optimizer(0.01), params, gradients, more, module)
     optimizer = optax.inject_hyperparams(module.optimizer)(learning_rate=0.01)
-    injected = walk(optimizer, params, gradients, more, module, **CHEAP)
+    injected = walk(optimizer, params, gradients, more, module)
     assert relative_error(injected, plain) <= TOLERANCE
 
 
@@ -781,7 +779,7 @@ def test_oracles_are_given_trees_like_the_parameters_in_their_dtypes(exported):
 def test_random_numbers_differ_between_steps_leaves_seeds_and_kinds(exported):
     module = exported("noisy_sgd")
     g = {"a": jnp.zeros(1000), "b": jnp.zeros(1000)}
-    update = jax.jit(module.optimizer(1.0).update)
+    update = cheap_jit(module.optimizer(1.0).update)
     state = module.optimizer(1.0).init(g)
     first, later = update(g, state, g)
     second, _ = update(g, later, g)
@@ -858,8 +856,8 @@ def test_matrices_of_a_stack_are_leaves_of_their_own(exported):
     for which in ("stacked_", "stacked_whole_"):
         optimizer, g = exported(which).optimizer(0.1), tree(1, 6)["kernel"]  # [6, 2, 2, 3, 4]
         apart = [g[i, j, k] for i in range(6) for j in range(2) for k in range(2)]
-        whole = jax.jit(lambda o=optimizer, g=g: o.update([g], o.init([g]), [g])[0][0])()
-        single = jax.jit(lambda o=optimizer, a=apart: o.update(a, o.init(a), a)[0])()
+        whole = cheap_jit(lambda o=optimizer, g=g: o.update([g], o.init([g]), [g])[0][0])()
+        single = cheap_jit(lambda o=optimizer, a=apart: o.update(a, o.init(a), a)[0])()
         assert relative_error(whole.reshape(24, 3, 4), jnp.stack(single)) <= TOLERANCE
 
 
@@ -907,7 +905,7 @@ def test_wrappers_of_optax_accept_the_optimizer(which, exported):
     mask = {name: name != "matrix" for name in SHAPES}
 
     def first_update(wrapped):
-        return jax.jit(lambda: wrapped.update(g, wrapped.init(params), params, **GIVEN, unknown=1.0)[0], **CHEAP)()
+        return cheap_jit(lambda: wrapped.update(g, wrapped.init(params), params, **GIVEN, unknown=1.0)[0])()
 
     plain = first_update(optimizer)
 
@@ -922,7 +920,7 @@ def test_wrappers_of_optax_accept_the_optimizer(which, exported):
 
     steps = optax.MultiSteps(optimizer, every_k_schedule=2)
     state = steps.init(params)
-    update = jax.jit(partial(steps.update, **GIVEN), **CHEAP)
+    update = cheap_jit(partial(steps.update, **GIVEN))
     with jax.numpy_dtype_promotion("standard"):  # MultiSteps counts in int32 and averages in float32
         silent, state = update(g, state, params)
         emitted, _ = update(g, state, params)
@@ -955,7 +953,7 @@ def test_dtypes_never_change(which, of_grads, exported):
         optimizer = exported(which).optimizer(0.01)
         state = optimizer.init(params)
 
-        @partial(jax.jit, **CHEAP)
+        @cheap_jit
         def update(yes, state):
             updates, new = optax.with_extra_args_support(optimizer).update(g, state, params, **GIVEN)
             return updates, jax.lax.cond(yes, lambda: new, lambda: state)
@@ -1009,7 +1007,7 @@ def test_none_leaves_empty_trees_and_python_numbers_are_parameters(which, export
         ({"a": 1.0}, {"a": jnp.float32(0.5)}),
     ):
         state = optimizer.init(params)
-        update = jax.jit(partial(optimizer.update, **_known(optimizer)), **CHEAP)
+        update = cheap_jit(partial(optimizer.update, **_known(optimizer)))
         updates, new = update(g, state, params)
         assert jax.tree.structure(updates) == jax.tree.structure(g)
         assert jax.tree.structure(new) == jax.tree.structure(state)

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from compiling import cheap_jit
 
 from baselines import handwritten
 from baselines.handwritten import Layer, Objective
@@ -52,7 +53,7 @@ def walk(entry, value, start, steps, lr=None):
     objective = objective_of(value)
     lr = jnp.asarray(entry.learning_rate if lr is None else lr, start.dtype)
 
-    @jax.jit
+    @cheap_jit
     def run(w):
         def step(carry, _):
             carry = entry.step(*carry, objective, lr)
@@ -87,7 +88,7 @@ def test_a_tuning_range_contains_the_default(name):
 def test_steps_run_in_a_compiled_while_loop_and_bring_the_loss_down(name):
     entry, objective = handwritten.get(name), objective_of(bowl)
 
-    @jax.jit
+    @cheap_jit
     def train(w):
         def step(state):
             i, w, kept = state
@@ -128,7 +129,7 @@ def test_a_step_never_costs_more_than_it_says(name):
     w = jnp.linspace(-10.0, 10.0, 8)
     state = entry.init(w, objective)
     worst = 0
-    step = jax.jit(lambda w, state: entry.step(w, state, objective, jnp.float32(1.0)))
+    step = cheap_jit(lambda w, state: entry.step(w, state, objective, jnp.float32(1.0)))
     for _ in range(5):
         spent.clear()
         w, state = jax.block_until_ready(step(w, state))
@@ -189,7 +190,7 @@ def optax_walk(optimizer, value, start, steps):
         return (w, state), w
 
     with jax.numpy_dtype_promotion("standard"):
-        return np.asarray(jax.jit(lambda w: jax.lax.scan(step, (w, optimizer.init(w)), length=steps)[1])(start))
+        return np.asarray(cheap_jit(lambda w: jax.lax.scan(step, (w, optimizer.init(w)), length=steps)[1])(start))
 
 
 @pytest.mark.parametrize("value", [bowl, rosenbrock])
@@ -220,7 +221,7 @@ def test_lbfgs_zoom_learns_curvature_from_one_batch_at_a_time():
     entry = handwritten.get("lbfgs_zoom")
     w = jnp.zeros(6)
     state = entry.init(w, objective_of(bowl))
-    step = jax.jit(lambda w, s, n: entry.step(w, s, objective_of(lambda w: bowl(w) + n @ w), jnp.float32(1.0)))
+    step = cheap_jit(lambda w, s, n: entry.step(w, s, objective_of(lambda w: bowl(w) + n @ w), jnp.float32(1.0)))
     noises = jnp.asarray(np.random.default_rng(1).normal(0, 10, (9, 6)), jnp.float32)
     for noise in noises:
         w, state = step(w, state, noise)
@@ -270,8 +271,8 @@ def test_the_trust_region_takes_the_steps_of_scipy(value, start, cap):
     with jax.enable_x64(True):
         visited = []
         theirs = minimize(
-            jax.jit(value), np.asarray(start), method="trust-ncg", jac=jax.jit(jax.grad(value)),
-            hess=jax.jit(jax.hessian(value)), callback=lambda x: visited.append(np.array(x)),
+            cheap_jit(value), np.asarray(start), method="trust-ncg", jac=cheap_jit(jax.grad(value)),
+            hess=cheap_jit(jax.hessian(value)), callback=lambda x: visited.append(np.array(x)),
             options={"gtol": 1e-10, "initial_trust_radius": 0.2, "max_trust_radius": cap},
         )  # fmt: skip
         assert theirs.success
@@ -324,7 +325,7 @@ def test_gauss_newton_takes_the_steps_of_a_dense_solve_and_adapts_its_damping():
         objective = Objective(loss, product)
         w = jnp.asarray(start)
         state = entry.init(w, objective)
-        step = jax.jit(lambda w, s: entry.step(w, s, objective, jnp.float64(0.8)))
+        step = cheap_jit(lambda w, s: entry.step(w, s, objective, jnp.float64(0.8)))
         ours = []
         for _ in range(20):
             w, state = step(w, state)
@@ -505,7 +506,7 @@ def test_the_accepted_points_are_those_of_optimistix(name, value):
 
         struct = jax.ShapeDtypeStruct((), start.dtype)
         w, state = start, solver.init(fn, start, None, {}, struct, None, frozenset())
-        step = jax.jit(lambda w, s: solver.step(fn, w, None, {}, s, frozenset())[:2])
+        step = cheap_jit(lambda w, s: solver.step(fn, w, None, {}, s, frozenset())[:2])
         theirs = []
         for _ in range(200):
             after, state = step(w, state)

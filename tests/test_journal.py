@@ -123,6 +123,34 @@ def test_a_fact_that_is_damaged_is_named(old, value):
         journal.get("decisive")
 
 
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("UPDATE candidate SET phase = 9e999 WHERE number = 7", "row 7 is damaged"),
+        ("UPDATE candidate SET number = 9223372036854775807 WHERE number = 180", "row 180 is damaged"),
+        ("UPDATE checkpoint SET since = 9e999", None),
+    ],
+)
+def test_a_number_that_no_run_has_is_damage_like_any_other(old, change, named):
+    with contextlib.closing(sqlite3.connect(old.journal)) as db:
+        assert db.execute(change).rowcount > 0
+        db.commit()
+    with contextlib.closing(Journal(old.journal)) as journal:
+        if named:
+            with pytest.raises(JournalError, match=named):
+                list(journal.rows())
+            with pytest.raises(JournalError):
+                journal.fits(journal.count())
+        else:
+            assert not journal.fits(ROWS)
+
+
+def test_a_folder_in_place_of_the_lock_is_said(tmp_path):
+    (tmp_path / "run.lock").mkdir()
+    with pytest.raises(JournalError, match=r"run.lock: is a folder, .* remove it, then resume$"):
+        Lock(tmp_path / "run.lock")
+
+
 # --- file systems ----------------------------------------------------------------------------------
 
 MOUNTS = r"""

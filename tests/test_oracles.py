@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import cheap_jit
 from jax.flatten_util import ravel_pytree
 
 from proxy_tasks import TASKS, char_transformer, make_task, networks
@@ -32,7 +33,7 @@ def strict_jax():
 def tiny(kind):
     """Build a task with some hundred parameters, and a point, data and a draw in float64."""
     task = make_task(kind, **{name: TINY[name] for name in TASKS[kind].__dataclass_fields__ if name in TINY})
-    start, draws = jax.jit(task.init)(jax.random.key(1)), jax.jit(task.draws)(jax.random.key(2))
+    start, draws = cheap_jit(task.init)(jax.random.key(1)), cheap_jit(task.draws)(jax.random.key(2))
     rng = np.random.default_rng(3)
 
     def wide(x):
@@ -53,7 +54,7 @@ def dense(oracle, kind):
         def column(v):
             return ravel_pytree(oracle(task, params, data, draw)(tree(v)))[0]
 
-        return np.asarray(jax.jit(jax.vmap(column))(jnp.eye(flat.size)))
+        return np.asarray(cheap_jit(jax.vmap(column))(jnp.eye(flat.size)))
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def test_products_with_the_hessian_are_those_of_forward_over_reverse(kind, plain
     task, params, data, draw = tiny(kind)
     with jax.enable_x64(True):
         flat, tree = ravel_pytree(params)
-        theirs = jax.jit(jax.hessian(lambda w: task.loss(tree(w), data, draw)))(flat)
+        theirs = cheap_jit(jax.hessian(lambda w: task.loss(tree(w), data, draw)))(flat)
     assert_close(dense(hvp, kind), np.asarray(theirs))
 
 
@@ -85,8 +86,8 @@ def test_products_with_the_hessian_are_differences_of_gradients(kind):
     rng = np.random.default_rng(4)
     way = jax.tree.map(lambda w: rng.standard_normal(w.shape), params)
     with jax.enable_x64(True):
-        ours = ravel_pytree(jax.jit(lambda v: hvp(task, params, data, draw)(v))(way))[0]
-        slope = jax.jit(jax.grad(lambda w: task.loss(w, data, draw)))
+        ours = ravel_pytree(cheap_jit(lambda v: hvp(task, params, data, draw)(v))(way))[0]
+        slope = cheap_jit(jax.grad(lambda w: task.loss(w, data, draw)))
         ahead, behind = (slope(jax.tree.map(lambda w, d, s=s: w + s * d, params, way)) for s in (1e-6, -1e-6))
         theirs = (ravel_pytree(ahead)[0] - ravel_pytree(behind)[0]) / 2e-6
     # A difference of 1e-6 leaves 1e-16 / 1e-6 of rounding and (1e-6)² of third derivatives.
@@ -99,8 +100,8 @@ def test_products_with_the_gauss_newton_matrix_are_those_of_its_three_factors(ki
     with jax.enable_x64(True):
         flat, tree = ravel_pytree(params)
         predictions, shaped = ravel_pytree(task.predict(params, data, draw))
-        jacobian = jax.jit(jax.jacfwd(lambda w: ravel_pytree(task.predict(tree(w), data, draw))[0]))(flat)
-        bend = jax.jit(jax.hessian(lambda p: task.judge(shaped(p), data, draw)))(predictions)
+        jacobian = cheap_jit(jax.jacfwd(lambda w: ravel_pytree(task.predict(tree(w), data, draw))[0]))(flat)
+        bend = cheap_jit(jax.hessian(lambda p: task.judge(shaped(p), data, draw)))(predictions)
     assert_close(dense(gnvp, kind), np.asarray(jacobian).T @ np.asarray(bend) @ np.asarray(jacobian))
 
 
@@ -151,7 +152,7 @@ def test_products_can_be_asked_for_inside_a_compiled_loop_over_seeds(oracle, kin
 
     rng = np.random.default_rng(5)
     starts = jax.tree.map(lambda w: jnp.asarray(rng.standard_normal((2, *w.shape)), jnp.float32), params)
-    found = jax.jit(jax.vmap(largest))(starts)
+    found = cheap_jit(jax.vmap(largest))(starts)
     # 300 rounds leave a percent where two eigenvalues are close.
     np.testing.assert_allclose(found, np.abs(np.linalg.eigvalsh(dense(oracle, kind))).max(), rtol=1e-2)
 
@@ -189,7 +190,7 @@ def test_gradients_for_targets_drawn_from_the_model_have_the_gauss_newton_matrix
     task, params, data, draw = tiny(kind)
     with jax.enable_x64(True):
         keys = jax.random.split(jax.random.key(6), 4000)
-        one = jax.jit(jax.vmap(lambda key: gradients_by_row(layers(task, params, data, draw, key))))
+        one = cheap_jit(jax.vmap(lambda key: gradients_by_row(layers(task, params, data, draw, key))))
         rows = np.asarray(one(keys)).reshape(-1, ravel_pytree(params)[0].size)
     theirs = dense(gnvp, kind)
     # 20,000 products leave a percent of the largest; another variance of the targets would be a factor

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from compiling import cheap_jit
 from sklearn.datasets import load_diabetes, load_digits
 
 import proxy_tasks
@@ -60,7 +61,7 @@ def drawn(kind: str, method: str, seed: int):
 
 @functools.cache
 def compiled(kind: str, method: str):
-    return jax.jit(getattr(small(kind), method))
+    return cheap_jit(getattr(small(kind), method))
 
 
 def leaves(tree):
@@ -221,8 +222,8 @@ def test_the_gradient_of_the_loss_agrees_with_finite_differences_in_float64(kind
     params = somewhere(wide(drawn(kind, "init", 1)), 0.1)
     data, draw = wide(chosen.data()), wide(one_step(drawn(kind, "draws", 1), 0))
     with jax.enable_x64(True):
-        loss = jax.jit(chosen.loss)
-        gradient = jax.jit(jax.grad(chosen.loss))(params, data, draw)
+        loss = cheap_jit(chosen.loss)
+        gradient = cheap_jit(jax.grad(chosen.loss))(params, data, draw)
         assert loss(params, data, draw).dtype == np.float64
         for _ in range(3):
             way = somewhere(jax.tree.map(np.zeros_like, params), 1.0)
@@ -243,7 +244,7 @@ def test_losses_are_the_same_under_vmap_over_seeds_as_one_by_one(kind):
     def all_losses(params, draw):
         return chosen.loss(params, data, draw), chosen.evaluate(params, data, "test")
 
-    single, several = jax.jit(all_losses), jax.jit(jax.vmap(all_losses))
+    single, several = cheap_jit(all_losses), cheap_jit(jax.vmap(all_losses))
     # float32 sums over a batch in another order: some 1e-7 for each of a few layers.
     np.testing.assert_allclose(
         np.stack(several(*together), axis=1), [np.stack(single(*one)) for one in alone], rtol=1e-5
@@ -267,7 +268,7 @@ def test_adam_brings_the_validation_loss_down_and_leaves_it_positive(kind):
 
     with jax.numpy_dtype_promotion("standard"):  # optax's bias correction mixes int32 with floats
         trained = jax.jit(train)(params)
-    evaluate = jax.jit(lambda w: [chosen.evaluate(w, data, part) for part in ("validation", "test")])
+    evaluate = cheap_jit(lambda w: [chosen.evaluate(w, data, part) for part in ("validation", "test")])
     before, after = np.stack(evaluate(params)), np.stack(evaluate(trained))
     assert np.isfinite(before).all()
     assert (after > 0).all()
@@ -310,7 +311,7 @@ def test_a_convolution_is_that_of_lax(stride):
 
 def test_the_transformer_does_not_look_ahead():
     chosen = small("char_transformer")
-    params, logits = drawn("char_transformer", "init", 1), jax.jit(chosen.logits)
+    params, logits = drawn("char_transformer", "init", 1), cheap_jit(chosen.logits)
     window = jnp.arange(8, dtype=jnp.int32)[None]
     changed = window.at[0, 5].set(40)
     before, after = np.asarray(logits(params, window)), np.asarray(logits(params, changed))
@@ -454,7 +455,7 @@ def test_a_task_that_cannot_be_is_refused_with_one_sentence(kind, fields, senten
 def test_every_size_can_be_one_when_all_are(kind):
     smallest = make_task(kind, **dict.fromkeys(fields_of(kind), 1))
     key = jax.random.key(0)
-    loss = jax.jit(lambda: smallest.loss(smallest.init(key), smallest.data(), one_step(smallest.draws(key), 0)))
+    loss = cheap_jit(lambda: smallest.loss(smallest.init(key), smallest.data(), one_step(smallest.draws(key), 0)))
     assert np.isfinite(loss())
 
 

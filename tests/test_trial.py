@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from compiling import cheap_jit
 
 import baselines
 from evolve import scoring, stepwise, workers
@@ -59,13 +60,13 @@ def quadratic() -> Trials:
 def asked(task: Task, layout: Layout, name: str):
     """Something that a program may ask of a task, compiled. Given its parameters, a batch, and an oracle's argument."""
     if name == "g":
-        return jax.jit(lambda params, batch: jax.value_and_grad(task.loss)(params, batch.data, batch.draw))
+        return cheap_jit(lambda params, batch: jax.value_and_grad(task.loss)(params, batch.data, batch.draw))
 
     def answer(params, batch, *x):
         found = offer(task, layout, name, params, batch)
         return found(*x) if x else found
 
-    return jax.jit(answer)
+    return cheap_jit(answer)
 
 
 def plainly(trials: Trials, program: Program) -> np.ndarray:

@@ -126,11 +126,12 @@ def hyperparameters(program: Program) -> dict[str, float]:
 
 def stack(dtype: Any) -> tuple[Any, Any]:
     start, grads = sequence(dtype)
-    return jax.tree.map(jnp.asarray, start), jax.tree.map(lambda *g: jnp.stack(g), *grads)
+    return jax.tree.map(jnp.asarray, start), jax.tree.map(lambda *g: jnp.asarray(np.stack(g)), *grads)
 
 
 def unstacked(walk: Any) -> list[Tree]:
-    return [{k: np.asarray(x[t]) for k, x in walk.items()} for t in range(STEPS)]
+    walk = jax.device_get(walk)  # as a whole: a hundred slices of each leaf in jax cost more than the steps
+    return [{k: x[t] for k, x in walk.items()} for t in range(STEPS)]
 
 
 def with_points(w: Tree, points: Tree) -> Tree:
@@ -178,6 +179,7 @@ def by_paper(name: str, by: str, over: str = "leaf", **bars: Any) -> Callable:
 
         def walk(program: Program, dtype: Any) -> list[Tree]:
             start, grads = sequence(dtype)
+            offered = extras(dtype)
             more = hyperparameters(program)
             more |= {k: v for k, v in {"peak": program.learning_rate, "hvp": hvp, "gnvp": gnvp}.items() if k in names}
             w = {k: np.float64(x) for k, x in start.items()}
@@ -186,7 +188,7 @@ def by_paper(name: str, by: str, over: str = "leaf", **bars: Any) -> Callable:
             for t, g in enumerate(grads, 1):
                 g = {k: np.float64(x) for k, x in g.items()}
                 lr = SHAPES[t - 1] * program.learning_rate
-                now = jax.tree.map(lambda x, t=t: np.float64(x[t - 1]), extras(dtype))
+                now = jax.tree.map(lambda x, t=t: np.float64(x[t - 1]), offered)
                 given = more | {k: now[k] for k in now if k in names}
                 with np.errstate(all="raise", under="ignore"):
                     if over == "leaf":

@@ -50,11 +50,12 @@ def opinions_on(name: str) -> list[Opinion]:
 def by_meaning(program: Program, dtype: Any) -> list[Tree]:
     """The meaning as it stands, step by step in numpy."""
     w, grads = sequence(dtype)
+    offered = extras(dtype)
     states = meaning.init(program, w, np)
     walked = []
     with np.errstate(all="ignore"):
         for t, (g, shape) in enumerate(zip(grads, SHAPES, strict=True), 1):
-            feed = jax.tree.map(lambda x, t=t: x[t - 1], extras(dtype)) | {"hvp": hvp, "gnvp": gnvp}
+            feed = jax.tree.map(lambda x, t=t: x[t - 1], offered) | {"hvp": hvp, "gnvp": gnvp}
             w, states = meaning.step(program, w, g, states, shape, t, np, feed)
             points = meaning.evaluation(program, w, states, np) if program.evaluate_at else {}
             walked.append(with_points(w, points))
@@ -84,7 +85,7 @@ def by_machine(program: Program, dtype: Any) -> list[Tree]:
     flat, points = bank_after(
         machine.load(graph(program, dtype), dtype),
         layout.flatten(w),
-        jnp.stack([layout.flatten(jax.tree.map(lambda g, t=t: g[t], grads)) for t in range(STEPS)]),
+        jax.vmap(layout.flatten)(grads),
         jnp.asarray(SHAPES, dtype),
         jnp.asarray(extras(dtype)["loss"]),
     )

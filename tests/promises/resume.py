@@ -183,7 +183,7 @@ def random_moments(seed: int, root: Path, nursery: runs.Nursery) -> Counter[str]
     figures: Counter[str] = Counter()
     run = Killed(root / "run", nursery, AT_RANDOM, figures)
     plan = [(late, workers) for late, workers, times in
-            ((True, "inline", 15), (True, "1", 6), (True, "2", 2), (False, "inline", 1), (False, "2", 1))
+            ((True, "inline", 15), (True, "1", 7), (True, "2", 1), (False, "inline", 1), (False, "2", 1))
             for _ in range(times)]  # fmt: skip
     assert len(plan) == KILLS
     rng.shuffle(plan)
