@@ -38,3 +38,4 @@ def compiled(tmp_path_factory, worker_id):
     folder = str((folder if worker_id == "master" else folder.parent) / "compiled")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
     jax.config.update("jax_compilation_cache_dir", folder)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)  # most is compiled once: not worth a file

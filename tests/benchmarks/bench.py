@@ -44,9 +44,10 @@ class Size:
     bred: int = 2000
     jobs: int = 32
     batch: int = 32
+    by_jit: int = 3  # programs that are compiled one by one, for each turn
 
 
-TINY = Size(share=0.02, steps=60, turns=1, fresh=4, bred=20, jobs=2, batch=2)
+TINY = Size(share=0.12, steps=60, turns=1, fresh=4, bred=20, jobs=2, batch=2, by_jit=1)  # one length: one compilation
 
 
 def measurements(size: Size) -> Iterator[Iterator[Figure]]:
@@ -60,7 +61,7 @@ def measurements(size: Size) -> Iterator[Iterator[Figure]]:
         if size is TINY and kind != "digits_dense":  # which compiles in no time
             continue
         yield against_optax(kind, max(2, int(length * size.share)), turns(count), bar)
-    yield a_search(size.steps, size.fresh, turns(10), by_jit=3)
+    yield a_search(size.steps, size.fresh, turns(10), size.by_jit)
     if size is not TINY:  # who works where is tested elsewhere
         yield two_workers(size.steps, size.jobs, turns(9))
         yield ray_against_local(size.steps, turns(9))

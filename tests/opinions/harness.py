@@ -22,6 +22,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from compiling import cheap_jit
 
 from primitives.program import LEARNING_RATE, Program
 
@@ -159,7 +160,7 @@ def by_optax(name: str, by: str, make: Callable[..., Any], evaluate: Callable | 
 
         losses = jnp.asarray(extras(dtype)["loss"])
         with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an integer count
-            return unstacked(jax.jit(lambda: jax.lax.scan(step, (w, optimizer.init(w)), (grads, losses))[1])())
+            return unstacked(cheap_jit(lambda: jax.lax.scan(step, (w, optimizer.init(w)), (grads, losses))[1])())
 
     state(Opinion(name, by, walk, **bars))
 

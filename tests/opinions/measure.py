@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from compiling import cheap_jit
 from opinions.harness import (
     OPINIONS,
     SHAPES,
@@ -75,7 +76,7 @@ def by_compiler(program: Program, dtype: Any) -> list[Tree]:
     steps = jnp.arange(1, STEPS + 1, dtype=dtype)
     start = (w, meaning.init(program, w))
     along = (grads, jnp.asarray(SHAPES, dtype), steps, jax.tree.map(jnp.asarray, extras(dtype)))
-    return unstacked(jax.jit(lambda: jax.lax.scan(step, start, along)[1])())
+    return unstacked(cheap_jit(lambda: jax.lax.scan(step, start, along)[1])())
 
 
 def by_machine(program: Program, dtype: Any) -> list[Tree]:
