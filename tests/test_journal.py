@@ -147,7 +147,7 @@ def test_a_number_that_no_run_has_is_damage_like_any_other(old, change, named):
 
 def test_a_folder_in_place_of_the_lock_is_said(tmp_path):
     (tmp_path / "run.lock").mkdir()
-    with pytest.raises(JournalError, match=r"run.lock: is a folder, .* remove it, then resume$"):
+    with pytest.raises(JournalError, match=r"run.lock: is a folder in place of a file; remove it, then resume$"):
         Lock(tmp_path / "run.lock")
 
 
