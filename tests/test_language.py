@@ -822,10 +822,10 @@ HOSTILE["a large file"] = HOSTILE["a large file"] * 80 + STEP
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_text_is_refused_quickly(text):
-    before = time.perf_counter()
+    before = time.process_time()
     with pytest.raises(ProgramError) as error:
         parse(text, file="hostile.py")
-    assert time.perf_counter() - before < 1.0
+    assert time.process_time() - before < 1.0
     message = str(error.value)
     assert message.startswith("hostile.py")
     assert len(message) < 1000
