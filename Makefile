@@ -4,7 +4,7 @@
 #   make demo         find an optimizer: a search of a few minutes
 #   make test         all tests
 #   make bench        how fast it is, on this machine: tests/benchmarks/results.md
-#   make chaos        break runs in every way the README promises to survive: most of an hour
+#   make chaos        break runs in every way the README promises to survive: an hour
 #   make soak         a million candidates: a quarter of an hour
 #   make agreement    measure the known optimizers against their second opinions, and make the table of them
 #   make optax-tests  run optax's own tests on exported optimizers
