@@ -49,7 +49,8 @@ def evolve(place):
         started.append(runs.start(place, *args))
         return started[-1]
 
-    yield start
+    with runs.none_ignored():
+        yield start
     for process in started:
         with contextlib.suppress(OSError):
             process.kill()

@@ -7,16 +7,18 @@ import contextlib
 import json
 import os
 import select
+import signal
 import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 import yaml
 
+from evolve.interrupt import STOPPING
 from primitives import load
 
 DRIVEN = [sys.executable, "-P", str(Path(__file__).with_name("driven.py"))]
@@ -157,6 +159,19 @@ def wait_for_rows(process: Command, root: Path, more_than: int) -> Path:
     """The folder of the run, as soon as it has more rows than that."""
     wait_until(lambda: count(run_folder(root)) > more_than, process, f"more than {more_than} rows")
     return run_folder(root)
+
+
+@contextlib.contextmanager
+def none_ignored() -> Iterator[None]:
+    """What is started begins with the defaults, also where the tests run under `nohup` or in a script's background."""
+    ignored = [number for number in STOPPING if signal.getsignal(number) is signal.SIG_IGN]
+    for number in ignored:
+        signal.signal(number, lambda number, frame: None)  # which, unlike one that is ignored, is not inherited
+    try:
+        yield
+    finally:
+        for number in ignored:
+            signal.signal(number, signal.SIG_IGN)
 
 
 # --- what is on the disk ----------------------------------------------------------------------------

@@ -229,7 +229,7 @@ def keep(place: Path, long: bool) -> dict[str, object]:
     (place / "tiny.yaml").write_text(config)
     handlers_are_given_back()
     try:
-        with none_ignored(), runs.Nursery(place, stage.file()) as one, runs.Nursery(place, stage.file()) as other:
+        with runs.none_ignored(), runs.Nursery(place, stage.file()) as one, runs.Nursery(place, stage.file()) as other:
             stage.fork(one, "run", "tiny.yaml", "--output", "straight").ended()
             stage.straight = runs.recorded(runs.run_folder(place / "straight"))
             assert len(stage.straight) == candidates
@@ -267,19 +267,6 @@ def handlers_are_given_back() -> None:
     assert [signal.getsignal(number) for number in SIGNALS] == before
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(watched).result() == before
-
-
-@contextlib.contextmanager
-def none_ignored() -> Iterator[None]:
-    """What is started begins with the defaults, also where the tests themselves run under `nohup`."""
-    ignored = [number for number in SIGNALS if signal.getsignal(number) is signal.SIG_IGN]
-    for number in ignored:
-        signal.signal(number, lambda number, frame: None)  # which, unlike one that is ignored, is not inherited
-    try:
-        yield
-    finally:
-        for number in ignored:
-            signal.signal(number, signal.SIG_IGN)
 
 
 def inline(stage: Stage, long: bool, nursery: runs.Nursery) -> None:
