@@ -1,0 +1,152 @@
+"""What must not change when code moves: hash chains, the order of primitives, what `--help` says.
+
+`golden/pins.json` holds chains of two sorts. With scores from a hash (`promises.synthetic`) a chain says how programs
+are bred, on any machine. With trained scores it says what every bit came out as, on one kind of processor: on another
+kind, whose last bits may differ, that test is skipped and says so. To make the file again, after a change that is
+meant to change a chain:  python tests/test_pins.py
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections import deque
+from pathlib import Path
+
+if __name__ == "__main__":
+    import conftest  # noqa: F401  (the environment that scores are made in)
+
+import click
+import pytest
+from promises.synthetic import scored
+
+from evolve import cli
+from evolve.config import Config, load_config, validated
+from evolve.drive import Clock, Driver
+from evolve.journal import Journal
+from evolve.run import initial_programs, resolve, suite_of
+from evolve.search import Search
+from evolve.workers import make_executor
+from primitives import PRIMITIVES
+
+GOLDEN = Path(__file__).parent / "golden"
+FAMILIES = {
+    "name": "families",
+    "suite": [{"kind": "noisy_quadratic", "dim": 32, "steps": 60}],
+    "search": {
+        "initial": ["adamw", "adahessian", "lamb"],
+        "families": ["lion", "arithmetic", "logic", "reduction", "oracle"],
+        "population": 30,
+        "tournament": 2,
+        "phase": 100,
+        "repeats": 1000,
+    },
+    "scoring": {"seeds": 2, "select_seeds": 2, "hall_of_fame": 4},
+    "confirm": {"seeds": 2, "finalists": 1, "baselines": ["adamw"]},
+}
+TRAINED = {"quickstart": 1500, "matrices": 40, "families": 250}
+HASHED = {"quickstart": 6000, "matrices": 400, "families": 1500}
+
+
+class Hashed:
+    """An executor whose scores come out of a hash."""
+
+    def __init__(self):
+        self.asked = deque()
+
+    def submit(self, number, job):
+        self.asked.append((number, scored(job)))
+
+    def arrivals(self, timeout):
+        found, self.asked = list(self.asked), deque()
+        return found
+
+
+def config_of(name: str, candidates: int) -> Config:
+    if name == "families":
+        return validated(FAMILIES | {"budget": {"candidates": candidates}}, name)
+    return load_config(name, (f"budget={{candidates: {candidates}}}",))
+
+
+def chain(name: str, candidates: int, trained: bool) -> str:
+    """The hash chain of a search, whose candidates are trained by workers or scored by a hash."""
+    config, _ = resolve(config_of(name, candidates))
+    search = Search(config, initial_programs(config, suite_of(config)))
+    with tempfile.TemporaryDirectory() as place:
+        journal = Journal(Path(place) / "journal.sqlite")
+        executor = make_executor(config.workers, list(config.suite)) if trained else Hashed()
+        try:
+            driver = Driver(search, executor, journal, config.budget, Clock())
+            if trained:
+                executor.ready()
+            for _ in driver.run():
+                pass
+            return driver.chain.hex()
+        finally:
+            if trained:
+                executor.close()
+            journal.close()
+
+
+def processor() -> str:
+    """The kind of processor, as far as the bits of a score may depend on it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    facts = dict(line.split(":", 1) for line in lines if ":" in line)
+    facts = {name.strip(): value.strip() for name, value in facts.items()}
+    return " ".join(facts.get(name, "?") for name in ("vendor_id", "cpu family", "model"))
+
+
+def helps() -> str:
+    """What `--help` says of every command, at the width of a page."""
+    said = []
+    for name, command in [("", cli.main), *sorted(cli.main.commands.items())]:
+        context = click.Context(command, info_name=f"evolve {name}".strip(), terminal_width=100, max_content_width=100)
+        said.append(f"$ evolve {name} --help\n{command.get_help(context)}\n")
+    return "\n".join(said)
+
+
+def pins() -> dict:
+    return json.loads((GOLDEN / "pins.json").read_text())
+
+
+@pytest.mark.parametrize("name", HASHED)
+def test_a_search_breeds_the_programs_that_it_bred_before(name):
+    assert chain(name, HASHED[name], trained=False) == pins()["hashed"][name]
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_a_search_ends_in_the_hash_that_it_ended_in_before(name):
+    known = pins()["trained"].get(processor())
+    if known is None:
+        pytest.skip(f"no chain was recorded on a processor of this kind: {processor()}")
+    assert chain(name, TRAINED[name], trained=True) == known[name]
+
+
+def test_primitives_register_in_the_order_that_mutations_draw_in():
+    assert list(PRIMITIVES) == pins()["primitives"]
+
+
+def test_every_command_says_what_it_said():
+    assert helps() == (GOLDEN / "help.txt").read_text()
+
+
+def write(trained: bool = True) -> None:
+    path = GOLDEN / "pins.json"
+    said = pins() if path.is_file() else {"trained": {}}
+    said["primitives"] = list(PRIMITIVES)
+    said["hashed"] = {name: chain(name, count, trained=False) for name, count in HASHED.items()}
+    if trained:
+        said["trained"][processor()] = {name: chain(name, count, trained=True) for name, count in TRAINED.items()}
+    path.write_text(json.dumps(said, indent=1) + "\n")
+    (GOLDEN / "help.txt").write_text(helps())
+
+
+if __name__ == "__main__":
+    os.chdir(Path(__file__).parent.parent)
+    write(trained="--hashed" not in sys.argv)
