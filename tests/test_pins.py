@@ -8,9 +8,11 @@ meant to change a chain:  python tests/test_pins.py
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
+import shutil
 import sys
 import tempfile
 from collections import deque
@@ -26,8 +28,9 @@ from promises.synthetic import scored
 from evolve import cli
 from evolve.config import Config, load_config, validated
 from evolve.drive import Clock, Driver
+from evolve.folder import RunFolder
 from evolve.journal import Journal
-from evolve.run import initial_programs, resolve, suite_of
+from evolve.run import execute, initial_programs, resolve, suite_of
 from evolve.search import Search
 from evolve.workers import make_executor
 from primitives import PRIMITIVES
@@ -134,6 +137,23 @@ def test_primitives_register_in_the_order_that_mutations_draw_in():
 
 def test_every_command_says_what_it_said():
     assert helps() == (GOLDEN / "help.txt").read_text()
+
+
+@pytest.mark.parametrize("form", [1, 2])
+def test_a_run_of_an_older_software_goes_on_to_the_end_that_it_had_there(form, tmp_path):
+    kept = Path(__file__).parent / "data" / f"run-format-{form}"
+    folder = RunFolder(Path(shutil.copytree(kept, tmp_path / "run")))
+    for part in ("best", "logs"):  # git keeps no empty folders
+        (folder.path / part).mkdir()
+    with contextlib.closing(Journal(folder.journal)) as journal:
+        begun, theirs = list(journal.rows()), journal.get("machine")
+    result = execute(folder, folder.config(), lambda line: None, allow_different_machine=True)
+    with contextlib.closing(Journal(folder.journal, read_only=True)) as journal:
+        assert list(journal.rows())[: len(begun)] == begun
+        ours = journal.get("machine")
+    # Other versions of jax or numpy may score otherwise; ours does not matter.
+    if all(ours[name] == said for name, said in theirs.items() if name != "pride"):
+        assert result.chain == (kept / "chain").read_text().strip()
 
 
 def write(trained: bool = True) -> None:
