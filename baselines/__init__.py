@@ -1,4 +1,6 @@
-"""The optimizers people invented, as programs: one file each in `programs/`, and prologues that stand before any."""
+"""The optimizers people invented, as programs: one file each in `programs/`, and prologues that
+stand before any.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ def prologues() -> tuple[str, ...]:
 def get(name: str) -> Program:
     """A known program. Raises `ProgramError` for a name that nobody knows."""
     if name not in names():
-        hint = f"{did_you_mean(name, names())} `evolve list optimizers` shows all; a file ends in .py."
+        hint = (
+            f"{did_you_mean(name, names())} `evolve list optimizers` shows all; a file ends in .py."
+        )
         raise ProgramError(f"no optimizer is called {name!r}", hint=hint.strip())
     return load(PROGRAMS / f"{name}.py")
 
@@ -44,7 +48,8 @@ def prologue(name: str) -> Program:
 
 
 def find(name_or_file: str | Path) -> Program:
-    """A known program by name, or the program in a file; `clip_by_norm+adam` puts a prologue before it.
+    """A known program by name, or the program in a file; `clip_by_norm+adam` puts a prologue before
+    it.
 
     Raises `ProgramError`.
     """

@@ -24,26 +24,32 @@ AGREEMENT = Path(__file__).parent / "agreement.json"
 """What `make agreement` measured: the error of every program against its second opinions."""
 
 FAMILIES = (
-    "gradient descent", "momentum", "sign", "adaptive", "layerwise", "matrix", "second order", "conjugate gradient",
-    "parameter free", "averaging", "mirror descent", "variance reduction", "line search",
+    "gradient descent", "momentum", "sign", "adaptive", "layerwise", "matrix", "second order",
+    "conjugate gradient", "parameter free", "averaging", "mirror descent", "variance reduction",
+    "line search",
 )  # fmt: skip
 
 CLASSES = {
-    "E": "elementwise", "T": "reduces over a leaf", "A": "over an axis", "G": "over the model", "M": "matrix",
-    "p": "reads the parameters", "V": "reads the loss", "H": "Hessian or Gauss-Newton products", "R": "random",
-    "S": "evaluated elsewhere", "L": "written by hand: searches, accepts or rejects",
+    "E": "elementwise", "T": "reduces over a leaf", "A": "over an axis", "G": "over the model",
+    "M": "matrix", "p": "reads the parameters", "V": "reads the loss",
+    "H": "Hessian or Gauss-Newton products", "R": "random", "S": "evaluated elsewhere",
+    "L": "written by hand: searches, accepts or rejects",
 }  # fmt: skip
 
 LEGEND = (
     "class: " + ", ".join(f"{letter} {what}" for letter, what in CLASSES.items()) + "\n"
-    "state: arrays of the size of a leaf, and smaller ones; error: largest relative distance to a second opinion\n"
+    "state: arrays of the size of a leaf, and smaller ones; error: largest relative distance to "
+    "a second opinion\n"
     "over 100 steps in float64 (float32 in --json and in baselines/OPTIMIZERS.md)"
 )
 
 OUT_OF_REACH = {
-    "optax.contrib.dpsgd": "clips the gradient of every example; a task gives the gradient of a batch",
-    "optax.contrib.differentially_private_aggregate": "aggregates gradients of examples; a task gives that of a batch",
-    "optax.contrib.split_real_and_imaginary": "a wrapper for complex parameters; parameters are real here",
+    "optax.contrib.dpsgd": "clips the gradient of every example; a task gives the gradient of a "
+    "batch",
+    "optax.contrib.differentially_private_aggregate": "aggregates gradients of examples; a task "
+    "gives that of a batch",
+    "optax.contrib.split_real_and_imaginary": "a wrapper for complex parameters; parameters are "
+    "real here",
 }
 """Optimizers of optax that no row stands for, and why."""
 
@@ -67,7 +73,9 @@ class Row:
     why: str = ""  # why it is no program
     opinion: str = ""  # the second opinion on one that is written by hand, and the bar of its test
     missing: str = ""  # why it cannot be used here
-    differs: str = ""  # how far it leads from the convention that it departs from, as a relative distance
+    differs: str = (
+        ""  # how far it leads from the convention that it departs from, as a relative distance
+    )
 
     @property
     def error(self) -> float | None:
@@ -79,7 +87,11 @@ class Row:
         """For tables and JSON."""
         found = {("class" if k == "class_" else k): v for k, v in asdict(self).items()}
         shown = "" if self.error is None else f"{self.error:.0e}"
-        return found | {"error": shown, "primitives": list(self.primitives), "optax": list(self.optax)}
+        return found | {
+            "error": shown,
+            "primitives": list(self.primitives),
+            "optax": list(self.optax),
+        }
 
 
 @cache
@@ -89,7 +101,9 @@ def agreement() -> dict[str, Any]:
 
 
 def program_key(program: Program) -> str:
-    """What a measured agreement belongs to: another program of this name needs another measurement."""
+    """What a measured agreement belongs to: another program of this name needs another
+    measurement.
+    """
     return identity.key(graph(program))
 
 
@@ -106,8 +120,9 @@ def program_row(program: Program) -> Row:
     price, plain = cost(program), prune(program)
     used = tuple(sorted({i.op for body in plain.bodies for i in body}))
     return Row(
-        program.name, *_about(program.doc), class_of(plain), price.state, price.statements, used, opinions,
-        labelled(program.doc, "Convention"), labelled(program.doc, "Source"), _names(program.doc),
+        program.name, *_about(program.doc), class_of(plain), price.state, price.statements, used,
+        opinions, labelled(program.doc, "Convention"), labelled(program.doc, "Source"),
+        _names(program.doc),
         differs="{from} {by:.0e}".format(**measured["differs"]) if "differs" in measured else "",
     )  # fmt: skip
 
@@ -125,7 +140,11 @@ def class_of(program: Program) -> str:
     """Letters of `CLASSES`: what a program reduces over, then what it reads and returns."""
     ops = [PRIMITIVES[i.op] for body in program.bodies for i in body]
     scopes = {p.scope for p in ops}
-    letters = [letter for letter, scope in (("T", LEAF), ("A", AXIS), ("G", MODEL), ("M", MATRIX)) if scope in scopes]
+    letters = [
+        letter
+        for letter, scope in (("T", LEAF), ("A", AXIS), ("G", MODEL), ("M", MATRIX))
+        if scope in scopes
+    ]
     read = {a for body in program.bodies for i in body for a in i.args}
     reads = {
         "p": "w" in read,
@@ -168,19 +187,24 @@ def markdown() -> str:
     lines = [
         "# Known optimizers",
         "",
-        "Generated by `make agreement` from the program files and from `agreement.json`. " + LEGEND.replace("\n", " "),
+        "Generated by `make agreement` from the program files and from `agreement.json`. "
+        + LEGEND.replace("\n", " "),
         "",
-        "| name | what | year | class | state | statements | second opinion | float32 | float64 | convention | differs "
+        "| name | what | year | class | state | statements | second opinion | float32 | float64 "
+        "| convention | differs "
         "from | optax |",
         "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows():
         said = [o["by"] + (f" (wider bar: {o['why']})" if o["why"] else "") for o in row.opinions]
         by = "<br>".join(said) or f"{row.opinion} Written by hand: {row.why}"
-        single, double = ("<br>".join(f"{o[d]:.1e}" for o in row.opinions) for d in ("float32", "float64"))
+        single, double = (
+            "<br>".join(f"{o[d]:.1e}" for o in row.opinions) for d in ("float32", "float64")
+        )
         cells = [
-            f"[{row.name}](programs/{row.name}.py)" if row.statements else row.name, row.what, row.year, row.class_,
-            row.state, str(row.statements or ""), by, single, double, row.convention, row.differs, ", ".join(row.optax),
+            f"[{row.name}](programs/{row.name}.py)" if row.statements else row.name, row.what,
+            row.year, row.class_, row.state, str(row.statements or ""), by, single, double,
+            row.convention, row.differs, ", ".join(row.optax),
         ]  # fmt: skip
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     lines += ["", "Out of reach:", ""]

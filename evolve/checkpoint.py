@@ -1,8 +1,10 @@
-"""Checkpoints: all that a search knows at one moment, so that a long run goes on without breeding everything again.
+"""Checkpoints: all that a search knows at one moment, so that a long run goes on without breeding
+everything again.
 
-The rows are the truth, and a checkpoint is what replaying them up to there gives, bit for bit: it saves time and
-decides nothing. Candidates are named in records of 56 bytes, which every checkpoint holds since the one before;
-population and hall of fame are numbers of rows; who is in flight is written out, for it has no row yet.
+The rows are the truth, and a checkpoint is what replaying them up to there gives, bit for bit: it
+saves time and decides nothing. Candidates are named in records of 56 bytes, which every checkpoint
+holds since the one before; population and hall of fame are numbers of rows; who is in flight is
+written out, for it has no row yet.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from primitives import parse
 EVERY = 2048  # candidates from one checkpoint to the next
 
 NOTHING = bytes(16)  # the key of a rejected program, the probe of one that is not scored
-_RECORD = struct.Struct("<16s16sqdd")  # key, probe, the candidate that was scored for it, fitness, first
+_RECORD = struct.Struct(
+    "<16s16sqdd"
+)  # key, probe, the candidate that was scored for it, fitness, first
 
 
 class Gathered:
@@ -35,7 +39,9 @@ class Gathered:
         number = candidate.number
         key = NOTHING if candidate.reason else bytes.fromhex(candidate.key)
         probe = bytes.fromhex(candidate.probe) or NOTHING
-        self.records += _RECORD.pack(key, probe, candidate.owner, search.committed[number], search.first[number])
+        self.records += _RECORD.pack(
+            key, probe, candidate.owner, search.committed[number], search.first[number]
+        )
         self.seal.add(row.sealed())
 
     def checkpoint(self, search: Search, waiting: Iterable[Candidate]) -> Checkpoint:
@@ -43,25 +49,41 @@ class Gathered:
             {
                 "phase": search.phase,
                 "population": [member.number for member in search.population],
-                "hall_of_fame": [(entry.number, entry.score.hex()) for entry in search.hall_of_fame],
+                "hall_of_fame": [
+                    (entry.number, entry.score.hex()) for entry in search.hall_of_fame
+                ],
                 "tally": vars(search.tally),
                 "waiting": [_encoded(candidate) for candidate in waiting],
             }
         )
         records = bytes(self.records)
-        return Checkpoint(search.commits, self.since, records, state, self.seal.close(records, state))
+        return Checkpoint(
+            search.commits, self.since, records, state, self.seal.close(records, state)
+        )
 
 
 def restore(search: Search, journal: Journal, until: int) -> tuple[dict[int, Candidate], Gathered]:
-    """Bring a new search to the last checkpoint after at most `until` candidates. They must fit (`Journal.fits`).
+    """Bring a new search to the last checkpoint after at most `until` candidates.
 
-    Returns who was in flight there, by number, and where to gather for the next one. Without a checkpoint, the
-    search stays at its beginning. Raises `JournalError` for one that was sealed and yet makes no sense.
+    They must fit (`Journal.fits`).
+
+    Returns who was in flight there, by number, and where to gather for the next one. Without a
+    checkpoint, the search stays at its beginning. Raises `JournalError` for one that was sealed and
+    yet makes no sense.
     """
     try:
         return _restore(search, journal, until)
-    except (LookupError, ValueError, TypeError, AttributeError, RecursionError, struct.error) as fault:
-        raise JournalError(f"{journal.path}: a checkpoint was changed: {fault}. Do not trust this run.") from None
+    except (
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+        struct.error,
+    ) as fault:
+        raise JournalError(
+            f"{journal.path}: a checkpoint was changed: {fault}. Do not trust this run."
+        ) from None
 
 
 def _restore(search: Search, journal: Journal, until: int) -> tuple[dict[int, Candidate], Gathered]:
@@ -74,7 +96,9 @@ def _restore(search: Search, journal: Journal, until: int) -> tuple[dict[int, Ca
             search.committed.extend(fitness)
             search.first.extend(first)
         else:
-            for kept in zip(journal.numbers(point.since, point.number), fitness, first, strict=True):
+            for kept in zip(
+                journal.numbers(point.since, point.number), fitness, first, strict=True
+            ):
                 search.keep(*kept)
     if point is None:
         return {}, Gathered()
@@ -84,15 +108,25 @@ def _restore(search: Search, journal: Journal, until: int) -> tuple[dict[int, Ca
     programs = {number: parse(row.program) for number, row in rows.items()}
     search.phase = state["phase"]
     for number in state["population"]:
-        copy = rows[number].phase != search.phase or number < len(search.initial)  # that the phase began with
-        search.population.append(search.member(number, programs[number], None if copy else rows[number].restored()))
-    search.hall_of_fame.extend(Entry(n, programs[n], score, operations(programs[n])) for n, score in scores.items())
+        copy = rows[number].phase != search.phase or number < len(
+            search.initial
+        )  # that the phase began with
+        search.population.append(
+            search.member(number, programs[number], None if copy else rows[number].restored())
+        )
+    search.hall_of_fame.extend(
+        Entry(n, programs[n], score, operations(programs[n])) for n, score in scores.items()
+    )
     said = state["tally"]
-    search.tally = Tally(said["candidates"], *(Counter(said[name]) for name in ("statuses", "reasons", "mutations")))
+    search.tally = Tally(
+        said["candidates"], *(Counter(said[name]) for name in ("statuses", "reasons", "mutations"))
+    )
     waiting = [_decoded(said) for said in state["waiting"]]
     for candidate in waiting:
         search.remember(candidate)
-    return {candidate.number: candidate for candidate in waiting}, Gathered(point.number, point.seal)
+    return {candidate.number: candidate for candidate in waiting}, Gathered(
+        point.number, point.seal
+    )
 
 
 def _owned(keys: tuple[bytes, ...], owners: tuple[int, ...]) -> dict[bytes, int]:
@@ -104,9 +138,17 @@ def _owned(keys: tuple[bytes, ...], owners: tuple[int, ...]) -> dict[bytes, int]
 def _encoded(candidate: Candidate) -> dict[str, Any]:
     job = candidate.job
     said = {name: getattr(candidate, name) for name in Candidate.__dataclass_fields__}
-    return said | {"program": str(candidate.program), "job": None if job is None else encode_job(job)}
+    return said | {
+        "program": str(candidate.program),
+        "job": None if job is None else encode_job(job),
+    }
 
 
 def _decoded(said: dict[str, Any]) -> Candidate:
     job = said["job"]
-    return Candidate(**(said | {"program": parse(said["program"]), "job": None if job is None else decode_job(job)}))
+    return Candidate(
+        **(
+            said
+            | {"program": parse(said["program"]), "job": None if job is None else decode_job(job)}
+        )
+    )

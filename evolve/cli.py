@@ -1,4 +1,7 @@
-"""The command line: read, call the library, print. Exit codes: 0, 1 a failed run, 2 wrong input, 130/143 stopped."""
+"""The command line: read, call the library, print.
+
+Exit codes: 0, 1 a failed run, 2 wrong input, 130/143 stopped.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +37,9 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
 class Commands(click.Group):
-    """Turns the errors of the library into one clear message and an exit code, never a traceback."""
+    """Turns the errors of the library into one clear message and an exit code, never a
+    traceback.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -53,7 +58,9 @@ class Commands(click.Group):
             for stream in filter(None, (sys.stdout, sys.stderr)):
                 try:
                     stream.flush()
-                except OSError:  # nobody reads it any more; at exit Python would try again, and end with 120
+                except (
+                    OSError
+                ):  # nobody reads it any more; at exit Python would try again, and end with 120
                     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
@@ -63,7 +70,9 @@ class Commands(click.Group):
             return super().resolve_command(ctx, args)
         except click.UsageError as fault:
             near = nearest(args[0], self.commands) if args else ""
-            if near and "Did you mean" not in fault.format_message():  # newer clicks say it themselves
+            if (
+                near and "Did you mean" not in fault.format_message()
+            ):  # newer clicks say it themselves
                 fault.message += f" Did you mean {near!r}?"
             raise
 
@@ -74,7 +83,9 @@ def fail(message: str, code: int) -> None:
 
 
 def say(message: str) -> None:
-    """A line about the progress of things, whether or not somebody hears it; results go to standard output."""
+    """A line about the progress of things, whether or not somebody hears it; results go to standard
+    output.
+    """
     with contextlib.suppress(OSError):  # the terminal was closed, or the disk of a log is full
         click.echo(message, err=True)
 
@@ -96,10 +107,14 @@ set_option = click.option(
     help="Change a key, such as search.population=200. Repeatable.",
 )
 workers_option = click.option(
-    "--workers", metavar="KIND|N", help="auto, inline, local, devices, ray, or a number of local workers."
+    "--workers",
+    metavar="KIND|N",
+    help="auto, inline, local, devices, ray, or a number of local workers.",
 )
 address_option = click.option(
-    "--address", metavar="auto|HOST:PORT", help="Ray cluster of --workers ray; without it, one on this machine."
+    "--address",
+    metavar="auto|HOST:PORT",
+    help="Ray cluster of --workers ray; without it, one on this machine.",
 )
 output_option = click.option(
     "--output",
@@ -114,33 +129,46 @@ output_option = click.option(
 @click.group(cls=Commands, context_settings=CONTEXT)
 @click.version_option(evolve.__version__, prog_name="pride")
 def main() -> None:
-    """Pride finds optimizers: it mutates programs, scores them on proxy tasks and exports what it finds to Optax."""
+    """Pride finds optimizers: it mutates programs, scores them on proxy tasks and exports what it
+    finds to Optax.
+    """
 
 
 def _worker_overrides(workers: str | None, address: str | None) -> tuple[str, ...]:
     """The keys of a config that the options stand for. Raises `ConfigError`."""
     if address is not None and workers not in (None, "ray"):
         raise ConfigError(f"--address {address} is for --workers ray, not for --workers {workers}")
-    where = () if address is None else ("workers.kind=ray", f"workers.address={json.dumps(address)}")
+    where = (
+        () if address is None else ("workers.kind=ray", f"workers.address={json.dumps(address)}")
+    )
     if workers is None:
         return where
     if workers.isdecimal() and int(workers) > 0:
         return ("workers.kind=local", f"workers.count={workers}")
     kinds = get_args(WorkerSettings.model_fields["kind"].annotation)
     if workers not in kinds:
-        raise ConfigError(f"--workers {workers}: write {', '.join(kinds)}, or a number of local workers")
+        raise ConfigError(
+            f"--workers {workers}: write {', '.join(kinds)}, or a number of local workers"
+        )
     return (f"workers.kind={workers}", *where)
 
 
 @main.command(**example("evolve run quickstart --set budget.seconds=60 --seed 1"))
 @click.argument("config")
 @set_option
-@click.option("--seed", type=int, help="Seed of the run; the same config and seed give the same run.")
+@click.option(
+    "--seed", type=int, help="Seed of the run; the same config and seed give the same run."
+)
 @workers_option
 @address_option
 @output_option
 def run(
-    config: str, overrides: tuple[str, ...], seed: int | None, workers: str | None, address: str | None, root: Path
+    config: str,
+    overrides: tuple[str, ...],
+    seed: int | None,
+    workers: str | None,
+    address: str | None,
+    root: Path,
 ) -> None:
     """Search for optimizers as CONFIG says: the name of a preset, or a YAML file.
 
@@ -153,20 +181,35 @@ def run(
     settings = load_config(config, (*overrides, *more, *_worker_overrides(workers, address)))
     resolved, inputs = resolve(settings)
     folder = RunFolder.create(root, resolved, settings.model_dump(mode="json"), inputs)
-    say(f"run {resolved.name}: {resolved.search.kind} from {', '.join(resolved.search.initial)}, seed {resolved.seed}")
+    say(
+        f"run {resolved.name}: {resolved.search.kind} from {', '.join(resolved.search.initial)}, "
+        f"seed {resolved.seed}"
+    )
     _live(folder, resolved)
 
 
-@main.command(**example("evolve resume runs/quickstart-20261122T101500Z-1a2b --set budget.candidates=100000"))
+@main.command(
+    **example("evolve resume runs/quickstart-20261122T101500Z-1a2b --set budget.candidates=100000")
+)
 @click.argument("folder", metavar="RUN")
 @set_option
 @workers_option
 @address_option
-@click.option("--allow-different-machine", is_flag=True, help="Go on although machine or software differ; recorded.")
+@click.option(
+    "--allow-different-machine",
+    is_flag=True,
+    help="Go on although machine or software differ; recorded.",
+)
 def resume(
-    folder: str, overrides: tuple[str, ...], workers: str | None, address: str | None, allow_different_machine: bool
+    folder: str,
+    overrides: tuple[str, ...],
+    workers: str | None,
+    address: str | None,
+    allow_different_machine: bool,
 ) -> None:
-    """Go on with a run that was stopped or killed. Budgets are totals; only budget and workers can change."""
+    """Go on with a run that was stopped or killed. Budgets are totals; only budget and workers
+    can change.
+    """
     from evolve.folder import RunFolder
 
     opened = RunFolder.open(folder)
@@ -174,17 +217,25 @@ def resume(
     changed = _apply(config, (*overrides, *_worker_overrides(workers, address)))
     if changed.decisive() != config.decisive() or changed.confirm != config.confirm:
         raise ConfigError(
-            f"{folder}: only the budget and the workers of a run can change, so that it stays one run. "
+            f"{folder}: only the budget and the workers of a run can change, so that it stays "
+            f"one run. "
             "Start another one with `evolve run`."
         )
-    _live(opened, changed, allow_different_machine, "".join(f" --set {shlex.quote(o)}" for o in overrides))
+    _live(
+        opened,
+        changed,
+        allow_different_machine,
+        "".join(f" --set {shlex.quote(o)}" for o in overrides),
+    )
 
 
 def _apply(config: Any, overrides: tuple[str, ...]) -> Any:
     return validated(overridden(config.model_dump(mode="json"), overrides), "--set")
 
 
-def _live(folder: Any, config: Any, allow_different_machine: bool = False, options: str = "") -> None:
+def _live(
+    folder: Any, config: Any, allow_different_machine: bool = False, options: str = ""
+) -> None:
     from evolve.folder import command
     from evolve.interrupt import StopSignal
     from evolve.pool import Interrupted
@@ -193,7 +244,10 @@ def _live(folder: Any, config: Any, allow_different_machine: bool = False, optio
 
     def how_to_go_on() -> None:
         path = shlex.quote(str(folder.path))
-        say(f"stopped; everything up to here is recorded. Go on with:\n  {command()} resume {path}{options}")
+        say(
+            f"stopped; everything up to here is recorded. Go on with:\n  {command()} resume "
+            f"{path}{options}"
+        )
         with contextlib.suppress(OSError):
             click.echo(str(folder.path))
 
@@ -235,7 +289,10 @@ def find_program(name_or_file: str) -> Program:
 
         return replace(program, name=title if title.isidentifier() else "found")
     if name_or_file in handwritten.names():
-        raise ProgramError(f"{name_or_file} is written by hand and has no program", hint="`evolve score` takes it too.")
+        raise ProgramError(
+            f"{name_or_file} is written by hand and has no program",
+            hint="`evolve score` takes it too.",
+        )
     return baselines.find(name_or_file)
 
 
@@ -269,12 +326,22 @@ def show(program: str, live: bool, latex: bool, as_json: bool) -> None:
 @main.command(**example("evolve score adamw lion my_program.py --suite quickstart"))
 @click.argument("programs", metavar="NAME|FILE|RUN...", nargs=-1, required=True)
 @click.option(
-    "--suite", "suite_name", default="quickstart", show_default=True, help="Tasks: a preset's name, or a YAML file."
+    "--suite",
+    "suite_name",
+    default="quickstart",
+    show_default=True,
+    help="Tasks: a preset's name, or a YAML file.",
 )
 @click.option(
-    "--seeds", default=10, show_default=True, type=click.IntRange(2, 1000), help="Fresh seeds; the same for all."
+    "--seeds",
+    default=10,
+    show_default=True,
+    type=click.IntRange(2, 1000),
+    help="Fresh seeds; the same for all.",
 )
-@click.option("--schedule", default="", metavar="TEXT", help="Learning rate of all: `evolve list schedules`.")
+@click.option(
+    "--schedule", default="", metavar="TEXT", help="Learning rate of all: `evolve list schedules`."
+)
 @workers_option
 @address_option
 @json_flag
@@ -287,12 +354,14 @@ def score(
     address: str | None,
     as_json: bool,
 ) -> None:
-    """Score optimizers side by side, as a run confirms its finalists: fresh seeds, the test part, 0 is tuned AdamW.
+    """Score optimizers side by side, as a run confirms its finalists: fresh seeds, the test part, 0
+    is tuned AdamW.
 
-    Known names have their hyperparameters tuned on each task where the references know them; a file is
-    scored as it stands, with its own `learning_rate` as the peak of the schedule (0.001 if it states none).
-    `clip_by_norm+lion` puts a prologue before a program. A schedule such as "step_decay(factor=0.5, every=0.25)"
-    replaces that of the tasks for all that are scored; the reference, 0, keeps its own.
+    Known names have their hyperparameters tuned on each task where the references know them; a file
+    is scored as it stands, with its own `learning_rate` as the peak of the schedule (0.001 if it
+    states none). `clip_by_norm+lion` puts a prologue before a program. A schedule such as
+    "step_decay(factor=0.5, every=0.25)" replaces that of the tasks for all that are scored; the
+    reference, 0, keeps its own.
     """
     from evolve.config import checked_schedule
     from evolve.confirm import Contestant, confirm, known_label
@@ -329,7 +398,15 @@ def score(
         executor.close()
     if as_json:
         verdicts_facts = [v.facts() for v in verdicts]
-        facts({"suite": suite.name, "seeds": seeds, "part": "test", "schedule": schedule, "verdicts": verdicts_facts})
+        facts(
+            {
+                "suite": suite.name,
+                "seeds": seeds,
+                "part": "test",
+                "schedule": schedule,
+                "verdicts": verdicts_facts,
+            }
+        )
     else:
         under = f", {schedule}" if schedule else ""
         print_verdicts(verdicts, f"{suite.name}: {seeds} fresh seeds, test part{under}")
@@ -348,11 +425,18 @@ def _worker_settings(workers: str | None, address: str | None, most: int) -> Wor
 @main.command(**example("evolve export lion --to optax -o lion.py"))
 @click.argument("program", metavar="NAME|FILE|RUN")
 @click.option("--to", "target", type=click.Choice(["optax"]), default="optax", show_default=True)
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="The file to write; standard output without it.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    help="The file to write; standard output without it.",
+)
 @click.option("--name", help="Name of the optimizer; the program's own without it.")
 @click.option("--force", is_flag=True, help="Write over a file that exists.")
 @json_flag
-def export(program: str, target: str, output: Path | None, name: str | None, force: bool, as_json: bool) -> None:
+def export(
+    program: str, target: str, output: Path | None, name: str | None, force: bool, as_json: bool
+) -> None:
     """Write an optimizer as one file that needs only jax and optax."""
     from primitives.export_optax import to_optax_source
 
@@ -364,21 +448,29 @@ def export(program: str, target: str, output: Path | None, name: str | None, for
         facts(about | {"source": source}) if as_json else click.echo(source, nl=False)
         return
     if output.exists() and not force:
-        raise ConfigError(f"{output}: exists already. Choose another name, or write over it with --force.")
+        raise ConfigError(
+            f"{output}: exists already. Choose another name, or write over it with --force."
+        )
     try:
         output.write_text(source)
     except OSError as fault:
-        raise ConfigError(f"{output}: cannot be written: {fault.strerror}. Choose another place with -o.") from None
+        raise ConfigError(
+            f"{output}: cannot be written: {fault.strerror}. Choose another place with -o."
+        ) from None
     if as_json:
         facts({"file": str(output)} | about)
     else:
-        click.echo(f"{output}: {alias}(learning_rate, ...) and scale_by_{alias}(...), as optax optimizers")
+        click.echo(
+            f"{output}: {alias}(learning_rate, ...) and scale_by_{alias}(...), as optax optimizers"
+        )
 
 
 @main.command("list", **example("evolve list primitives"))
 @click.argument(
     "what",
-    type=click.Choice(["optimizers", "prologues", "primitives", "schedules", "tasks", "presets", "suites"]),
+    type=click.Choice(
+        ["optimizers", "prologues", "primitives", "schedules", "tasks", "presets", "suites"]
+    ),
 )
 @json_flag
 def list_(what: str, as_json: bool) -> None:
@@ -393,7 +485,9 @@ def list_(what: str, as_json: bool) -> None:
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @json_flag
 def validate(files: tuple[str, ...], as_json: bool) -> None:
-    """Check programs (.py) and configurations (.yaml, or the name of a preset) without running anything."""
+    """Check programs (.py) and configurations (.yaml, or the name of a preset) without running
+    anything.
+    """
     from evolve.run import resolve
 
     results = []
@@ -419,11 +513,20 @@ def validate(files: tuple[str, ...], as_json: bool) -> None:
 @main.command(**example("evolve reference quickstart --trials 256"))
 @click.argument("suites", metavar="SUITE...", nargs=-1, required=True)
 @click.option(
-    "--trials", default=128, show_default=True, type=click.IntRange(8), help="Points per optimizer; equal for all."
+    "--trials",
+    default=128,
+    show_default=True,
+    type=click.IntRange(8),
+    help="Points per optimizer; equal for all.",
 )
-@click.option("--seeds", default=4, show_default=True, type=click.IntRange(1), help="Seeds per point.")
 @click.option(
-    "--optimizers", default="adamw,lion", show_default=True, help="Known names, with commas; AdamW is what 0 means."
+    "--seeds", default=4, show_default=True, type=click.IntRange(1), help="Seeds per point."
+)
+@click.option(
+    "--optimizers",
+    default="adamw,lion",
+    show_default=True,
+    help="Known names, with commas; AdamW is what 0 means.",
 )
 @click.option(
     "--into",
@@ -432,8 +535,11 @@ def validate(files: tuple[str, ...], as_json: bool) -> None:
     type=click.Path(path_type=Path),
     help="Folder for the reference files.",
 )
-def reference(suites: tuple[str, ...], trials: int, seeds: int, optimizers: str, into: Path) -> None:
-    """Tune known optimizers on the tasks of suites, with equal budgets: what scores are relative to.
+def reference(
+    suites: tuple[str, ...], trials: int, seeds: int, optimizers: str, into: Path
+) -> None:
+    """Tune known optimizers on the tasks of suites, with equal budgets: what scores are relative
+    to.
 
     Optimizers that a reference file has already, and that are not named, stay in it as they are.
     """
@@ -451,24 +557,43 @@ def reference(suites: tuple[str, ...], trials: int, seeds: int, optimizers: str,
         click.echo(str(write_reference(into, content)))
 
 
-@main.command("tune", **example("evolve tune my_program.py --suite quickstart --trials 128 --into my_tuning"))
+@main.command(
+    "tune", **example("evolve tune my_program.py --suite quickstart --trials 128 --into my_tuning")
+)
 @click.argument("program", metavar="NAME|FILE|RUN")
 @click.option(
-    "--suite", "suite_name", default="quickstart", show_default=True, help="Tasks: a preset's name, or a YAML file."
+    "--suite",
+    "suite_name",
+    default="quickstart",
+    show_default=True,
+    help="Tasks: a preset's name, or a YAML file.",
 )
 @click.option(
-    "--trials", default=64, show_default=True, type=click.IntRange(1, 100_000), help="Points in the declared ranges."
+    "--trials",
+    default=64,
+    show_default=True,
+    type=click.IntRange(1, 100_000),
+    help="Points in the declared ranges.",
 )
-@click.option("--seeds", default=2, show_default=True, type=click.IntRange(1, 1000), help="Seeds per point.")
 @click.option(
-    "--into", default="tuned", show_default=True, type=click.Path(path_type=Path), help="Folder for all that is found."
+    "--seeds", default=2, show_default=True, type=click.IntRange(1, 1000), help="Seeds per point."
 )
-@click.option("--resume", is_flag=True, help="Go on with what the folder holds, if it holds anything.")
+@click.option(
+    "--into",
+    default="tuned",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder for all that is found.",
+)
+@click.option(
+    "--resume", is_flag=True, help="Go on with what the folder holds, if it holds anything."
+)
 def tune_(program: str, suite_name: str, trials: int, seeds: int, into: Path, resume: bool) -> None:
-    """Tune the hyperparameters for which a program declares a range, by Ray Tune; one set of values for a whole suite.
+    """Tune the hyperparameters for which a program declares a range, by Ray Tune; one set of values
+    for a whole suite.
 
-    What does badly early is trained no further. The best few, and the program as it stands, are scored again on fresh
-    seeds, which decides. Ctrl-C stops and says how to go on.
+    What does badly early is trained no further. The best few, and the program as it stands, are
+    scored again on fresh seeds, which decides. Ctrl-C stops and says how to go on.
     """
     from evolve.confirm import LEVEL, interval
     from evolve.environment import available_cores
@@ -478,8 +603,22 @@ def tune_(program: str, suite_name: str, trials: int, seeds: int, into: Path, re
     from evolve.tune import Plan, tune
 
     def how_to_go_on() -> None:
-        given = [program, "--suite", suite_name, "--trials", trials, "--seeds", seeds, "--into", into, "--resume"]
-        say(f"stopped; what was finished is recorded. Go on with:\n  {command()} tune {shlex.join(map(str, given))}")
+        given = [
+            program,
+            "--suite",
+            suite_name,
+            "--trials",
+            trials,
+            "--seeds",
+            seeds,
+            "--into",
+            into,
+            "--resume",
+        ]
+        say(
+            f"stopped; what was finished is recorded. Go on with:\n  {command()} tune "
+            f"{shlex.join(map(str, given))}"
+        )
 
     _, tasks = load_suite(suite_name)
     optimizer = find_program(program)
@@ -491,13 +630,17 @@ def tune_(program: str, suite_name: str, trials: int, seeds: int, into: Path, re
     except Interrupted:
         how_to_go_on()
         sys.exit(128 + stop.number)
-    click.echo(f"{optimizer.name}: {', '.join(f'{count} {status}' for status, count in found['trials'].items())}")
+    click.echo(
+        f"{optimizer.name}: "
+        f"{', '.join(f'{count} {status}' for status, count in found['trials'].items())}"
+    )
     for name, value in found["values"].items():
         click.echo(f"  {name} = {value:g}  (was {optimizer.values[name]:g})")
     scores = found["test"]
     low, high = interval(scores, LEVEL)
     click.echo(
-        f"{sum(scores) / len(scores):+.4f} ({low:+.4f} to {high:+.4f}) on the test part, in {len(scores)} fresh seeds; "
+        f"{sum(scores) / len(scores):+.4f} ({low:+.4f} to {high:+.4f}) on the test part, in "
+        f"{len(scores)} fresh seeds; "
         "0 is tuned AdamW"
     )
     click.echo(str(into / "program.py"))

@@ -1,10 +1,11 @@
 """Workers on Ray: long-lived actors on one machine or many, each with a worker process of its own.
 
-An actor is thin. It holds one process of `evolve.serve` by the same `pool.Local` that serves a single machine, so
-deadlines, memory limits, blame and bits are those of local workers, and no program can hurt the actor. What is left
-to the driver is the queue, and the loss of actors and nodes: Ray neither restarts nor retries anything
-(`max_restarts=0, max_task_retries=0`; with retries one crashing candidate could loop for ever). Nodes may come and
-go at any time. A node that computes other bits than the first one did is not used.
+An actor is thin. It holds one process of `evolve.serve` by the same `pool.Local` that serves a
+single machine, so deadlines, memory limits, blame and bits are those of local workers, and no
+program can hurt the actor. What is left to the driver is the queue, and the loss of actors and
+nodes: Ray neither restarts nor retries anything (`max_restarts=0, max_task_retries=0`; with retries
+one crashing candidate could loop for ever). Nodes may come and go at any time. A node that computes
+other bits than the first one did is not used.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ REACH = 10.0  # seconds in which the head of a cluster must answer
 BAD_STARTS = 5  # for each actor, one after the other, before the machines are given up
 PAUSE = 30.0  # seconds until an actor is tried again after one could not be used
 STORE = 100 << 20  # bytes of Ray's object store on one machine, which nothing here needs
-# Ray reads these when it is imported: a Ray of our own listens on 127.0.0.1 alone, and reports nothing to anybody.
+# Ray reads these when it is imported: a Ray of our own listens on 127.0.0.1 alone, and reports
+# nothing to anybody.
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 GPU_SHARE = 0.9  # of a device's memory that its workers have together
 
@@ -69,7 +71,12 @@ class Agent:
     """What runs in an actor: one worker process, and the care for it."""
 
     def __init__(
-        self, setup: dict[str, Any], deadline: float, memory: float | None, share: float, command: Sequence[str]
+        self,
+        setup: dict[str, Any],
+        deadline: float,
+        memory: float | None,
+        share: float,
+        command: Sequence[str],
     ):
         """share: cores of its machine for one worker."""
         setup = setup | {"workers": max(1, int(available_cores() / share))}
@@ -132,14 +139,17 @@ class Cluster:
             if time.monotonic() - started > limit:
                 raise WorkerFailure(
                     f"no worker could begin on the Ray cluster in {limit:.0f} s: each one asks for "
-                    f"{_wanted(self.settings)}, and all nodes together have {self.ray.cluster_resources()}. "
+                    f"{_wanted(self.settings)}, and all nodes together have "
+                    f"{self.ray.cluster_resources()}. "
                     "Ask for less (workers.cpus, workers.gpus, workers.tpus), or add nodes."
                 )
             self.finished += self.arrivals(0.05)
         return self.fingerprint
 
     def submit(self, number: int, job: Job) -> None:
-        self.queue.append(_Asked(number, job))  # handed out with the next look at arrivals: together
+        self.queue.append(
+            _Asked(number, job)
+        )  # handed out with the next look at arrivals: together
 
     def arrivals(self, timeout: float) -> list[tuple[int, Outcome]]:
         """Outcomes that have arrived; waits up to `timeout` seconds for the first."""
@@ -155,7 +165,11 @@ class Cluster:
         for ref in done:
             self.take(ref)
         for flight in list(self.flying.values()):
-            limit = len(flight.batch) * (self.settings.deadline + START_LIMIT) if flight.actor.ready else math.inf
+            limit = (
+                len(flight.batch) * (self.settings.deadline + START_LIMIT)
+                if flight.actor.ready
+                else math.inf
+            )
             if time.monotonic() - flight.since > AHEAD * limit:
                 self.lost(flight.actor, "it does not answer any more")
         self.hand_out()
@@ -165,7 +179,9 @@ class Cluster:
     # --- actors ---------------------------------------------------------------------------------
 
     def hire(self) -> None:
-        """Ask for as many actors as there should be; those that find no room yet wait for a node to come."""
+        """Ask for as many actors as there should be; those that find no room yet wait for a node to
+        come.
+        """
         now = time.monotonic()
         if now - self.looked < LOOK or now - self.paused < PAUSE:
             return
@@ -193,7 +209,10 @@ class Cluster:
         return list(its.values())
 
     def lost(self, actor: _Actor, why: str, *flights: _Flight) -> None:
-        """An actor or its node is gone: its jobs go to others. No job can do that, so none is blamed lightly."""
+        """An actor or its node is gone: its jobs go to others.
+
+        No job can do that, so none is blamed lightly.
+        """
         self.note(f"an actor was lost: {why}")
         flights = (*flights, *self.dismiss(actor))
         for number, flight in enumerate(flights):
@@ -231,7 +250,9 @@ class Cluster:
                     actor.flying += 1
 
     def batch(self, actors: int) -> list[_Asked]:
-        """The next jobs, about as many as take `BATCH_SECONDS`, and no more than leave some for everybody."""
+        """The next jobs, about as many as take `BATCH_SECONDS`, and no more than leave some for
+        everybody.
+        """
         outstanding = len(self.queue) + sum(len(flight.batch) for flight in self.flying.values())
         most = min(MOST, BATCH_SECONDS / self.seconds, outstanding / (AHEAD * actors))
         batch = [self.queue.popleft()]
@@ -282,7 +303,10 @@ def _wanted(settings: WorkerSettings) -> str:
 
 
 def _environment(settings: WorkerSettings) -> dict[str, str]:
-    """Of an actor. Without its platform by name, a worker would fall back to another one without a word."""
+    """Of an actor.
+
+    Without its platform by name, a worker would fall back to another one without a word.
+    """
     platform = "cuda" if settings.gpus else "tpu" if settings.tpus else "cpu"
     variables = {"JAX_PLATFORMS": platform}
     flags = os.environ.get("XLA_FLAGS", "")
@@ -294,10 +318,14 @@ def _environment(settings: WorkerSettings) -> dict[str, str]:
 
 
 def connect(settings: WorkerSettings) -> Callable[[], None]:
-    """Connect to a cluster, or start one on this machine; what undoes it. Raises `WorkerFailure`."""
+    """Connect to a cluster, or start one on this machine; what undoes it.
+
+    Raises `WorkerFailure`.
+    """
     if not settings.address:
         os.environ.update(LOOPBACK)
-        # Without one, Ray writes a token that everybody on this machine can read into the user's home.
+        # Without one, Ray writes a token that everybody on this machine can read into the user's
+        # home.
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     import ray
 
@@ -341,7 +369,8 @@ def _authenticated(address: str) -> None:
     token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
     if mode is None and not token.is_file() and "RAY_AUTH_TOKEN" not in os.environ:
         raise WorkerFailure(
-            f"the Ray cluster at {address} would be used without authentication. Set RAY_AUTH_MODE=token on every node "
+            f"the Ray cluster at {address} would be used without authentication. Set "
+            f"RAY_AUTH_MODE=token on every node "
             "(evolve/CLUSTER.md says how), or RAY_AUTH_MODE=disabled to go without."
         )
 
@@ -356,17 +385,27 @@ def _reached(address: str) -> None:
     except OSError as fault:
         why = fault.strerror or fault
         raise WorkerFailure(
-            f"no Ray cluster answers at {address} ({why}). Give HOST:PORT as `ray start --head` says it."
+            f"no Ray cluster answers at {address} ({why}). Give HOST:PORT as `ray start --head` "
+            f"says it."
         ) from None
 
 
 def _folder() -> str:
-    """A place for a Ray of our own. Ray's usual one can be read and written by everybody on this machine."""
-    root = Path("/tmp") if os.path.isdir("/tmp") else Path(tempfile.gettempdir())  # sockets need a short name
+    """A place for a Ray of our own.
+
+    Ray's usual one can be read and written by everybody on this machine.
+    """
+    root = (
+        Path("/tmp") if os.path.isdir("/tmp") else Path(tempfile.gettempdir())
+    )  # sockets need a short name
     for left in root.glob("pride-ray-*-*"):  # by drivers that were killed
         driver = left.name.split("-")[2]
         with contextlib.suppress(OSError):
-            if left.stat().st_uid == os.getuid() and driver.isdecimal() and not Path("/proc", driver).exists():
+            if (
+                left.stat().st_uid == os.getuid()
+                and driver.isdecimal()
+                and not Path("/proc", driver).exists()
+            ):
                 shutil.rmtree(left, ignore_errors=True)
     return tempfile.mkdtemp(prefix=f"pride-ray-{os.getpid()}-", dir=root)
 

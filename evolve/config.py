@@ -23,7 +23,13 @@ MAX_DEPTH = 16
 MAX_SAID = 5  # errors that are told at once
 MAX_MESSAGE = 2000
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-DEVICE_NAMES = {"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))}
+DEVICE_NAMES = {
+    "con",
+    "prn",
+    "aux",
+    "nul",
+    *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10)),
+}
 
 
 class ConfigError(ValueError):
@@ -65,7 +71,9 @@ class SearchSettings(_Strict):
     population: Positive = 100
     tournament: Positive = 4
     lag: Positive = 32
-    order: Literal["number", "arrival"] = "number"  # arrival: stragglers hold up nobody; such a run is not repeatable
+    order: Literal["number", "arrival"] = (
+        "number"  # arrival: stragglers hold up nobody; such a run is not repeatable
+    )
     max_statements: Annotated[int, Field(ge=2, le=128)] = 24
     phase: Positive = 4000
     repeats: Positive = 2
@@ -81,18 +89,23 @@ class SearchSettings(_Strict):
         known = sorted({p.family for p in PRIMITIVES.values()})
         for family in families:
             if family not in known:
-                raise ValueError(f"no family of primitives is called {family!r}; there are: {', '.join(known)}")
+                raise ValueError(
+                    f"no family of primitives is called {family!r}; there are: {', '.join(known)}"
+                )
         return families
 
     @model_validator(mode="after")
     def _some_mutation(self) -> SearchSettings:
         if self.insert + self.delete + self.modify <= 0:
-            raise ValueError("insert, delete and modify are all 0; give at least one of them a weight")
+            raise ValueError(
+                "insert, delete and modify are all 0; give at least one of them a weight"
+            )
         return self
 
 
 def planned_lag(workers: int) -> int:
-    """The lag that keeps so many workers busy, for 95 % of their time and more, whatever law their work follows.
+    """The lag that keeps so many workers busy, for 95 % of their time and more, whatever law their
+    work follows.
 
     Simulated: tests/benchmarks/lag.py, and a table in DECISIONS.md.
     """
@@ -100,7 +113,10 @@ def planned_lag(workers: int) -> int:
 
 
 class Budget(_Strict):
-    """Where the sequence of candidates stops: at the first that is reached. Totals, also over a resume."""
+    """Where the sequence of candidates stops: at the first that is reached.
+
+    Totals, also over a resume.
+    """
 
     candidates: Positive | None = None
     seconds: Annotated[float, Field(gt=0)] | None = None
@@ -121,7 +137,9 @@ class ScoringSettings(_Strict):
     hurdle_percentile: Annotated[float, Field(ge=0, lt=100)] = 20.0
     # Share of the steps of the first seed, after which it may be stopped; 0: nowhere.
     early: Annotated[float, Field(ge=0, lt=1)] = 0.25
-    bound: Annotated[float, Field(gt=1)] = 20.0  # times the reference's loss there; what is worse is stopped
+    bound: Annotated[float, Field(gt=1)] = (
+        20.0  # times the reference's loss there; what is worse is stopped
+    )
 
 
 class ConfirmSettings(_Strict):
@@ -139,8 +157,12 @@ class WorkerSettings(_Strict):
     kind: Literal["auto", "inline", "local", "devices", "ray"] = "auto"
     count: Positive | Literal["auto"] = "auto"
     deadline: Annotated[float, Field(gt=0)] = 300.0  # seconds for one candidate, with all attempts
-    memory: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"  # GiB for one worker; auto: its share
-    address: str = ""  # of a Ray cluster: auto or HOST:PORT; empty for one that is started on this machine
+    memory: Annotated[float, Field(gt=0)] | Literal["auto"] = (
+        "auto"  # GiB for one worker; auto: its share
+    )
+    address: str = (
+        ""  # of a Ray cluster: auto or HOST:PORT; empty for one that is started on this machine
+    )
     cpus: Annotated[float, Field(gt=0)] = 1.0  # that a Ray worker asks for
     gpus: Annotated[float, Field(ge=0)] = 0.0
     tpus: Annotated[int, Field(ge=0)] = 0
@@ -150,9 +172,14 @@ class WorkerSettings(_Strict):
         if self.kind != "ray" and (self.address or self.gpus or self.tpus or self.cpus != 1.0):
             raise ValueError("address, cpus, gpus and tpus are for workers of kind ray")
         if "://" in self.address:
-            raise ValueError(f"{self.address!r} is Ray's client; run on a node of the cluster: auto, or HOST:PORT")
+            raise ValueError(
+                f"{self.address!r} is Ray's client; run on a node of the cluster: auto, or "
+                f"HOST:PORT"
+            )
         if self.address not in ("", "auto") and not re.fullmatch(r"[^\s:]+:\d{1,5}", self.address):
-            raise ValueError(f"{self.address!r} is no address of a Ray cluster: write auto, or HOST:PORT")
+            raise ValueError(
+                f"{self.address!r} is no address of a Ray cluster: write auto, or HOST:PORT"
+            )
         if self.gpus and self.tpus:
             raise ValueError("a worker computes on GPUs or on TPUs; give one of them")
         return self
@@ -175,7 +202,9 @@ class Config(_Strict):
     @classmethod
     def _plain_name(cls, name: str) -> str:
         if not RUN_NAME.fullmatch(name) or name.split(".")[0].lower() in DEVICE_NAMES:
-            raise ValueError(f"{name!r} is no name for a run; use letters, digits, '.', '_' and '-', 64 at most")
+            raise ValueError(
+                f"{name!r} is no name for a run; use letters, digits, '.', '_' and '-', 64 at most"
+            )
         return name
 
     @field_validator("schedule")
@@ -184,18 +213,23 @@ class Config(_Strict):
         return checked_schedule(schedule)
 
     def decisive(self) -> dict[str, Any]:
-        """The part that decides the sequence of candidates and outcomes; budget and workers do not."""
+        """The part that decides the sequence of candidates and outcomes; budget and workers do
+        not.
+        """
         return self.model_dump(mode="json", exclude={"name", "budget", "workers", "confirm"})
 
 
 def checked_schedule(text: str) -> str:
-    """A schedule in its shortest form; empty for each task's own. Raises `ValueError`, one sentence."""
+    """A schedule in its shortest form; empty for each task's own.
+
+    Raises `ValueError`, one sentence.
+    """
     from proxy_tasks.schedules import parse_schedule
 
     return str(parse_schedule(text)) if text else ""
 
 
-# --- reading ---------------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------------
 
 
 _HALF = re.compile("[\ud800-\udfff]")
@@ -230,10 +264,14 @@ class _Loader(yaml.SafeLoader):
         seen = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise yaml.MarkedYAMLError(problem="a key must be plain text", problem_mark=key.start_mark)
+                raise yaml.MarkedYAMLError(
+                    problem="a key must be plain text", problem_mark=key.start_mark
+                )
             if key.value in seen:
                 word = printable(key.value, 60)
-                raise yaml.MarkedYAMLError(problem=f"the key '{word}' is given twice", problem_mark=key.start_mark)
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key '{word}' is given twice", problem_mark=key.start_mark
+                )
             seen.add(key.value)
             key.tag = "tag:yaml.org,2002:str"  # `1: x` has the key "1"
         return super().construct_mapping(node, deep)
@@ -246,13 +284,17 @@ for _kind, _pattern, _first in [
     ("int", _WHOLE, list("-0123456789")),
     ("float", _WHOLE + r"(\.[0-9]+)?([eE][-+]?[0-9]+)?", list("-0123456789")),
 ]:
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_kind}", re.compile(rf"(?:{_pattern})\Z"), _first)
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_kind}", re.compile(rf"(?:{_pattern})\Z"), _first
+    )
 
 
 def read_yaml(text: str | bytes, where: str) -> Any:
     """Plain data from YAML. Raises `ConfigError`."""
     if len(text) > MAX_BYTES:
-        raise ConfigError(f"{where}: larger than {MAX_BYTES} bytes; a configuration fits into a page")
+        raise ConfigError(
+            f"{where}: larger than {MAX_BYTES} bytes; a configuration fits into a page"
+        )
     try:
         return yaml.load(text, _Loader)
     except yaml.MarkedYAMLError as fault:
@@ -268,7 +310,9 @@ class _Dumper(yaml.SafeDumper):
 
 
 _Dumper.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(rf"(?:{_WHOLE}(\.[0-9]+)?([eE][-+]?[0-9]+)?)\Z"), list("-0123456789")
+    "tag:yaml.org,2002:float",
+    re.compile(rf"(?:{_WHOLE}(\.[0-9]+)?([eE][-+]?[0-9]+)?)\Z"),
+    list("-0123456789"),
 )
 
 
@@ -296,7 +340,11 @@ def _text_of(name_or_file: str, kind: str, noun: str) -> tuple[str, bytes]:
     elif name_or_file not in preset_names(kind):
         known = preset_names(kind)
         near = difflib.get_close_matches(name_or_file, known, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(known)}; a file ends in .yaml."
+        hint = (
+            f"Did you mean {near[0]!r}?"
+            if near
+            else f"There are: {', '.join(known)}; a file ends in .yaml."
+        )
         raise ConfigError(f"no {noun} is called {name_or_file!r}. {hint}")
     try:
         return str(path), read_file(path, MAX_BYTES)
@@ -334,7 +382,10 @@ def overridden(given: dict, overrides: tuple[str, ...]) -> dict:
 
 
 def validated(given: Any, where: str) -> Config:
-    """The typed configuration. Raises `ConfigError` naming the key, what is allowed and the nearest name."""
+    """The typed configuration.
+
+    Raises `ConfigError` naming the key, what is allowed and the nearest name.
+    """
     return _validated(Config, _mapping(given, where), where)
 
 
@@ -358,7 +409,9 @@ def _validated(model: type[_Strict], given: Any, where: str) -> Any:
         return model.model_validate(given)
     except ValidationError as fault:
         errors = [e for e in fault.errors() if not _other_branch(e)] or fault.errors()
-        said = [printable(words, 300) for words in dict.fromkeys(_explain(model, e) for e in errors)]
+        said = [
+            printable(words, 300) for words in dict.fromkeys(_explain(model, e) for e in errors)
+        ]
         more = [f"and {len(said) - MAX_SAID} more"] if len(said) > MAX_SAID else []
         raise ConfigError(f"{where}: " + "; ".join(said[:MAX_SAID] + more)) from None
 
@@ -368,7 +421,13 @@ def _other_branch(error: Any) -> bool:
     return error["loc"][-1:] == ("str",) and isinstance(error["input"], list)
 
 
-_BRANCHES = ("str", "int", "float", "constrained-int", "fields")  # pydantic's words in a path, not the user's
+_BRANCHES = (
+    "str",
+    "int",
+    "float",
+    "constrained-int",
+    "fields",
+)  # pydantic's words in a path, not the user's
 
 
 def _explain(model: type[BaseModel], error: Any) -> str:
@@ -380,7 +439,13 @@ def _explain(model: type[BaseModel], error: Any) -> str:
     if error["type"] == "extra_forbidden":
         known = _keys_at(model, path[:-1])
         near = difflib.get_close_matches(str(path[-1]), known, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else f"; there are: {', '.join(known)}" if known else ""
+        hint = (
+            f"; did you mean {near[0]!r}?"
+            if near
+            else f"; there are: {', '.join(known)}"
+            if known
+            else ""
+        )
         return f"no key is called {key!r}{hint}"
     if error["type"] == "missing":
         return f"the key {key!r} is missing"
@@ -394,7 +459,9 @@ def _explain(model: type[BaseModel], error: Any) -> str:
 def _keys_at(model: type[BaseModel], path: list[Any]) -> list[str]:
     for part in path:
         field = model.model_fields.get(part)
-        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+        if field is None or not (
+            isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        ):
             return []
         model = field.annotation
     return list(model.model_fields)

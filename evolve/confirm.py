@@ -28,7 +28,9 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Contestant:
-    """An optimizer and its name in the table; `known` has its hyperparameters tuned on each task."""
+    """An optimizer and its name in the table; `known` has its hyperparameters tuned on each
+    task.
+    """
 
     name: str
     optimizer: Optimizer
@@ -38,7 +40,10 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One line of the table. `scores` are per seed, means over tasks; higher is better, 0 is tuned AdamW."""
+    """One line of the table.
+
+    `scores` are per seed, means over tasks; higher is better, 0 is tuned AdamW.
+    """
 
     name: str
     status: str
@@ -54,11 +59,16 @@ class Verdict:
 
     def facts(self) -> dict[str, Any]:
         """For JSON, which has no infinity."""
-        return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in asdict(self).items()}
+        return {
+            k: None if isinstance(v, float) and not math.isfinite(v) else v
+            for k, v in asdict(self).items()
+        }
 
 
 def known_label(name: str, suite: Suite) -> str:
-    """What a known optimizer is called in a table: whether its hyperparameters are tuned on every task."""
+    """What a known optimizer is called in a table: whether its hyperparameters are tuned on every
+    task.
+    """
     is_tuned = all(tuned(name, task) for task in suite.tasks)
     return f"{name} ({'tuned' if is_tuned else 'as written'})"
 
@@ -91,7 +101,11 @@ def confirm(
 
 def judge(contestant: Contestant, outcome: Outcome, finalists: int) -> Verdict:
     """The line of one contestant."""
-    price = cost(contestant.optimizer) if isinstance(contestant.optimizer, Program) else Cost(0, 0, "", 0.0)
+    price = (
+        cost(contestant.optimizer)
+        if isinstance(contestant.optimizer, Program)
+        else Cost(0, 0, "", 0.0)
+    )
     scores = [float(np.mean(row)) for row in outcome.scores]
     if outcome.status != OK:
         score, low, high, strict_low = (-math.inf,) * 4
@@ -106,20 +120,30 @@ def judge(contestant: Contestant, outcome: Outcome, finalists: int) -> Verdict:
 
 
 def interval(scores: Sequence[float], level: float) -> tuple[float, float]:
-    """Bootstrap interval of the mean over seeds (bias-corrected and accelerated); fixed random numbers."""
+    """Bootstrap interval of the mean over seeds (bias-corrected and accelerated); fixed random
+    numbers.
+    """
     if np.ptp(scores) == 0.0:
         return float(scores[0]), float(scores[0])
     from scipy.stats import bootstrap
 
     found = bootstrap(
-        (np.asarray(scores),), np.mean, confidence_level=level, n_resamples=9999, rng=np.random.default_rng(0)
+        (np.asarray(scores),),
+        np.mean,
+        confidence_level=level,
+        n_resamples=9999,
+        rng=np.random.default_rng(0),
     )
     return float(found.confidence_interval.low), float(found.confidence_interval.high)
 
 
 def shown_score(verdict: Verdict) -> str:
     return (
-        DIVERGED if verdict.status == DIVERGED else verdict.status if verdict.status != OK else f"{verdict.score:+.4f}"
+        DIVERGED
+        if verdict.status == DIVERGED
+        else verdict.status
+        if verdict.status != OK
+        else f"{verdict.score:+.4f}"
     )
 
 

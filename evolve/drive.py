@@ -1,4 +1,6 @@
-"""The loop of a run: breed, hand out, commit in order, record. Everything it decides, `Search` decides.
+"""The loop of a run: breed, hand out, commit in order, record.
+
+Everything it decides, `Search` decides.
 
 The order is that of the numbers; or, in a run that is not repeatable, that in which
 outcomes arrive, and is then recorded. Resuming is the same loop: a candidate whose row
@@ -58,7 +60,9 @@ class Driver:
         begin: int | None = None,
         say: Callable[[str], None] = lambda line: None,
     ):
-        """begin: at the last checkpoint after at most so many candidates; 0 breeds all again, to the same end."""
+        """begin: at the last checkpoint after at most so many candidates; 0 breeds all again, to
+        the same end.
+        """
         self.search, self.executor, self.journal = search, executor, journal
         self.budget, self.clock, self.stop, self.say = budget, clock, stop, say
         self.replaying = journal.count()  # rows that earlier lives left
@@ -69,12 +73,15 @@ class Driver:
         self.began = search.commits
         numbers = journal.numbers(self.began, self.replaying)
         self.last_recorded = max(numbers, default=-1)
-        self.recorded = numbers if journal.repeatable else frozenset(numbers)  # whose rows are still to come
+        self.recorded = (
+            numbers if journal.repeatable else frozenset(numbers)
+        )  # whose rows are still to come
         self.stored = journal.rows(self.began)
         self.next_row: Row | None = next(self.stored, None)
         self.chain = journal.link_before(self.began)
         self.arrived: dict[int, Outcome] = {}
-        # In the order of arrival: who can be committed without a worker, and who will be, by whose outcome it shares.
+        # In the order of arrival: who can be committed without a worker, and who will be, by whose
+        # outcome it shares.
         self.known: list[int] = []  # a heap
         self.sharing: dict[int, list[int]] = {}
         self.unwritten: list[Row] = []
@@ -97,7 +104,9 @@ class Driver:
                     break
                 while search.commits < search.needed(number):
                     yield self.commit(self.next())
-                    if search.commits % EVERY == 0:  # not below: with the budget spent, nobody is in flight
+                    if (
+                        search.commits % EVERY == 0
+                    ):  # not below: with the budget spent, nobody is in flight
                         self.write(self.gathered.checkpoint(search, waiting.values()))
                 waiting[number] = search.draw(number)
                 self.hand_out(waiting[number])
@@ -130,7 +139,9 @@ class Driver:
         )
 
     def next(self) -> Candidate:
-        """Whose outcome is committed next: as recorded; after that the lowest number, or the first to come."""
+        """Whose outcome is committed next: as recorded; after that the lowest number, or the first
+        to come.
+        """
         if self.next_row is not None:
             number = self.next_row.number
         else:
@@ -141,7 +152,10 @@ class Driver:
         return candidate
 
     def first_to_come(self) -> int:
-        """Who needs no worker, the lowest number first; else whose outcome arrived first. Waits for one."""
+        """Who needs no worker, the lowest number first; else whose outcome arrived first.
+
+        Waits for one.
+        """
         while self.known:
             number = heapq.heappop(self.known)
             if number in self.waiting:  # the others were committed from their rows
@@ -158,7 +172,9 @@ class Driver:
             self.next_row = next(self.stored, None)
             committed = self.search.commit(candidate, row.restored())
         else:
-            committed = self.search.commit(candidate, self.wait(candidate) if candidate.job is not None else None)
+            committed = self.search.commit(
+                candidate, self.wait(candidate) if candidate.job is not None else None
+            )
             row = self.record(committed)
         self.chain = row.chain
         self.gathered.add(row, candidate, self.search)
@@ -168,13 +184,20 @@ class Driver:
 
     def check(self, candidate: Candidate, row: Row) -> None:
         """What is bred again must be what was bred before."""
-        bred = (str(candidate.program), candidate.key, candidate.reason, candidate.same_as, candidate.job is None)
+        bred = (
+            str(candidate.program),
+            candidate.key,
+            candidate.reason,
+            candidate.same_as,
+            candidate.job is None,
+        )
         if bred != (row.program, row.key, row.reason, row.same_as, row.outcome is None):
             raise self.unlike(row.number)
 
     def unlike(self, number: int) -> JournalError:
         return JournalError(
-            f"{self.journal.path}: candidate {number} comes out as another program than the one recorded. "
+            f"{self.journal.path}: candidate {number} comes out as another program than the one "
+            f"recorded. "
             "The run was made by another version of this software; resume it with that version."
         )
 
@@ -229,7 +252,10 @@ class Driver:
             self.gathered = Gathered(checkpoint.number, checkpoint.seal)
 
     def patiently(self, write: Callable[[], object]) -> None:
-        """Write into the run's folder. While the disk is full, nothing is bred; the workers are looked after."""
+        """Write into the run's folder.
+
+        While the disk is full, nothing is bred; the workers are looked after.
+        """
 
         def meanwhile() -> None:
             self.hear()
@@ -242,7 +268,11 @@ def tally_line(search: Search, elapsed: float) -> str:
     """`12,345 candidates, 2,010 scored, ...` for people."""
     tally = search.tally
     counts = [f"{tally.candidates:,} candidates", f"{tally.evaluated:,} scored"]
-    counts += [f"{n:,} {status}" for status, n in sorted(tally.statuses.items()) if status not in ("ok", "rejected")]
+    counts += [
+        f"{n:,} {status}"
+        for status, n in sorted(tally.statuses.items())
+        if status not in ("ok", "rejected")
+    ]
     counts += [f"{n:,} rejected ({reason})" for reason, n in sorted(tally.reasons.items())]
     return f"{elapsed:.0f} s: {', '.join(counts)}"
 

@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 MAX_ISA = "--xla_cpu_max_isa=AVX2"
-# The machine's loop over instructions is compiled into one function instead of a kernel a step of it:
-# 1.27 instead of 1.37 times the run time of hand-written AdamW on the digits network.
+# The machine's loop over instructions is compiled into one function instead of a kernel a step of
+# it: 1.27 instead of 1.37 times the run time of hand-written AdamW on the digits network.
 SMALL_LOOPS = "--xla_backend_extra_options=xla_cpu_small_while_loop_byte_threshold=3000000"
 
-CACHE_BYTES = 1 << 29  # of compiled loops that are kept from process to process; the oldest go first
+CACHE_BYTES = (
+    1 << 29
+)  # of compiled loops that are kept from process to process; the oldest go first
 CACHE_SECONDS = 0.1  # what compiles faster is compiled again
 
 
@@ -32,11 +34,14 @@ def pinned() -> dict[str, str]:
     for flag in wanted_flags:
         if not any(given.split("=")[0] == flag.split("=")[0] for given in flags):
             flags.append(flag)
-    # The proxy tasks are small, and several workers would fight over one accelerator: the CPU, unless asked.
+    # The proxy tasks are small, and several workers would fight over one accelerator: the CPU,
+    # unless asked.
     platforms = os.environ.get("JAX_PLATFORMS", "cpu")
     cache = {
         "JAX_COMPILATION_CACHE_DIR": str(cache_folder()),
-        "JAX_COMPILATION_CACHE_MAX_SIZE": str(CACHE_BYTES),  # with a bound, jax also locks what it writes
+        "JAX_COMPILATION_CACHE_MAX_SIZE": str(
+            CACHE_BYTES
+        ),  # with a bound, jax also locks what it writes
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": str(CACHE_SECONDS),
         "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
     }
@@ -50,9 +55,15 @@ def pinned() -> dict[str, str]:
 
 
 def cache_folder() -> Path:
-    """Where compiled loops are kept: a folder of the user's cache, of its own for each kind of processor."""
+    """Where compiled loops are kept: a folder of the user's cache, of its own for each kind of
+    processor.
+    """
     try:
-        flags = next(line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("flags"))
+        flags = next(
+            line
+            for line in Path("/proc/cpuinfo").read_text().splitlines()
+            if line.startswith("flags")
+        )
     except (OSError, StopIteration):
         flags = platform.processor()
     kind = hashlib.sha256(f"{platform.machine()} {flags}".encode()).hexdigest()[:8]

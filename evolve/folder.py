@@ -43,11 +43,14 @@ class RunFolder:
     path: Path
 
     @classmethod
-    def create(cls, root: Path, config: Config, given: dict[str, Any], inputs: dict[str, Any]) -> RunFolder:
+    def create(
+        cls, root: Path, config: Config, given: dict[str, Any], inputs: dict[str, Any]
+    ) -> RunFolder:
         """A new folder; nothing is ever overwritten.
 
-        `inputs` is what a run depends on beside its config: the programs it starts from, as text, and the
-        tuned values of its baselines. They are kept, so that a file that changes later changes no run.
+        `inputs` is what a run depends on beside its config: the programs it starts from, as text,
+        and the tuned values of its baselines. They are kept, so that a file that changes later
+        changes no run.
         """
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         path = root / f"{config.name}-{stamp}-{secrets.token_hex(2)}"
@@ -58,7 +61,9 @@ class RunFolder:
                 (path / part).mkdir()
             folder.write("config.yaml", write_yaml(given))
             folder.write("config.resolved.yaml", write_yaml(config.model_dump(mode="json")))
-            folder.write("meta.json", json.dumps(_meta(config) | {"inputs": inputs}, indent=1) + "\n")
+            folder.write(
+                "meta.json", json.dumps(_meta(config) | {"inputs": inputs}, indent=1) + "\n"
+            )
         except OSError as fault:
             raise ConfigError(
                 f"{path}: cannot be written: {fault.strerror}. Choose another folder with --output."
@@ -69,11 +74,16 @@ class RunFolder:
     def open(cls, path: str | Path) -> RunFolder:
         folder = cls(Path(path))
         if not folder.path.is_dir():
-            raise NotARun(f"{path}: there is no such folder. `ls runs` shows the runs of this folder.")
+            raise NotARun(
+                f"{path}: there is no such folder. `ls runs` shows the runs of this folder."
+            )
         if why := strange(folder.path, FOLDERS):
             raise NotARun(f"{why}. A run is made of plain files; do not trust this one.")
         if not (folder.path / "meta.json").is_file():  # written last
-            raise NotARun(f"{path}: is no run: it has no meta.json. Give the folder that `evolve run` printed.")
+            raise NotARun(
+                f"{path}: is no run: it has no meta.json. Give the folder that `evolve run` "
+                f"printed."
+            )
         return folder
 
     @property
@@ -90,9 +100,13 @@ class RunFolder:
             if not (_are_texts(inputs["initial"]) and isinstance(inputs["references"], dict)):
                 raise TypeError("inputs")
         except OSError as fault:
-            raise NotARun(f"{path}: cannot be read: {fault.strerror}. Without it the run cannot go on.") from None
+            raise NotARun(
+                f"{path}: cannot be read: {fault.strerror}. Without it the run cannot go on."
+            ) from None
         except (ValueError, TypeError, KeyError) as fault:
-            raise NotARun(f"{path}: is damaged: {fault}. Without it the run cannot go on.") from None
+            raise NotARun(
+                f"{path}: is damaged: {fault}. Without it the run cannot go on."
+            ) from None
         return said
 
     def config(self) -> Config:
@@ -113,13 +127,18 @@ class RunFolder:
         """The best program. Raises `NotARun` where there is none yet."""
         path = self.path / "best" / "program.py"
         if not path.is_file():
-            raise NotARun(f"{self.path}: has no best program yet. `evolve status {self.path}` says how far it is.")
+            raise NotARun(
+                f"{self.path}: has no best program yet. `evolve status {self.path}` says how far "
+                f"it is."
+            )
         return path
 
 
 def _are_texts(pairs: Any) -> bool:
     """Whether this is [[name, text], ...]."""
-    return isinstance(pairs, list) and all(isinstance(p, list) and [type(x) for x in p] == [str, str] for p in pairs)
+    return isinstance(pairs, list) and all(
+        isinstance(p, list) and [type(x) for x in p] == [str, str] for p in pairs
+    )
 
 
 def _meta(config: Config) -> dict[str, Any]:
@@ -131,7 +150,10 @@ def _meta(config: Config) -> dict[str, Any]:
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "system": platform.platform(),
-        "packages": {name: _version(name) for name in ("jax", "jaxlib", "optax", "numpy", "scikit-learn", "scipy")},
+        "packages": {
+            name: _version(name)
+            for name in ("jax", "jaxlib", "optax", "numpy", "scikit-learn", "scipy")
+        },
         "decisive": config.decisive(),
     }
 
@@ -150,14 +172,21 @@ def _commit() -> str:
         return ""
     with contextlib.suppress(OSError, subprocess.SubprocessError):
         asked = subprocess.run(
-            ["git", "describe", "--always", "--dirty"], cwd=here, capture_output=True, text=True, timeout=10, check=True
+            ["git", "describe", "--always", "--dirty"],
+            cwd=here,
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
         )
         return asked.stdout.strip()
     return ""
 
 
 def command() -> str:
-    """How the user calls this program: its name where a shell finds it, else the path that was used."""
+    """How the user calls this program: its name where a shell finds it, else the path that was
+    used.
+    """
     return "evolve" if shutil.which("evolve") or not sys.argv[0].endswith("evolve") else sys.argv[0]
 
 

@@ -1,4 +1,6 @@
-"""Numbers by keys of 16 bytes, for millions of them: 24 bytes an entry, where a dictionary takes 180."""
+"""Numbers by keys of 16 bytes, for millions of them: 24 bytes an entry, where a dictionary takes
+180.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,8 @@ import numpy as np
 
 KEY = np.dtype("S16")
 RECENT = 8192  # entries that are kept in a dictionary, at least ...
-SHARE = 16  # ... and otherwise one in so many: an entry is then moved so often at most, however many follow
+# ... and otherwise one in so many: an entry is then moved so often at most, however many follow
+SHARE = 16
 
 
 class Index:

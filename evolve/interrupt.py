@@ -1,7 +1,9 @@
-"""Stopping a run from outside: the first signal asks for it, the second leaves at once, ten seconds are the most.
+"""Stopping a run from outside: the first signal asks for it, the second leaves at once, ten seconds
+are the most.
 
-A computation inside XLA holds up the handlers of Python until it returns, which may take minutes. So the signals are
-read by a thread, from the pipe that the interpreter writes them to when they come, and the thread can end the process.
+A computation inside XLA holds up the handlers of Python until it returns, which may take minutes.
+So the signals are read by a thread, from the pipe that the interpreter writes them to when they
+come, and the thread can end the process.
 """
 
 from __future__ import annotations
@@ -14,19 +16,24 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-# Ctrl-C, a polite kill, a closed terminal, and what batch systems send when the time is nearly over.
+# Ctrl-C, a polite kill, a closed terminal, and what batch systems send when the time is nearly
+# over.
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGXCPU")
 STOPPING = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
-LIMIT = 9.0  # seconds from the first signal until the process is left; the tenth is for the words below
-AGAIN = 0.5  # seconds from the first signal to the first that counts as the second: shells and wrappers repeat them
+LIMIT = (
+    9.0  # seconds from the first signal until the process is left; the tenth is for the words below
+)
+# Seconds from the first signal to the first that counts as the second: shells and wrappers repeat
+# them
+AGAIN = 0.5
 WORDS = 0.5  # seconds for the last words, which a terminal or pipe may not take
 
 
 class StopSignal:
     """Whether a signal has asked the run to stop.
 
-    `last_words` is called, in a thread, before a process is left that has not ended by itself. What is committed
-    stays, and the kernel ends the workers.
+    `last_words` is called, in a thread, before a process is left that has not ended by itself. What
+    is committed stays, and the kernel ends the workers.
     """
 
     def __init__(self, last_words: Callable[[], None]):
@@ -38,7 +45,10 @@ class StopSignal:
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[StopSignal]:
-        """Take the signals, but for those that were ignored so far (`nohup`). Outside the main thread, none."""
+        """Take the signals, but for those that were ignored so far (`nohup`).
+
+        Outside the main thread, none.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield self
             return
@@ -48,13 +58,20 @@ class StopSignal:
         thread.start()
         fd = signal.set_wakeup_fd(write.fileno(), warn_on_full_buffer=False)
         before = {s: signal.getsignal(s) for s in STOPPING}
-        before = {s: handler for s, handler in before.items() if handler not in (signal.SIG_IGN, None)}
+        before = {
+            s: handler for s, handler in before.items() if handler not in (signal.SIG_IGN, None)
+        }
         for s in before:
             signal.signal(s, lambda number, frame: None)  # the thread has it
         try:
             yield self
         finally:
-            for s, handler in before.items():  # where one has come the process is ending, and no other is to change how
+            for (
+                s,
+                handler,
+            ) in (
+                before.items()
+            ):  # where one has come the process is ending, and no other is to change how
                 signal.signal(s, signal.SIG_IGN if self.number else handler)
             signal.set_wakeup_fd(fd)
             write.close()  # which ends the thread
@@ -83,10 +100,11 @@ class StopSignal:
 
 @contextlib.contextmanager
 def ctrl_c() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C was pressed, instead of an exception between any two instructions; the second time it is one.
+    """Whether Ctrl-C was pressed, instead of an exception between any two instructions; the second
+    time it is one.
 
-    For a run that is called from Python, as in a notebook, which must live on. Where somebody else handles Ctrl-C, or
-    outside the main thread, nothing changes.
+    For a run that is called from Python, as in a notebook, which must live on. Where somebody else
+    handles Ctrl-C, or outside the main thread, nothing changes.
     """
     ours = (
         threading.current_thread() is threading.main_thread()

@@ -1,4 +1,7 @@
-"""What a worker is asked, and what it answers. Knows neither jax nor tasks: who hands jobs out needs no more."""
+"""What a worker is asked, and what it answers.
+
+Knows neither jax nor tasks: who hands jobs out needs no more.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,8 @@ WORST = -math.inf
 
 # What training says of a program ...
 OK, EARLY, HURDLE, DIVERGED = "ok", "early", "hurdle", "diverged"
-# ... and what becomes of one that cannot be trained: an exception, a worker lost on it, out of its time or memory.
+# ... and what becomes of one that cannot be trained: an exception, a worker lost on it, out of its
+# time or memory.
 ERROR, CRASH, TIMEOUT, OOM = "error", "crash", "timeout", "oom"
 MACHINE = (CRASH, TIMEOUT, OOM)  # depend on a clock or a machine, not on config and seed alone
 
@@ -25,7 +29,9 @@ class Job:
     program: str
     seeds: tuple[str, ...]
     at: float = 0.0  # a share of the steps of the first seed, after which ...
-    early: tuple[float, ...] = ()  # ... training on a task stops below this score against the reference there
+    early: tuple[
+        float, ...
+    ] = ()  # ... training on a task stops below this score against the reference there
     hurdle: float = WORST  # stop after one seed below this score
     select: tuple[str, ...] = ()  # seeds for the hall of fame ...
     bar: float = math.inf  # ... spent on a score above this
@@ -36,7 +42,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came out. `scores` and `selected` are [seed][task], in the order of the job; `early` is [task]."""
+    """What came out.
+
+    `scores` and `selected` are [seed][task], in the order of the job; `early` is [task].
+    """
 
     status: str
     scores: tuple[tuple[float, ...], ...] = ()
@@ -61,7 +70,9 @@ class Outcome:
 
 
 def mean(scores: tuple[tuple[float, ...], ...]) -> float:
-    """Mean over seeds and tasks, as an exactly rounded sum: the order of addition does not matter."""
+    """Mean over seeds and tasks, as an exactly rounded sum: the order of addition does not
+    matter.
+    """
     flat = [s for row in scores for s in row]
     if any(math.isinf(s) for s in flat):
         return WORST

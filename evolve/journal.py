@@ -92,7 +92,10 @@ class DiskFull(JournalError):
 
 @dataclass(frozen=True)
 class Row:
-    """A candidate as it is recorded. `outcome` is the JSON of `wire.encode_outcome`, for those that were scored."""
+    """A candidate as it is recorded.
+
+    `outcome` is the JSON of `wire.encode_outcome`, for those that were scored.
+    """
 
     number: int
     phase: int
@@ -133,18 +136,33 @@ class Row:
                 return None
             return decode_outcome(json.loads(_text(self.outcome)), self.seconds, self.detail)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as fault:
-            raise JournalError(f"row {self.number} is damaged: its outcome is none ({fault})") from None
+            raise JournalError(
+                f"row {self.number} is damaged: its outcome is none ({fault})"
+            ) from None
 
 
 _COLUMNS = tuple(Row.__dataclass_fields__)
-_DECIDED = ("number", "phase", "parent", "mutation", "program", "key", "status", "reason", "same_as", "outcome")
+_DECIDED = (
+    "number",
+    "phase",
+    "parent",
+    "mutation",
+    "program",
+    "key",
+    "status",
+    "reason",
+    "same_as",
+    "outcome",
+)
 _TEXT = "\0".join(["%s"] * len(_DECIDED))
 _values, _decided = attrgetter(*_COLUMNS), attrgetter(*_DECIDED)
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What the search knew after its first `number` candidates; `evolve.checkpoint` makes and reads it."""
+    """What the search knew after its first `number` candidates; `evolve.checkpoint` makes and reads
+    it.
+    """
 
     number: int
     since: int  # number of the checkpoint before; 0 for the first
@@ -153,15 +171,17 @@ class Checkpoint:
     seal: bytes
 
 
-# Before the first one. Another number for other contents: checkpoints of older software then fit no rows, and all
-# candidates are bred again.
+# Before the first one. Another number for other contents: checkpoints of older software then fit no
+# rows, and all candidates are bred again.
 NO_SEAL = hashlib.sha256(b"checkpoints 1").digest()
 
 
 class Seal:
-    """The hash of a checkpoint: over the seal before, the rows since then, and the checkpoint itself.
+    """The hash of a checkpoint: over the seal before, the rows since then, and the checkpoint
+    itself.
 
-    Like the chain it says that nothing was changed since it was written, at a third of the time: no JSON is made.
+    Like the chain it says that nothing was changed since it was written, at a third of the time: no
+    JSON is made.
     """
 
     def __init__(self, before: bytes):
@@ -184,14 +204,18 @@ class Journal:
     tables = _TABLES
 
     def __init__(self, path: Path, *, read_only: bool = False, repeatable: bool = True):
-        """repeatable: whether a new journal keeps its rows by number, not by arrival; one that is there knows it.
+        """repeatable: whether a new journal keeps its rows by number, not by arrival; one that is
+        there knows it.
 
         An older format is read as it is, and brought to ours by the first thing that is written.
         Raises `JournalError`.
         """
         self.path = path
         if leads_out(path):
-            raise JournalError(f"{path}-journal: names another file, which SQLite would delete. Do not trust this run.")
+            raise JournalError(
+                f"{path}-journal: names another file, which SQLite would delete. Do not trust "
+                f"this run."
+            )
         self.network = is_network(file_system(path.parent))
         try:
             with contextlib.ExitStack() as opened:
@@ -203,7 +227,9 @@ class Journal:
                     self._take_back()
                     self._distrust()
                     if self.db.execute("SELECT 1 FROM sqlite_schema").fetchone() is None:
-                        raise NothingYet(f"{path}: nothing was recorded before the run ended. Start another one.")
+                        raise NothingYet(
+                            f"{path}: nothing was recorded before the run ended. Start another one."
+                        )
                 else:
                     self._prepare(repeatable)
                 self.format = self._format()
@@ -214,7 +240,9 @@ class Journal:
                 raise DiskFull(path, fault) from None
             raise JournalError(f"{path}: cannot be opened as a journal: {fault}") from None
         # Where rows lie in their order, and what numbers their places.
-        self.ordered = "candidate" if self.repeatable else "arrival CROSS JOIN candidate USING (number)"
+        self.ordered = (
+            "candidate" if self.repeatable else "arrival CROSS JOIN candidate USING (number)"
+        )
         self.place = "number" if self.repeatable else "position"
 
     def _open(self, mode: str) -> None:
@@ -222,7 +250,10 @@ class Journal:
         self.db = sqlite3.connect(name, uri=True, isolation_level=None, timeout=BUSY)
 
     def _take_back(self) -> None:
-        """Undo half a commit that a kill left in a rollback journal. One who reads needs it, and may not do it."""
+        """Undo half a commit that a kill left in a rollback journal.
+
+        One who reads needs it, and may not do it.
+        """
         try:
             self.db.execute("SELECT COUNT(*) FROM sqlite_schema")
         except sqlite3.OperationalError as fault:
@@ -234,9 +265,14 @@ class Journal:
     def _prepare(self, repeatable: bool) -> None:
         pragmas: dict[str, Any] = {"journal_mode=WAL": "wal", "synchronous=FULL": 2}
         if self.network:
-            # The log of a run that began on a disk cannot be shared here: before the first look it is ours alone.
+            # The log of a run that began on a disk cannot be shared here: before the first look it
+            # is ours alone.
             self.db.execute("PRAGMA locking_mode=EXCLUSIVE")
-            pragmas = {"journal_mode=DELETE": "delete", "locking_mode=NORMAL": "normal", "synchronous=EXTRA": 3}
+            pragmas = {
+                "journal_mode=DELETE": "delete",
+                "locking_mode=NORMAL": "normal",
+                "synchronous=EXTRA": 3,
+            }
         self._distrust()
         self._format()
         for pragma, want in pragmas.items():
@@ -244,7 +280,8 @@ class Journal:
             (got,) = self.db.execute(f"PRAGMA {pragma.split('=')[0]}").fetchone()
             if got != want:
                 raise JournalError(
-                    f"{self.path}: this file system does not give {pragma} (got {got}); use a local disk"
+                    f"{self.path}: this file system does not give {pragma} (got {got}); use a "
+                    f"local disk"
                 )
         (sound,) = self.db.execute("PRAGMA quick_check(1)").fetchone()
         if sound != "ok":
@@ -252,7 +289,8 @@ class Journal:
         tables = self.tables
         if self.db.execute("SELECT 1 FROM sqlite_master").fetchone() is None:
             facts = (
-                f"INSERT INTO meta VALUES ('repeatable', '{canonical(repeatable)}'); PRAGMA user_version = {FORMAT};"
+                f"INSERT INTO meta VALUES ('repeatable', '{canonical(repeatable)}'); "
+                f"PRAGMA user_version = {FORMAT};"
             )
             tables = f"BEGIN IMMEDIATE; {tables} {facts} COMMIT;"
         self.db.executescript(tables)
@@ -265,7 +303,8 @@ class Journal:
         (said,) = self.db.execute("PRAGMA user_version").fetchone()
         if said > FORMAT:
             raise JournalError(
-                f"{self.path}: a newer Pride wrote this (format {said}; this one knows {FORMAT}). Update Pride."
+                f"{self.path}: a newer Pride wrote this (format {said}; this one knows "
+                f"{FORMAT}). Update Pride."
             )
         return said or 1  # the first format did not say it
 
@@ -273,7 +312,10 @@ class Journal:
         """All rows in order, the chain checked link by link. since: a place in the order."""
         previous = self.link_before(since)
         columns = ", ".join((self.place, *_COLUMNS))
-        found = self._ask(f"SELECT {columns} FROM {self.ordered} WHERE {self.place} >= ? ORDER BY {self.place}", since)
+        found = self._ask(
+            f"SELECT {columns} FROM {self.ordered} WHERE {self.place} >= ? ORDER BY {self.place}",
+            since,
+        )
         for expected in itertools.count(since):
             where = "" if self.repeatable else " in the order of arrival"
             damaged = f"{self.path}: row {expected}{where} is damaged: "
@@ -291,14 +333,18 @@ class Journal:
             yield row
 
     def link_before(self, place: int) -> bytes:
-        found = self._ask(f"SELECT chain FROM {self.ordered} WHERE {self.place} = ?", place - 1).fetchone()
+        found = self._ask(
+            f"SELECT chain FROM {self.ordered} WHERE {self.place} = ?", place - 1
+        ).fetchone()
         link = found[0] if found else bytes(32)
         if not isinstance(link, bytes):
             raise JournalError(f"{self.path}: row {place - 1} is damaged: its hash is none")
         return link
 
     def count(self) -> int:
-        last = self._ask(f"SELECT {self.place} FROM {self.ordered} ORDER BY {self.place} DESC LIMIT 1").fetchone()
+        last = self._ask(
+            f"SELECT {self.place} FROM {self.ordered} ORDER BY {self.place} DESC LIMIT 1"
+        ).fetchone()
         return last[0] + 1 if last else 0
 
     def numbers(self, since: int, until: int) -> Sequence[int]:
@@ -310,19 +356,29 @@ class Journal:
 
     def row(self, number: int) -> Row:
         """One row, its place in the chain unchecked."""
-        return Row(*self._ask(f"SELECT {', '.join(_COLUMNS)} FROM candidate WHERE number = ?", number).fetchone())
+        return Row(
+            *self._ask(
+                f"SELECT {', '.join(_COLUMNS)} FROM candidate WHERE number = ?", number
+            ).fetchone()
+        )
 
     def checkpoints(self, until: int) -> Iterator[Checkpoint]:
-        """Those after at most so many candidates, in order; whether they fit the rows, `fits` says."""
+        """Those after at most so many candidates, in order; whether they fit the rows, `fits`
+        says.
+        """
         found = self._ask(
-            "SELECT number, since, records, state, seal FROM checkpoint WHERE number <= ? ORDER BY number", until
+            "SELECT number, since, records, state, seal FROM checkpoint WHERE number <= ? ORDER "
+            "BY number",
+            until,
         )
         return itertools.starmap(Checkpoint, found)
 
     def fits(self, until: int) -> bool:
-        """Whether the checkpoints after at most so many candidates, and the rows before them, are what was written.
+        """Whether the checkpoints after at most so many candidates, and the rows before them, are
+        what was written.
 
-        False where the rows are sound and a checkpoint is not. Raises `JournalError` that names a damaged row.
+        False where the rows are sound and a checkpoint is not. Raises `JournalError` that names a
+        damaged row.
         """
         query = (
             f"SELECT {', '.join(_DECIDED)}, chain FROM {self.ordered} "
@@ -339,7 +395,12 @@ class Journal:
                 seal = point.seal
             else:
                 return True
-        except (sqlite3.Error, TypeError, ValueError, AttributeError):  # not even text where text was
+        except (
+            sqlite3.Error,
+            TypeError,
+            ValueError,
+            AttributeError,
+        ):  # not even text where text was
             pass
         for _ in self.rows():  # the chain knows which row it is
             pass
@@ -348,7 +409,10 @@ class Journal:
     def _ask(self, query: str, *values: Any) -> sqlite3.Cursor:
         try:
             return self.db.execute(query, values)
-        except (sqlite3.Error, OverflowError) as fault:  # a last row with the largest of all numbers
+        except (
+            sqlite3.Error,
+            OverflowError,
+        ) as fault:  # a last row with the largest of all numbers
             raise JournalError(f"{self.path}: cannot be read: {fault}") from None
 
     def get(self, name: str, default: Any = None) -> Any:
@@ -380,9 +444,12 @@ class Journal:
                 map(_values, rows),
             )
             if checkpoint is not None:
-                self.db.execute("DELETE FROM checkpoint WHERE number > ?", (checkpoint.since,))  # of a life before
                 self.db.execute(
-                    "INSERT INTO checkpoint (number, since, records, state, seal) VALUES (?, ?, ?, ?, ?)",
+                    "DELETE FROM checkpoint WHERE number > ?", (checkpoint.since,)
+                )  # of a life before
+                self.db.execute(
+                    "INSERT INTO checkpoint (number, since, records, state, seal) VALUES (?, ?, "
+                    "?, ?, ?)",
                     astuple(checkpoint),
                 )
             self.db.executemany(
@@ -413,7 +480,10 @@ def _text(value: Any) -> str:
 
 
 def _is_full(path: Path, fault: sqlite3.Error) -> bool:
-    """Whether there is no room. SQLite says so for the plainest case only; in others it is a disk I/O error."""
+    """Whether there is no room.
+
+    SQLite says so for the plainest case only; in others it is a disk I/O error.
+    """
     code = getattr(fault, "sqlite_errorcode", sqlite3.SQLITE_OK)
     unclear = code & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
     return code == sqlite3.SQLITE_FULL or (unclear and takes_no_more(path))
@@ -422,13 +492,16 @@ def _is_full(path: Path, fault: sqlite3.Error) -> bool:
 def _read_through(path: Path) -> None:
     """Bring a file into memory, as far as it fits: SQLite, page by page, takes four times as long.
 
-    To be done before SQLite opens it: closing a file gives up all locks that the process holds on it.
+    To be done before SQLite opens it: closing a file gives up all locks that the process holds on
+    it.
     """
     if path.is_file():
         piece = bytearray(1 << 20)
         with path.open("rb", buffering=0) as file, contextlib.suppress(OSError):  # no more data
             while True:
-                file.seek(file.tell(), os.SEEK_DATA)  # a hole of a terabyte takes no room, and no time
+                file.seek(
+                    file.tell(), os.SEEK_DATA
+                )  # a hole of a terabyte takes no room, and no time
                 file.readinto(piece)
 
 
@@ -450,7 +523,9 @@ class Lock:
         try:
             self.file: TextIO = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+")
         except IsADirectoryError:
-            raise JournalError(f"{path}: is a folder in place of a file; remove it, then resume") from None
+            raise JournalError(
+                f"{path}: is a folder in place of a file; remove it, then resume"
+            ) from None
         self.held = True  # False where the file system has no locks
         try:
             for _ in range(4):  # `is_held` has it for an instant
@@ -465,7 +540,8 @@ class Lock:
                 holder = self.file.read(200).strip()
                 self.file.close()
                 raise RunIsLive(
-                    f"{path.parent} is being run by another driver ({holder}); wait for it, or stop it"
+                    f"{path.parent} is being run by another driver ({holder}); wait for it, or "
+                    f"stop it"
                 ) from None
             if fault.errno not in NO_LOCKS:
                 self.file.close()
@@ -491,7 +567,10 @@ def is_held(path: Path) -> bool:
 
 
 def replace_file(path: Path, text: str) -> None:
-    """Write a file so that a reader or a kill never sees half of it. Raises `OSError`, the file then as it was."""
+    """Write a file so that a reader or a kill never sees half of it.
+
+    Raises `OSError`, the file then as it was.
+    """
     new = path.with_name(path.name + ".new")
     try:
         with new.open("w", encoding="utf-8") as file:

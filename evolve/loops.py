@@ -52,15 +52,22 @@ class Begin(NamedTuple):
 class Loop:
     """An optimizer's part of a training loop. What it carries is a tree of arrays.
 
-    `args` distinguishes optimizers that share one compiled loop: the code of a program, or hyperparameters.
+    `args` distinguishes optimizers that share one compiled loop: the code of a program, or
+    hyperparameters.
     """
 
     init: Callable[[Any, Begin], Any]  # (args, begin) -> carried
     params: Callable[[Any], Any]  # carried -> the parameter tree
-    step: Callable[[Any, Any, Any, jax.Array, jax.Array, Batch], Any]  # (args, carried, gradient, shape, t, batch)
-    point: Callable[[Any, Any], jax.Array]  # (args, carried) -> dtype[size]: where the model is evaluated
+    step: Callable[
+        [Any, Any, Any, jax.Array, jax.Array, Batch], Any
+    ]  # (args, carried, gradient, shape, t, batch)
+    point: Callable[
+        [Any, Any], jax.Array
+    ]  # (args, carried) -> dtype[size]: where the model is evaluated
     again: Callable[[Any, Begin, Any, jax.Array], Any] | None = None
-    """(args, begin, memory, fresh) -> carried: begin in memory that was carried before, or go on where not fresh."""
+    """(args, begin, memory, fresh) -> carried: begin in memory that was carried before, or go on
+    where not fresh.
+    """
 
     def begin(self, args: Any, begin: Begin, memory: Any, fresh: jax.Array) -> Any:
         if self.again is not None:
@@ -69,12 +76,18 @@ class Loop:
 
 
 def train(
-    task: Task, loop: Loop, args: Any, memory: Any, begin: Begin, schedule: jax.Array, span: jax.Array
+    task: Task,
+    loop: Loop,
+    args: Any,
+    memory: Any,
+    begin: Begin,
+    schedule: jax.Array,
+    span: jax.Array,
 ) -> tuple[jax.Array, jax.Array, Any]:
     """Train from step span[0] to span[1]; from the beginning where span[0] is 0.
 
-    It stops early once the loss is not finite: the trial has diverged. Gives the point at which the model is
-    evaluated, whether all is finite, and what is carried on.
+    It stops early once the loss is not finite: the trial has diverged. Gives the point at which the
+    model is evaluated, whether all is finite, and what is carried on.
     """
 
     def go_on(state):
@@ -83,11 +96,18 @@ def train(
 
     def advance(state):
         i, _, carried = state
-        draw = jax.tree.map(lambda d: jax.lax.dynamic_index_in_dim(d, i, 0, keepdims=False), begin.draws.task)
-        # By the leaves, not by one flat vector: the gradient of its slices would be a sum of padded copies.
-        value, gradient = jax.value_and_grad(lambda params: task.loss(params, begin.data, draw))(loop.params(carried))
+        draw = jax.tree.map(
+            lambda d: jax.lax.dynamic_index_in_dim(d, i, 0, keepdims=False), begin.draws.task
+        )
+        # By the leaves, not by one flat vector: the gradient of its slices would be a sum of padded
+        # copies.
+        value, gradient = jax.value_and_grad(lambda params: task.loss(params, begin.data, draw))(
+            loop.params(carried)
+        )
         batch = Batch(value, draw, begin.data, jax.random.fold_in(begin.draws.key, i))
-        after = loop.step(args, carried, gradient, schedule[i], (i + 1).astype(schedule.dtype), batch)
+        after = loop.step(
+            args, carried, gradient, schedule[i], (i + 1).astype(schedule.dtype), batch
+        )
         return i + 1, jnp.isfinite(value), after
 
     carried = loop.begin(args, begin, memory, span[0] == 0)
@@ -132,7 +152,9 @@ def program_loop(task: Task, layout: Layout, program: Program) -> Loop:
 
 
 def offer(task: Task, layout: Layout, name: str, params: Any, batch: Batch) -> Any:
-    """What a task offers to programs under a name: a number, a tree as `params`, or a function of such a tree."""
+    """What a task offers to programs under a name: a number, a tree as `params`, or a function of
+    such a tree.
+    """
     if name == "loss":
         return batch.loss
     if name == "noise":
@@ -144,7 +166,10 @@ def offer(task: Task, layout: Layout, name: str, params: Any, batch: Batch) -> A
 
 
 def handwritten_loop(task: Task, layout: Layout, optimizer: Handwritten) -> Loop:
-    """An optimizer that is no program. args: its hyperparameters by name, of which the learning rate is traced."""
+    """An optimizer that is no program.
+
+    args: its hyperparameters by name, of which the learning rate is traced.
+    """
     at = layout.unflatten(np.arange(layout.size))
 
     def objective(data, draw, key) -> Objective:
@@ -157,9 +182,12 @@ def handwritten_loop(task: Task, layout: Layout, optimizer: Handwritten) -> Loop
 
         def layers(w):
             assert isinstance(task, DenseTask)
-            found = oracles.layers(task, layout.unflatten(w), data, draw, jax.random.fold_in(key, 2))
+            found = oracles.layers(
+                task, layout.unflatten(w), data, draw, jax.random.fold_in(key, 2)
+            )
             return tuple(
-                Layer(np.vstack([at[name]["kernel"], at[name]["bias"]]), *seen) for name, seen in found.items()
+                Layer(np.vstack([at[name]["kernel"], at[name]["bias"]]), *seen)
+                for name, seen in found.items()
             )
 
         return Objective(
@@ -175,9 +203,16 @@ def handwritten_loop(task: Task, layout: Layout, optimizer: Handwritten) -> Loop
 
     def step(values, carried, gradient, shape, t, batch):
         w, state = carried
-        return optimizer.step(w, state, objective(batch.data, batch.draw, batch.key), shape * values["learning_rate"])
+        return optimizer.step(
+            w, state, objective(batch.data, batch.draw, batch.key), shape * values["learning_rate"]
+        )
 
-    return Loop(init=init, params=lambda carried: layout.unflatten(carried[0]), step=step, point=lambda values, c: c[0])
+    return Loop(
+        init=init,
+        params=lambda carried: layout.unflatten(carried[0]),
+        step=step,
+        point=lambda values, c: c[0],
+    )
 
 
 def optax_loop(layout: Layout, optimizer: Any) -> Loop:
@@ -194,5 +229,8 @@ def optax_loop(layout: Layout, optimizer: Any) -> Loop:
         return optax.apply_updates(params, updates), state
 
     return Loop(
-        init=init, params=lambda carried: carried[0], step=step, point=lambda args, carried: layout.flatten(carried[0])
+        init=init,
+        params=lambda carried: carried[0],
+        step=step,
+        point=lambda args, carried: layout.flatten(carried[0]),
     )

@@ -138,7 +138,10 @@ def modify(program: Program, space: Space, rng: np.random.Generator) -> Program 
 def tweak(program: Program, rng: np.random.Generator) -> Child:
     """Change one constant, literal or hyperparameter, and nothing else: the `constants` control."""
     literals = [
-        (line, slot) for line, i in enumerate(program.body) for slot, a in enumerate(i.args) if isinstance(a, float)
+        (line, slot)
+        for line, i in enumerate(program.body)
+        for slot, a in enumerate(i.args)
+        if isinstance(a, float)
     ]
     for _ in range(ATTEMPTS if literals or program.hyperparameters else 0):
         pick = int(rng.integers(len(literals) + len(program.hyperparameters)))
@@ -171,8 +174,11 @@ def random_program(like: Program, space: Space, rng: np.random.Generator) -> Chi
 
 
 def _legal(program: Program, first: int, last: int, *new: Instruction) -> Program | None:
-    """The program with other statements from the first line to the last, without it. None where it is not legal, or
-    where it needs matrices and its parent did not: its task may have leaves that it has no rule for."""
+    """The program with other statements from the first line to the last, without it.
+
+    None where it is not legal, or where it needs matrices and its parent did not: its task may have
+    leaves that it has no rule for.
+    """
     try:
         child = program.with_statements(first, last, new)
     except ProgramError:
@@ -187,7 +193,9 @@ def _with_argument(program: Program, line: int, slot: int, argument: str | float
     return _legal(program, line, line + 1, Instruction(old.target, old.op, args))
 
 
-def _draw_argument(slot: Slot, kinds: Mapping[str, Kind], rng: np.random.Generator) -> str | float | None:
+def _draw_argument(
+    slot: Slot, kinds: Mapping[str, Kind], rng: np.random.Generator
+) -> str | float | None:
     if takes(slot, SCALAR) and rng.random() < NEW_CONSTANT:
         return float(rng.standard_normal())
     names = [n for n, k in kinds.items() if takes(slot, k)]
@@ -211,7 +219,9 @@ def _with_hyperparameter(program: Program, number: int, rng: np.random.Generator
 
 
 def _new_name(program: Program) -> str:
-    taken = {i.target for i in program.body}.union(program.entry_kinds, [s.name for s in program.states])
+    taken = {i.target for i in program.body}.union(
+        program.entry_kinds, [s.name for s in program.states]
+    )
     number = 0
     while f"v{number}" in taken:
         number += 1

@@ -13,7 +13,10 @@ FIRST, LONGEST = 1.0, 30.0  # seconds between two attempts; each pause is twice 
 
 
 def attempted(write: Callable[[], object]) -> DiskFull | None:
-    """Do what writes into the folder of a run, once. What is wrong where the disk is full; other faults are raised."""
+    """Do what writes into the folder of a run, once.
+
+    What is wrong where the disk is full; other faults are raised.
+    """
     try:
         write()
     except DiskFull as fault:
@@ -25,18 +28,24 @@ def attempted(write: Callable[[], object]) -> DiskFull | None:
     return None
 
 
-def patiently(write: Callable[[], object], say: Callable[[str], None], meanwhile: Callable[[], None]) -> None:
+def patiently(
+    write: Callable[[], object], say: Callable[[str], None], meanwhile: Callable[[], None]
+) -> None:
     """Do what writes into the folder of a run; while the disk is full, wait and do it again.
 
-    meanwhile: called again and again while waiting, takes an instant, and may raise to end it, as for a stop signal.
-    Raises `DiskFull` when patience is at its end, and other faults than a full disk at once.
+    meanwhile: called again and again while waiting, takes an instant, and may raise to end it, as
+    for a stop signal. Raises `DiskFull` when patience is at its end, and other faults than a full
+    disk at once.
     """
     began, pause = None, FIRST
     while full := attempted(write):
         now = time.monotonic()
         if began is None:
             began = now
-            say(f"{full.what}free some space: the run waits up to {PATIENCE / 60:g} minutes, and goes on by itself")
+            say(
+                f"{full.what}free some space: the run waits up to {PATIENCE / 60:g} minutes, and "
+                f"goes on by itself"
+            )
         if now >= began + PATIENCE:
             raise full
         until, pause = min(now + pause, began + PATIENCE), min(2 * pause, LONGEST)

@@ -1,9 +1,11 @@
-"""Local workers: spawned processes that score, and what is done when one dies, hangs or eats the machine.
+"""Local workers: spawned processes that score, and what is done when one dies, hangs or eats the
+machine.
 
-The driver owns the queue, the deadlines and the blame; a worker only answers. It has one XLA thread and a bounded
-share of the memory, and is killed by the kernel when the driver dies, so a run leaves no process behind; a call over
-its pipe costs 44 microseconds. A job is blamed when workers were lost on it again and again, alone on fresh ones, or
-when it has used up its time; and nobody is blamed before the next worker has scored a program that is known to be
+The driver owns the queue, the deadlines and the blame; a worker only answers. It has one XLA thread
+and a bounded share of the memory, and is killed by the kernel when the driver dies, so a run leaves
+no process behind; a call over its pipe costs 44 microseconds. A job is blamed when workers were
+lost on it again and again, alone on fresh ones, or when it has used up its time; and nobody is
+blamed before the next worker has scored a program that is known to be
 good: an outage is never taken for a bad program.
 """
 
@@ -41,7 +43,9 @@ SHARE = 0.9  # of the machine's memory that its workers may have together
 
 
 class WorkerFailure(RuntimeError):
-    """No worker can be started, or one differs from the others: the machine is at fault, no program."""
+    """No worker can be started, or one differs from the others: the machine is at fault, no
+    program.
+    """
 
 
 class Outage(WorkerFailure):
@@ -66,7 +70,9 @@ class _Worker:
     process: subprocess.Popen
     started: float
     first: list[_Asked]  # what the worker before it was lost on: goes first, on this fresh one
-    blamed: list[tuple[int, Outcome]]  # what becomes true once this one has shown that the machine is well
+    blamed: list[
+        tuple[int, Outcome]
+    ]  # what becomes true once this one has shown that the machine is well
     ready: bool = False
     held: deque[_Asked] = field(default_factory=deque)
     since: float = 0.0  # when its current job began
@@ -87,9 +93,12 @@ class Local:
         log: Path | None = None,
         command: Sequence[str] = COMMAND,
     ):
-        """setup: what a worker needs to know, see `evolve.serve`. deadline: seconds that one job may take in all.
+        """setup: what a worker needs to know, see `evolve.serve`.
 
-        memory: bytes that a worker may allocate; None for its share of the machine's. log: gets what workers print.
+        deadline: seconds that one job may take in all.
+
+        memory: bytes that a worker may allocate; None for its share of the machine's. log: gets
+        what workers print.
         """
         limit = SHARE * available_memory() / setup["workers"] if memory is None else memory
         self.setup = json.dumps(setup | {"memory": int(limit)}).encode() + b"\n"
@@ -105,18 +114,24 @@ class Local:
         for _ in range(count):
             self.hire()
 
-    def hire(self, first: Sequence[_Asked] = (), blamed: Sequence[tuple[int, Outcome]] = ()) -> None:
+    def hire(
+        self, first: Sequence[_Asked] = (), blamed: Sequence[tuple[int, Outcome]] = ()
+    ) -> None:
         process = subprocess.Popen(
             [*self.command, str(os.getpid())],
             env=os.environ | pinned(),
-            process_group=0,  # Ctrl-C reaches the driver alone, and what a worker starts is ended with it
+            # Ctrl-C reaches the driver alone, and what a worker starts is ended with it
+            process_group=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,  # not the log itself: what is printed without end must not fill the disk
+            # Not the log itself: what is printed without end must not fill the disk
+            stderr=subprocess.PIPE,
             cwd=Path(__file__).parent.parent,  # `evolve` is importable from there, installed or not
         )
         worker = _Worker(process, time.monotonic(), list(first), list(blamed))
-        with contextlib.suppress(OSError):  # a worker that is dead already is seen at its end of file
+        with contextlib.suppress(
+            OSError
+        ):  # a worker that is dead already is seen at its end of file
             process.stdin.write(self.setup)
             process.stdin.flush()
         for pipe, reader in ((process.stdout, self.read), (process.stderr, self.hear)):
@@ -153,7 +168,9 @@ class Local:
                     pass
                 if worker in self.workers:
                     self.lost(worker, CRASH)
-            elif (over or look) and _is_stopped(worker.process.pid):  # by itself or not: it will not answer
+            elif (over or look) and _is_stopped(
+                worker.process.pid
+            ):  # by itself or not: it will not answer
                 self.lost(worker, CRASH, "it was stopped")
             elif over:
                 self.lost(worker, TIMEOUT)
@@ -205,7 +222,9 @@ class Local:
         except WorkerFailure:
             raise
         except Exception as fault:  # a program may have found the pipe, and written anything
-            self.lost(worker, CRASH, f"it said what cannot be understood: {printable(str(fault), 200)}")
+            self.lost(
+                worker, CRASH, f"it said what cannot be understood: {printable(str(fault), 200)}"
+            )
         return True
 
     def take(self, worker: _Worker, answer: dict[str, Any]) -> None:
@@ -213,7 +232,9 @@ class Local:
             raise WorkerFailure(answer["failure"])
         if "fingerprint" in answer and not worker.ready:
             if self.fingerprint not in (None, answer["fingerprint"]):
-                raise WorkerFailure(f"a worker runs on other software or hardware: {answer['fingerprint']}")
+                raise WorkerFailure(
+                    f"a worker runs on other software or hardware: {answer['fingerprint']}"
+                )
             self.fingerprint, worker.ready, self.failed_starts = answer["fingerprint"], True, 0
             self.finished += worker.blamed
             for asked in worker.first:
@@ -224,7 +245,9 @@ class Local:
         asked = worker.held[0]
         if asked.number != answer["number"]:
             raise ValueError("an answer to something else")
-        if outcome.status == OOM:  # of this program, or of what the worker has gathered: a fresh one will tell
+        if (
+            outcome.status == OOM
+        ):  # of this program, or of what the worker has gathered: a fresh one will tell
             self.lost(worker, OOM, outcome.detail)
             return
         worker.held.popleft()
@@ -247,7 +270,10 @@ class Local:
         worker.words = (worker.words + data)[-500:]
         if self.log and self.logged < LOG_BYTES:
             self.logged += len(data)
-            with contextlib.suppress(OSError), self.log.open("ab") as log:  # of a full disk, the journal will tell
+            with (
+                contextlib.suppress(OSError),
+                self.log.open("ab") as log,
+            ):  # of a full disk, the journal will tell
                 log.write(data)
 
     def lost(self, worker: _Worker, why: str, detail: str = "") -> None:
@@ -260,7 +286,11 @@ class Local:
         if not worker.ready:
             self.failed_starts += 1
             if self.failed_starts > 2 * (len(self.workers) + 1):
-                where = f" Its last words are in {self.log}." if self.log else f" Its last words: {_text(worker.words)}"
+                where = (
+                    f" Its last words are in {self.log}."
+                    if self.log
+                    else f" Its last words: {_text(worker.words)}"
+                )
                 raise Outage(f"workers cannot be started.{where}")
         elif worker.held:
             asked = worker.held.popleft()
@@ -270,7 +300,9 @@ class Local:
                 asked.spent += time.monotonic() - worker.since
             asked.kills += foreign
             if asked.strikes >= STRIKES or asked.kills >= KILLS or asked.spent > self.deadline:
-                words = detail or (f"over {self.deadline:g} s" if why == TIMEOUT else _ending(status, worker.words))
+                words = detail or (
+                    f"over {self.deadline:g} s" if why == TIMEOUT else _ending(status, worker.words)
+                )
                 lost = asked.strikes + asked.kills
                 told = f"{lost} worker{'s were' if lost > 1 else ' was'} lost on it: {words}"
                 blamed = [*blamed, (asked.number, Outcome(why, seconds=asked.spent, detail=told))]
@@ -286,7 +318,9 @@ class Local:
         with contextlib.suppress(OSError):
             os.killpg(worker.process.pid, signal.SIGKILL)
         status = worker.process.wait()
-        self.print_to_log(worker, _what_has_come(worker.process.stderr) or b"")  # it may have died before it was heard
+        self.print_to_log(
+            worker, _what_has_come(worker.process.stderr) or b""
+        )  # it may have died before it was heard
         for pipe in (worker.process.stdin, worker.process.stdout, worker.process.stderr):
             with contextlib.suppress(OSError):
                 pipe.close()

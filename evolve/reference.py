@@ -56,14 +56,17 @@ def tune_task(
         found[name] = result.__dict__
         edges = [k for k, inside in result.interior.items() if not inside]
         say(
-            f"{task.kind}: {name}: validation loss {np.mean(result.validation):.4f} over {len(result.validation)} "
-            f"fresh seeds, {result.trials} trials" + (f"; at the edge: {', '.join(edges)}" if edges else "")
+            f"{task.kind}: {name}: validation loss {np.mean(result.validation):.4f} over "
+            f"{len(result.validation)} "
+            f"fresh seeds, {result.trials} trials"
+            + (f"; at the edge: {', '.join(edges)}" if edges else "")
         )
     return {
         "task": {"kind": task.kind, "fields": task_fields(task)},
         "fingerprint": task.fingerprint,
         "machine": fingerprint(),
-        "method": f"scrambled Sobol points over the declared ranges, then half as many over a quarter of "
+        "method": f"scrambled Sobol points over the declared ranges, then half as many over a "
+        f"quarter of "
         f"each around the best, {seeds} seeds a point; the best {FINALISTS} "
         f"again on {FINAL_SEEDS} others; the losses stated are on {FINAL_SEEDS} more",
         "optimizers": found,
@@ -108,7 +111,9 @@ def _search(
     def loss(values: dict[str, float], names: list[str]) -> float:
         return _mean_loss(compiled, program, values, names)
 
-    ranked = sorted(((loss(v, first), n, v) for n, v in enumerate(points(tunable, trials))), key=lambda r: r[:2])
+    ranked = sorted(
+        ((loss(v, first), n, v) for n, v in enumerate(points(tunable, trials))), key=lambda r: r[:2]
+    )
     best = min((v for _, _, v in ranked[:FINALISTS]), key=lambda v: loss(v, again))
     near = [_zoom(h, best[h.name]) for h in tunable]
     ranked += [(loss(v, first), trials + n, v) for n, v in enumerate(points(near, trials // 2))]
@@ -129,7 +134,9 @@ def _zoom(h: Hyperparameter, value: float) -> Hyperparameter:
     return replace(h, low=_at(h, max(0.0, at - 0.125)), high=_at(h, min(1.0, at + 0.125)))
 
 
-def _mean_loss(compiled: Trials, program: Optimizer, values: dict[str, float], seeds: list[str]) -> float:
+def _mean_loss(
+    compiled: Trials, program: Optimizer, values: dict[str, float], seeds: list[str]
+) -> float:
     """Mean of log losses, so that no seed dominates; inf where one diverges."""
     total = 0.0
     for seed in seeds:
@@ -161,16 +168,26 @@ def _position(h: Hyperparameter, value: float) -> float:
 
 def _transformed(h: Hyperparameter, value: float | None) -> float:
     assert value is not None
-    return math.log(value) if h.scale == "log" else math.log(1 - value) if h.scale == "log1m" else value
+    return (
+        math.log(value)
+        if h.scale == "log"
+        else math.log(1 - value)
+        if h.scale == "log1m"
+        else value
+    )
 
 
 def _widen(h: Hyperparameter, position: float) -> Hyperparameter:
-    """The range a factor of ten longer at the end where the optimum lies; a decay stays within [0, 1)."""
+    """The range a factor of ten longer at the end where the optimum lies; a decay stays within [0,
+    1).
+    """
     assert h.low is not None
     assert h.high is not None
     if h.scale == "log1m":
         return (
-            replace(h, low=max(0.0, 1 - 10 * (1 - h.low))) if position < 0.5 else replace(h, high=1 - (1 - h.high) / 10)
+            replace(h, low=max(0.0, 1 - 10 * (1 - h.low)))
+            if position < 0.5
+            else replace(h, high=1 - (1 - h.high) / 10)
         )
     if h.scale == "log":
         return replace(h, low=h.low / 10) if position < 0.5 else replace(h, high=h.high * 10)
@@ -183,6 +200,8 @@ def write_reference(folder: Path, content: dict[str, Any]) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{content['fingerprint']}.json"
     if path.is_file():
-        content = content | {"optimizers": json.loads(path.read_text())["optimizers"] | content["optimizers"]}
+        content = content | {
+            "optimizers": json.loads(path.read_text())["optimizers"] | content["optimizers"]
+        }
     replace_file(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
     return path

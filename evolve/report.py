@@ -71,7 +71,10 @@ def print_result(result: Result, config: Config) -> None:
     out.print(verdict_table(result.verdicts, title))
     path, evolve = result.folder.path, command()
     if result.best is None:
-        print("\nNothing was found: no candidate passed the selection seeds. A longer budget may help.\n")
+        print(
+            "\nNothing was found: no candidate passed the selection seeds. A longer budget may "
+            "help.\n"
+        )
     else:
         print(f"\nThe best program found:\n\n{result.best}")
         print(f"The run:         {path}")
@@ -81,7 +84,10 @@ def print_result(result: Result, config: Config) -> None:
         "Go on searching:       "
         + f"{evolve} resume {path} --set budget.candidates={more(config)} --set budget.seconds=null"
     )
-    print(f"Score one of yours:    {evolve} score adamw lion {path} my_program.py --suite {_suite_name(result)}")
+    print(
+        f"Score one of yours:    {evolve} score adamw lion {path} my_program.py --suite "
+        f"{_suite_name(result)}"
+    )
     print(f"Export:                {evolve} export {path} --to optax -o my_optimizer.py")
 
 
@@ -109,7 +115,9 @@ def program_facts(program: Program) -> dict[str, Any]:
         "live_statements": len(alive),
         "state": [s.name for s in program.states],
         "rule": unicode_rule(program),
-        "tuning": {h.name: [h.low, h.high, h.scale] for h in program.hyperparameters if h.low is not None},
+        "tuning": {
+            h.name: [h.low, h.high, h.scale] for h in program.hyperparameters if h.low is not None
+        },
         "live_state": sorted(states),
         "buffers_per_parameter": price.buffers,
         "state_per_leaf": price.state,
@@ -121,7 +129,9 @@ def program_facts(program: Program) -> dict[str, Any]:
 
 
 def print_program(program: Program) -> None:
-    """The program, and below it as comments what is known of it: the whole can be read again as the program."""
+    """The program, and below it as comments what is known of it: the whole can be read again as the
+    program.
+    """
     found = program_facts(program)
     print(program)
     notes = ["The rule:", "", *textwrap.indent(found["rule"], "    ").splitlines(), ""]
@@ -130,7 +140,8 @@ def print_program(program: Program) -> None:
         notes += ["Default and tuning range:", "", *tuned, ""]
     notes.append(
         f"{found['live_statements']} of {found['statements']} statements are live; "
-        f"{found['state_per_leaf']} state buffers and {found['operations_per_parameter']:g} operations a parameter"
+        f"{found['state_per_leaf']} state buffers and {found['operations_per_parameter']:g} "
+        f"operations a parameter"
     )
     notes.append(f"identity {found['key']}")
     print("\n".join(f"# {line}".rstrip() for line in notes))
@@ -158,9 +169,15 @@ def listing(what: str) -> list[dict[str, Any]]:
     if what == "optimizers":
         return [row.facts() for row in catalogue.rows()]
     if what == "prologues":
-        return [{"name": name, "what": baselines.prologue(name).doc.splitlines()[0]} for name in baselines.prologues()]
+        return [
+            {"name": name, "what": baselines.prologue(name).doc.splitlines()[0]}
+            for name in baselines.prologues()
+        ]
     if what == "schedules":
-        return [{"name": name, "what": (curve.__doc__ or "").splitlines()[0]} for name, curve in CURVES.items()]
+        return [
+            {"name": name, "what": (curve.__doc__ or "").splitlines()[0]}
+            for name, curve in CURVES.items()
+        ]
     if what == "primitives":
         return [
             {
@@ -181,14 +198,17 @@ def listing(what: str) -> list[dict[str, Any]]:
         ]
     if what == "suites":
         return [
-            {"name": name, "tasks": ", ".join(t.kind for t in load_suite(name)[1])} for name in preset_names("suites")
+            {"name": name, "tasks": ", ".join(t.kind for t in load_suite(name)[1])}
+            for name in preset_names("suites")
         ]
     return [_preset_row(name) for name in preset_names()]
 
 
 def _preset_row(name: str) -> dict[str, Any]:
     config = load_config(name)
-    budget = ", ".join(f"{v:,g} {k}" for k, v in config.budget.model_dump().items() if v is not None)
+    budget = ", ".join(
+        f"{v:,g} {k}" for k, v in config.budget.model_dump().items() if v is not None
+    )
     suite = config.suite if isinstance(config.suite, str) else "of its own"
     return {"name": name, "search": config.search.kind, "suite": suite, "budget": budget}
 
@@ -202,10 +222,14 @@ SHOWN = {
 
 def print_listing(what: str, rows: list[dict[str, Any]]) -> None:
     table = Table(show_lines=False, expand=what == "optimizers")
-    shown = SHOWN.get(what) or [k for k in rows[0] if k not in ("convention", "scope", "source") or len(rows[0]) < 5]
+    shown = SHOWN.get(what) or [
+        k for k in rows[0] if k not in ("convention", "scope", "source") or len(rows[0]) < 5
+    ]
     for name in shown:
         if what == "optimizers":  # a line each
-            table.add_column(name, overflow="ellipsis", no_wrap=True, ratio=1 if name == "what" else None)
+            table.add_column(
+                name, overflow="ellipsis", no_wrap=True, ratio=1 if name == "what" else None
+            )
         else:
             table.add_column(name, overflow="fold")
     for row in rows:

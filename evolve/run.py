@@ -56,17 +56,23 @@ def suite_of(config: Config) -> Suite:
 
 
 def initial_programs(config: Config, suite: Suite) -> list[Program]:
-    """The programs that a search starts from, with the hyperparameters tuned on the first task where known."""
+    """The programs that a search starts from, with the hyperparameters tuned on the first task
+    where known.
+    """
     programs = []
     for name in config.search.initial:
         if name in handwritten.names():
-            raise ConfigError(f"search.initial: {name} is written by hand; a search starts from programs")
+            raise ConfigError(
+                f"search.initial: {name} is written by hand; a search starts from programs"
+            )
         programs.append(tuned(name, suite.tasks[0]) or baselines.find(name))
     return programs
 
 
 def resolve(config: Config) -> tuple[Config, dict[str, Any]]:
-    """The config with its suite written out, and the run's other inputs; all that can be checked is checked."""
+    """The config with its suite written out, and the run's other inputs; all that can be checked is
+    checked.
+    """
     suite = suite_of(config)
     for task in suite.tasks:
         reference(task)
@@ -76,7 +82,10 @@ def resolve(config: Config) -> tuple[Config, dict[str, Any]]:
             check_fit(optimizer, task)
     if isinstance(config.suite, str):
         config = config.model_copy(update={"suite": load_suite(config.suite)[1]})
-    return config, {"initial": [[p.name, str(p)] for p in programs], "references": _references(suite)}
+    return config, {
+        "initial": [[p.name, str(p)] for p in programs],
+        "references": _references(suite),
+    }
 
 
 def _references(suite: Suite) -> dict[str, Any]:
@@ -92,7 +101,8 @@ def execute(
 ) -> Result:
     """Run, or go on with, the search in a folder; then confirm and export.
 
-    Raises `Interrupted` when asked to stop, by `stop` or by Ctrl-C; `RunIsLive`, `JournalError`, `WorkerFailure`.
+    Raises `Interrupted` when asked to stop, by `stop` or by Ctrl-C; `RunIsLive`, `JournalError`,
+    `WorkerFailure`.
     """
     with ctrl_c() as pressed:
         return _execute(folder, config, say, lambda: stop() or pressed(), allow_different_machine)
@@ -128,7 +138,10 @@ def _execute(
         journal.put([], status=STOPPED)  # what it is if it is killed from here on
         say(f"workers ready after {time.monotonic() - began:.1f} s ({machine['platform']})")
         for kind in machine.get("too large for the machine", []):
-            say(f"{kind} is too large for the machine's registers here; its candidates run call by call")
+            say(
+                f"{kind} is too large for the machine's registers here; its candidates run call "
+                f"by call"
+            )
         _search(folder, driver, say)
         if not finished:
             say("confirming the best on fresh seeds and the test part")
@@ -150,50 +163,66 @@ def _notes(folder: RunFolder, config: Config, journal: Journal, lock: Lock) -> I
         workers = available_cores() if kind in ("auto", "local") else 1  # who knows?
     if journal.repeatable and kind != "inline" and 2 * config.search.lag < planned_lag(workers):
         yield (
-            f"{workers} workers will often wait for one another with search.lag={config.search.lag}: another run with "
-            f"--set search.lag={planned_lag(workers)} and a search.phase of several times that keeps them busy"
+            f"{workers} workers will often wait for one another with "
+            f"search.lag={config.search.lag}: another run with "
+            f"--set search.lag={planned_lag(workers)} and a search.phase of several times that "
+            f"keeps them busy"
         )
     if not journal.repeatable:
         yield (
-            "outcomes are committed in the order of their arrival: this run can be stopped and resumed, "
+            "outcomes are committed in the order of their arrival: this run can be stopped and "
+            "resumed, "
             "but another one with its config and seed will differ"
         )
     if journal.network:
         yield (
-            f"{folder.path} lies on a network file system ({file_system(folder.path)}): its journal has the form that "
-            "works there, status and the run wait for each other, and locks may not reach other machines"
+            f"{folder.path} lies on a network file system ({file_system(folder.path)}): its "
+            f"journal has the form that "
+            "works there, status and the run wait for each other, and locks may not reach other "
+            "machines"
         )
     if not lock.held:
-        yield f"{folder.path} lies on a file system without locks: nothing keeps a second driver out, so start none"
+        yield (
+            f"{folder.path} lies on a file system without locks: nothing keeps a second driver "
+            "out, so start none"
+        )
 
 
 def _same_inputs(journal: Journal, config: Config, suite: Suite, folder: RunFolder) -> None:
     """What a run depends on must be what it was when it began."""
     if folder.meta["inputs"]["references"] != _references(suite):
         raise ConfigError(
-            f"{folder.path}: its tasks or the tuned values of its baselines are not those it began with (other data, "
-            "another version, or reference files made anew). Go on with what it began with, or start another run."
+            f"{folder.path}: its tasks or the tuned values of its baselines are not those it "
+            f"began with (other data, "
+            "another version, or reference files made anew). Go on with what it began with, or "
+            "start another run."
         )
     before = journal.get("decisive")
     if before is None:
         journal.put([], decisive=config.decisive())
     elif before != config.decisive():
         raise ConfigError(
-            f"{folder.path}: config.resolved.yaml was changed after the run began. Undo that, or start another run."
+            f"{folder.path}: config.resolved.yaml was changed after the run began. Undo that, or "
+            f"start another run."
         )
 
 
-def _same_machine(journal: Journal, machine: dict[str, Any], folder: RunFolder, allowed: bool) -> None:
+def _same_machine(
+    journal: Journal, machine: dict[str, Any], folder: RunFolder, allowed: bool
+) -> None:
     before = journal.get("machine")
     if before is None:
         journal.put([], machine=machine)
     elif before != machine:
         differ = ", ".join(
-            f"{k}: {before.get(k)!r} → {machine.get(k)!r}" for k in machine if before.get(k) != machine.get(k)
+            f"{k}: {before.get(k)!r} → {machine.get(k)!r}"
+            for k in machine
+            if before.get(k) != machine.get(k)
         )
         if not allowed:
             raise ConfigError(
-                f"{folder.path}: was begun on another machine or software ({differ}), so its scores cannot be "
+                f"{folder.path}: was begun on another machine or software ({differ}), so its "
+                f"scores cannot be "
                 "continued exactly. Resume it there, or accept it with --allow-different-machine."
             )
         journal.put([], machines=[*journal.get("machines", [before]), machine], machine=machine)
@@ -223,18 +252,27 @@ def _search(folder: RunFolder, driver: Driver, say: Callable[[str], None]) -> No
                     last_said = now
                     say(tally_line(search, clock.elapsed))
                 if dirty and now - last_written > REWRITE:
-                    last_written, dirty = now, attempted(hall_of_fame) is not None  # without room, the journal has it
+                    last_written, dirty = (
+                        now,
+                        attempted(hall_of_fame) is not None,
+                    )  # without room, the journal has it
     except Interrupted:
         attempted(hall_of_fame)
         raise
     driver.patiently(hall_of_fame)
     say(tally_line(search, clock.elapsed))
     if ended := of_the_machine(search):
-        say(f"{ended:,} outcomes are of a clock or a machine ({', '.join(MACHINE)}): another run may differ there")
-    if facts := early_facts(search):
-        named = ", ".join(f"{fact['task']}: {fact['rank'] or 'too few to say'}" for fact in facts["foresight"])
         say(
-            f"{facts['stopped']:,} first trainings ended after {facts['at']:.0%} of their steps; rank correlation of "
+            f"{ended:,} outcomes are of a clock or a machine ({', '.join(MACHINE)}): another run "
+            f"may differ there"
+        )
+    if facts := early_facts(search):
+        named = ", ".join(
+            f"{fact['task']}: {fact['rank'] or 'too few to say'}" for fact in facts["foresight"]
+        )
+        say(
+            f"{facts['stopped']:,} first trainings ended after {facts['at']:.0%} of their steps; "
+            f"rank correlation of "
             f"scores there with those at the end, in the population: {named}"
         )
 
@@ -254,7 +292,11 @@ def _found_line(search: Search) -> str:
 
 def _write_hall_of_fame(folder: RunFolder, search: Search) -> None:
     entries = [
-        {"candidate": e.number, "score": e.score if e.score > WORST else None, "program": str(prune(e.program))}
+        {
+            "candidate": e.number,
+            "score": e.score if e.score > WORST else None,
+            "program": str(prune(e.program)),
+        }
         for e in search.hall_of_fame
     ]
     folder.write("hall_of_fame.json", json.dumps(entries, indent=1) + "\n")
@@ -262,12 +304,16 @@ def _write_hall_of_fame(folder: RunFolder, search: Search) -> None:
 
 def found_program(entry: Entry, config: Config, note: str = "") -> Program:
     """A program of the hall of fame as people get it: pruned, named, with where it comes from."""
-    origin = {"evolution": f"evolved from {', '.join(config.search.initial)}", "random": "drawn at random"}
+    origin = {
+        "evolution": f"evolved from {', '.join(config.search.initial)}",
+        "random": "drawn at random",
+    }
     how = origin.get(config.search.kind, f"{', '.join(config.search.initial)} with other constants")
     doc = (
         f"found_{entry.number}: {how} by Pride.\n\n"
         f"Candidate {entry.number} of the run {config.name!r}, seed {config.seed}. "
-        f"Score on the selection seeds {entry.score:+.4f} (0 is tuned AdamW, 0.1 is 10 % less loss).\n{note}"
+        f"Score on the selection seeds {entry.score:+.4f} (0 is tuned AdamW, 0.1 is 10 % less "
+        f"loss).\n{note}"
     )
     return replace(prune(entry.program), doc=doc, name=f"found_{entry.number}")
 
@@ -279,7 +325,10 @@ def _confirm(
     entries = search.found()[: config.confirm.finalists]
     contestants = [Contestant(f"found_{e.number}", e.program, finalist=True) for e in entries]
     suite = suite_of(config)
-    contestants += [Contestant(known_label(name, suite), known(name), known=name) for name in config.confirm.baselines]
+    contestants += [
+        Contestant(known_label(name, suite), known(name), known=name)
+        for name in config.confirm.baselines
+    ]
     verdicts = confirm(executor, contestants, config.confirm.seeds, stop, config.schedule)
     if contestants and not verdicts:
         raise Interrupted
@@ -287,7 +336,8 @@ def _confirm(
     if entries:  # the finalist with the best confirmed mean; the table shows them all
         pick = max(range(len(entries)), key=lambda n: (verdicts[n].score, -n))
         note = (
-            f"Confirmed on the test part in {config.confirm.seeds} fresh seeds: {verdicts[pick].score:+.4f} "
+            f"Confirmed on the test part in {config.confirm.seeds} fresh seeds: "
+            f"{verdicts[pick].score:+.4f} "
             f"(95 % interval {verdicts[pick].low:+.4f} to {verdicts[pick].high:+.4f}).\n"
         )
         program = found_program(entries[pick], config, note)
@@ -316,8 +366,15 @@ def early_facts(search: Search) -> dict[str, Any]:
     config = search.config
     if not config.scoring.early:
         return {}
-    foresight = [{"task": task.kind, "rank": round(search.foresight(k), 2)} for k, task in enumerate(config.suite)]
-    return {"at": config.scoring.early, "stopped": search.tally.statuses[EARLY], "foresight": foresight}
+    foresight = [
+        {"task": task.kind, "rank": round(search.foresight(k), 2)}
+        for k, task in enumerate(config.suite)
+    ]
+    return {
+        "at": config.scoring.early,
+        "stopped": search.tally.statuses[EARLY],
+        "foresight": foresight,
+    }
 
 
 def tally_facts(search: Search) -> dict[str, Any]:

@@ -19,7 +19,18 @@ from typing import Any
 import jax
 
 from evolve.environment import fingerprint
-from evolve.job import DIVERGED, EARLY, ERROR, HURDLE, OK, OOM, Job, Outcome, ReferenceDiverged, mean
+from evolve.job import (
+    DIVERGED,
+    EARLY,
+    ERROR,
+    HURDLE,
+    OK,
+    OOM,
+    Job,
+    Outcome,
+    ReferenceDiverged,
+    mean,
+)
 from evolve.suite import REFERENCE, Suite, known, reference, tuned
 from evolve.trial import Optimizer, Trials, memory_of
 from primitives import parse
@@ -31,7 +42,9 @@ FLOOR = 1e-30  # losses below it count as it: a score stays finite
 def _out_of_memory(fault: Exception) -> bool:
     """Also where it comes out of XLA as text."""
     said = _words(fault)
-    return isinstance(fault, MemoryError) or any(word in said for word in ("RESOURCE_EXHAUSTED", "MemoryError"))
+    return isinstance(fault, MemoryError) or any(
+        word in said for word in ("RESOURCE_EXHAUSTED", "MemoryError")
+    )
 
 
 def _words(fault: Exception) -> str:
@@ -54,20 +67,28 @@ class Scorer:
     """Scores programs on a suite. Holds the compiled loops; a worker has one."""
 
     def __init__(self, suite: Suite, workers: int = 1, device: Any = None):
-        """workers: how many there are on this machine; device: the one that jax uses here, if not the first."""
+        """workers: how many there are on this machine; device: the one that jax uses here, if not
+        the first.
+        """
         self.suite = suite
         memory = memory_of(device or jax.local_devices()[0], workers)
         self.trials = [Trials(task, memory / len(suite.tasks)) for task in suite.tasks]
         self.reference_loss = functools.cache(self._reference_loss)
 
     def check(self) -> None:
-        """Score a program that is known to be good, the reference. Raises `RuntimeError` where it fails."""
+        """Score a program that is known to be good, the reference.
+
+        Raises `RuntimeError` where it fails.
+        """
         canary = self.score(Job(str(reference(self.suite.tasks[0])), ("canary",), known=REFERENCE))
         if canary.status != OK:
             raise RuntimeError(f"the reference comes out as {canary.status} on this machine")
 
     def try_to_score(self, job: Job) -> Outcome:
-        """The outcome of a job, with its seconds, whatever the program does. Raises `ReferenceDiverged` alone."""
+        """The outcome of a job, with its seconds, whatever the program does.
+
+        Raises `ReferenceDiverged` alone.
+        """
         begun = time.monotonic()
         try:
             outcome = self.score(job)
@@ -111,15 +132,21 @@ class Scorer:
         early: a list for the scores at the first hurdle, where there is one.
         """
         row = []
-        once = not job.known  # known optimizers come back for every seed of a table, and are worth a compilation
+        once = (
+            not job.known
+        )  # known optimizers come back for every seed of a table, and are worth a compilation
         for number, (trials, optimizer) in enumerate(zip(self.trials, optimizers, strict=True)):
             steps = trials.task.steps
-            stops = (steps,) if early is None else tuple(sorted({max(1, round(job.at * steps)), steps}))
+            stops = (
+                (steps,) if early is None else tuple(sorted({max(1, round(job.at * steps)), steps}))
+            )
             losses = trials.losses(optimizer, seed, stops, job.part, job.schedule, once)
             for stop, loss in zip(stops, losses, strict=False):
                 if math.isnan(loss):
                     raise _Stopped(DIVERGED)
-                score = math.log(self.reference_loss(number, seed, job.part, stops)[stop] / max(loss, FLOOR))
+                score = math.log(
+                    self.reference_loss(number, seed, job.part, stops)[stop] / max(loss, FLOOR)
+                )
                 if early is None or stop == steps:
                     row.append(score)
                 else:
@@ -133,11 +160,16 @@ class Scorer:
         too_large = [trials.task.kind for trials in self.trials if trials.banks < 1]
         return fingerprint() | ({"too large for the machine": too_large} if too_large else {})
 
-    def _reference_loss(self, number: int, seed: str, part: str, stops: tuple[int, ...]) -> dict[int, float]:
-        losses = list(self.trials[number].losses(reference(self.suite.tasks[number]), seed, stops, part))
+    def _reference_loss(
+        self, number: int, seed: str, part: str, stops: tuple[int, ...]
+    ) -> dict[int, float]:
+        losses = list(
+            self.trials[number].losses(reference(self.suite.tasks[number]), seed, stops, part)
+        )
         if math.isnan(losses[-1]):
             kind = self.suite.tasks[number].kind
             raise ReferenceDiverged(
-                f"the reference diverges on {kind} in seed {seed!r}; tune it again: evolve reference"
+                f"the reference diverges on {kind} in seed {seed!r}; tune it again: evolve "
+                f"reference"
             )
         return {stop: max(loss, FLOOR) for stop, loss in zip(stops, losses, strict=True)}

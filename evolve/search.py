@@ -2,11 +2,10 @@
 
     population = copies of the initial program
     for i = 0, 1, 2, ...:
-        commit the outcome of candidate i - lag        # in order, whoever scored it, whenever it arrived
-        parent = best of a random tournament
-        child  = mutate(parent)                        # drawn with a generator keyed by (seed, i)
-        score it, unless an equal program has been scored or a cheap test rejects it
-        add the child to the population, remove the oldest
+        commit the outcome of candidate i - lag        # in order, whoever scored it, whenever it
+        arrived parent = best of a random tournament child  = mutate(parent)
+        # drawn with a generator keyed by (seed, i) score it, unless an equal program has been
+        scored or a cheap test rejects it add the child to the population, remove the oldest
 
 Candidate i depends on the outcomes of candidates up to i - lag and on nothing
 else, so any number of workers in any order give the same run, and resuming is
@@ -53,7 +52,8 @@ class Candidate:
     mutation: str
     program: Program
     key: str
-    probe: str = ""  # what it shares with programs that compute the same up to rounding; only where it is scored
+    # What it shares with programs that compute the same up to rounding; only where it is scored
+    probe: str = ""
     reason: str = ""  # why a cheap test rejects it
     same_as: int | None = None  # the candidate whose outcome it shares
     job: Job | None = None  # what a worker is asked; None where the outcome is known without one
@@ -98,7 +98,9 @@ class Entry:
 
 
 def operations(program: Program) -> tuple[str, ...]:
-    """The primitives that a program applies once everything that does not matter is left out, sorted."""
+    """The primitives that a program applies once everything that does not matter is left out,
+    sorted.
+    """
     return tuple(sorted(node.op for node in graph(program).nodes))
 
 
@@ -129,24 +131,37 @@ class Search:
         settings = config.search
         assert not isinstance(config.suite, str), "a search needs the tasks, not their name"
         self.config, self.settings = config, settings
-        initial = [replace(program, doc="") for program in initial]  # what it says is not true of its children
+        initial = [
+            replace(program, doc="") for program in initial
+        ]  # what it says is not true of its children
         self.initial = [] if settings.kind == "random" else initial
         self.like = initial[0]
-        # A known optimizer that first moves after many steps does not descend on the probe; nor do its children.
+        # A known optimizer that first moves after many steps does not descend on the probe; nor do
+        # its children.
         self.rejects_ascent = all(identity.probe(graph(program)).descends for program in initial)
         self.space = Space(
-            tuple(settings.families), settings.max_statements, settings.insert, settings.delete, settings.modify
+            tuple(settings.families),
+            settings.max_statements,
+            settings.insert,
+            settings.delete,
+            settings.modify,
         )
         self.seeds = tuple(f"{config.seed}:search:{k}" for k in range(config.scoring.seeds))
-        self.select_seeds = tuple(f"{config.seed}:select:{k}" for k in range(config.scoring.select_seeds))
+        self.select_seeds = tuple(
+            f"{config.seed}:select:{k}" for k in range(config.scoring.select_seeds)
+        )
         self.population: deque[Member] = deque(maxlen=settings.population)
         self.phase = -1
         # A long run has millions of candidates: of each, only what follows here stays in memory.
         self.keys = Index()  # identity -> the candidate that was scored for it
         self.probes = Index()  # the same, up to rounding
         self.committed = array("d")  # fitness by number
-        self.first = array("d")  # score in the first seed by number, for the hurdle; inf where it was stopped early
-        self.out: set[int] = set()  # numbers before the last one committed that are not committed themselves
+        self.first = array(
+            "d"
+        )  # score in the first seed by number, for the hurdle; inf where it was stopped early
+        self.out: set[int] = (
+            set()
+        )  # numbers before the last one committed that are not committed themselves
         self.hall_of_fame: list[Entry] = []
         self.tally = Tally()
 
@@ -179,7 +194,11 @@ class Search:
             else:
                 parent = self.tournament(rng)
                 evolving = self.settings.kind == "evolution"
-                child = mutate(parent.program, self.space, rng) if evolving else tweak(parent.program, rng)
+                child = (
+                    mutate(parent.program, self.space, rng)
+                    if evolving
+                    else tweak(parent.program, rng)
+                )
         candidate = self.judge(number, phase, parent.number if parent else None, child)
         self.remember(candidate)
         return candidate
@@ -248,12 +267,17 @@ class Search:
     def percentile(self, scores: Iterable[float]) -> float:
         """The score that the hurdles stand at; the worst one where there is none."""
         ranked = sorted(scores)
-        return ranked[int(len(ranked) * self.config.scoring.hurdle_percentile / 100.0)] if ranked else WORST
+        return (
+            ranked[int(len(ranked) * self.config.scoring.hurdle_percentile / 100.0)]
+            if ranked
+            else WORST
+        )
 
     def early(self) -> tuple[float, ...]:
         """The scores below which a first training is stopped early, task by task.
 
-        Where early scores say little about those at the end, only a loss beyond the bound stops one.
+        Where early scores say little about those at the end, only a loss beyond the bound stops
+        one.
         """
         bound = -math.log(self.config.scoring.bound)
         return tuple(
@@ -264,7 +288,9 @@ class Search:
         )
 
     def foresight(self, task: int) -> float:
-        """Rank correlation of early scores on a task with those at its end in the population; 0 where few have both."""
+        """Rank correlation of early scores on a task with those at its end in the population; 0
+        where few have both.
+        """
         from scipy.stats import spearmanr  # takes half a second
 
         pairs = [(m.early[task], m.scores[task]) for m in self.population if m.scores and m.early]
@@ -276,15 +302,25 @@ class Search:
         """The score above which the seeds of the hall of fame are spent."""
         if len(self.hall_of_fame) >= self.config.scoring.hall_of_fame:
             return self.hall_of_fame[-1].score
-        return max((self.committed[n] for n in range(len(self.initial)) if self.is_committed(n)), default=WORST)
+        return max(
+            (self.committed[n] for n in range(len(self.initial)) if self.is_committed(n)),
+            default=WORST,
+        )
 
     def commit(self, candidate: Candidate, outcome: Outcome | None) -> Committed:
-        """Take the next outcome, in the order of the settings. `outcome` is None where no worker was asked."""
+        """Take the next outcome, in the order of the settings.
+
+        `outcome` is None where no worker was asked.
+        """
         assert not self.is_committed(candidate.number), "an outcome is committed once"
         if candidate.reason:
             status, fitness, first = REJECTED, WORST, WORST
         elif candidate.same_as is not None:
-            status, fitness, first = CACHED, self.committed[candidate.same_as], self.first[candidate.same_as]
+            status, fitness, first = (
+                CACHED,
+                self.committed[candidate.same_as],
+                self.first[candidate.same_as],
+            )
         else:
             assert outcome is not None
             status, fitness = outcome.status, outcome.fitness

@@ -1,7 +1,10 @@
-"""A worker: reads jobs as lines of JSON, answers in order. Started by `pool.Local`, never by people.
+"""A worker: reads jobs as lines of JSON, answers in order.
 
-The first line is the setup: {"tasks": [...], "references": {fingerprint: tuned values}, "folder": where the command
-was run, "workers": how many share this machine, "memory": bytes that this one may allocate}.
+Started by `pool.Local`, never by people.
+
+The first line is the setup: {"tasks": [...], "references": {fingerprint: tuned values}, "folder":
+where the command was run, "workers": how many share this machine, "memory": bytes that this one may
+allocate}.
 """
 
 from __future__ import annotations
@@ -21,7 +24,9 @@ from evolve.interrupt import STOPPING
 
 def main(driver: int) -> None:
     """Serve until the input ends, which it does when the driver is gone."""
-    for number in STOPPING:  # sent to all processes by a terminal, Slurm, systemd; the driver ends its workers
+    for number in (
+        STOPPING
+    ):  # sent to all processes by a terminal, Slurm, systemd; the driver ends its workers
         signal.signal(number, signal.SIG_IGN)
     _die_with(driver)
     jobs, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", buffering=0)
@@ -48,7 +53,11 @@ def main(driver: int) -> None:
         except ReferenceDiverged as fault:
             _say(answers, {"failure": str(fault)})
             return
-        answer = {"outcome": encode_outcome(outcome), "seconds": outcome.seconds, "detail": outcome.detail}
+        answer = {
+            "outcome": encode_outcome(outcome),
+            "seconds": outcome.seconds,
+            "detail": outcome.detail,
+        }
         _say(answers, {"number": asked["number"]} | answer)
 
 
@@ -62,7 +71,9 @@ def _start(setup: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     logging.getLogger("evolve").setLevel(logging.INFO)
     take_references(setup["references"])
     try:
-        scorer = Scorer(make_suite("run", [TaskSettings(**task) for task in setup["tasks"]]), setup["workers"])
+        scorer = Scorer(
+            make_suite("run", [TaskSettings(**task) for task in setup["tasks"]]), setup["workers"]
+        )
         scorer.check()
     except (ConfigError, RuntimeError) as fault:
         return None, {"failure": str(fault)}
@@ -74,12 +85,16 @@ def _say(answers: BinaryIO, said: dict[str, Any]) -> None:
 
 
 def _bound(memory: int) -> None:
-    """What a program may use: so much memory that another worker has room, and no disk for its remains.
+    """What a program may use: so much memory that another worker has room, and no disk for its
+    remains.
 
-    On an accelerator the driver of the device maps far more than it uses, and bounds its own memory itself.
+    On an accelerator the driver of the device maps far more than it uses, and bounds its own memory
+    itself.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if sys.platform == "linux" and os.environ.get("JAX_PLATFORMS") == "cpu":  # elsewhere the limit does nothing
+    if (
+        sys.platform == "linux" and os.environ.get("JAX_PLATFORMS") == "cpu"
+    ):  # elsewhere the limit does nothing
         resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
 
 
@@ -90,7 +105,9 @@ def _refuse_forks(event: str, arguments: tuple) -> None:
 
 
 def _die_with(driver: int) -> None:
-    """Ask the kernel to kill this process when the driver dies, also in the middle of a long computation."""
+    """Ask the kernel to kill this process when the driver dies, also in the middle of a long
+    computation.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1 is PR_SET_PDEATHSIG
         if os.getppid() != driver:  # it died before the line above

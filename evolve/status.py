@@ -25,7 +25,10 @@ def status(folder: RunFolder) -> dict[str, Any]:
         nothing: dict[str, Any] = dict.fromkeys(("candidates", "evaluated", "cached", "seconds"), 0)
         nothing |= {"rejected": {}, "statuses": {}, "best": None, "hash_chain": bytes(32).hex()}
         nothing["repeatable"] = folder.config().search.order == "number"
-        return {"run": str(folder.path), "state": RUNNING if _is_live(folder) else STOPPED} | nothing
+        return {
+            "run": str(folder.path),
+            "state": RUNNING if _is_live(folder) else STOPPED,
+        } | nothing
     try:
         journal.db.execute("BEGIN")  # all facts are of one moment
         statuses, reasons = _counted(journal)
@@ -74,7 +77,10 @@ def print_status(found: dict[str, Any]) -> None:
             print(f"  {count:,} {name}")
     best = found["best"]
     if best:
-        print(f"best so far: candidate {best['candidate']}, {best['score']:+.4f} on the selection seeds")
+        print(
+            f"best so far: candidate {best['candidate']}, {best['score']:+.4f} on the selection "
+            f"seeds"
+        )
     print(f"hash chain: {found['hash_chain']}")
     if not found["repeatable"]:
         print("committed in the order of arrival: the run can be resumed, not repeated")
@@ -83,13 +89,18 @@ def print_status(found: dict[str, Any]) -> None:
 
 
 def _counted(journal: Journal) -> tuple[Counter[str], Counter[str]]:
-    """How often each status and each reason: the tally of the last checkpoint, and the rows since then.
+    """How often each status and each reason: the tally of the last checkpoint, and the rows since
+    then.
 
     To count all rows is to read the whole file, a gigabyte for a million.
     """
-    last = journal.db.execute("SELECT number, state FROM checkpoint ORDER BY number DESC LIMIT 1").fetchone()
+    last = journal.db.execute(
+        "SELECT number, state FROM checkpoint ORDER BY number DESC LIMIT 1"
+    ).fetchone()
     since, state = last or (0, '{"tally": {"statuses": {}, "reasons": {}}}')
-    statuses, reasons = (Counter(json.loads(state)["tally"][name]) for name in ("statuses", "reasons"))
+    statuses, reasons = (
+        Counter(json.loads(state)["tally"][name]) for name in ("statuses", "reasons")
+    )
     rows = f"{journal.ordered} WHERE {journal.place} >= ?"
     query = f"SELECT status, reason, COUNT(*) FROM {rows} GROUP BY status, reason"
     for status, reason, count in journal.db.execute(query, (since,)):
@@ -105,10 +116,15 @@ def _best_facts(folder: RunFolder) -> dict[str, Any] | None:
         return None
     try:
         entries = read_json(path)
-        if not (isinstance(entries, list) and all(isinstance(e, dict) and set(e) == ENTRY for e in entries)):
+        if not (
+            isinstance(entries, list)
+            and all(isinstance(e, dict) and set(e) == ENTRY for e in entries)
+        ):
             raise ValueError("no list of programs")
     except (OSError, ValueError) as fault:
-        raise JournalError(f"{path}: is damaged: {fault}. `evolve resume` writes it again.") from None
+        raise JournalError(
+            f"{path}: is damaged: {fault}. `evolve resume` writes it again."
+        ) from None
     return entries[0] if entries else None
 
 

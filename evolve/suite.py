@@ -40,7 +40,9 @@ def make_suite(name: str, settings: list[TaskSettings]) -> Suite:
         except ValueError as fault:
             raise ConfigError(f"suite {name}, task {number + 1}: {fault}") from None
     if not tasks:
-        raise ConfigError(f"suite {name} has no task: give at least one, such as - kind: digits_dense")
+        raise ConfigError(
+            f"suite {name} has no task: give at least one, such as - kind: digits_dense"
+        )
     return Suite(name, tuple(tasks))
 
 
@@ -54,13 +56,17 @@ _taken: dict[str, dict[str, dict[str, float]]] = {}
 
 
 def take_references(references: dict[str, dict[str, dict[str, float]]]) -> None:
-    """In a worker: use the tuned values, by fingerprint, of whoever asks, and not what lies on this machine."""
+    """In a worker: use the tuned values, by fingerprint, of whoever asks, and not what lies on this
+    machine.
+    """
     _taken.update(references)
 
 
 @cache
 def tuned_values(fingerprint: str) -> dict[str, dict[str, float]]:
-    """Tuned hyperparameters by optimizer for the task with this fingerprint; empty where nobody tuned it."""
+    """Tuned hyperparameters by optimizer for the task with this fingerprint; empty where nobody
+    tuned it.
+    """
     if fingerprint in _taken:
         return _taken[fingerprint]
     for folder in (LOCAL_REFERENCES, REFERENCES):
@@ -69,10 +75,14 @@ def tuned_values(fingerprint: str) -> dict[str, dict[str, float]]:
             try:
                 stored = read_json(path)
                 found = {name: entry["values"] for name, entry in stored["optimizers"].items()}
-                if not all(type(x) in (int, float) for values in found.values() for x in values.values()):
+                if not all(
+                    type(x) in (int, float) for values in found.values() for x in values.values()
+                ):
                     raise TypeError("values that are no numbers")
             except (OSError, ValueError, TypeError, KeyError, AttributeError) as fault:
-                raise ConfigError(f"{path}: is no reference: {fault}. Make it again: `evolve reference`.") from None
+                raise ConfigError(
+                    f"{path}: is no reference: {fault}. Make it again: `evolve reference`."
+                ) from None
             return found
     return {}
 
@@ -94,11 +104,15 @@ def tuned(name: str, task: Task) -> Optimizer | None:
 
 
 def reference(task: Task) -> Program:
-    """What the scores of a task are relative to. Raises `ConfigError` where it has not been tuned."""
+    """What the scores of a task are relative to.
+
+    Raises `ConfigError` where it has not been tuned.
+    """
     program = tuned(REFERENCE, task)
     if not isinstance(program, Program):
         raise ConfigError(
             f"nobody has tuned {REFERENCE} on {task.kind} with these fields and data (fingerprint "
-            f"{task.fingerprint}), so it has no score. Run `evolve reference SUITE` with this suite first."
+            f"{task.fingerprint}), so it has no score. Run `evolve reference SUITE` with this "
+            f"suite first."
         )
     return program

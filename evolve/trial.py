@@ -23,7 +23,16 @@ import numpy as np
 
 from baselines.handwritten import Handwritten, Objective
 from evolve.environment import available_memory
-from evolve.loops import Begin, Draws, Loop, handwritten_loop, machine_loop, optax_loop, program_loop, train
+from evolve.loops import (
+    Begin,
+    Draws,
+    Loop,
+    handwritten_loop,
+    machine_loop,
+    optax_loop,
+    program_loop,
+    train,
+)
 from evolve.stepwise import Stepwise
 from primitives import Program, ProgramError, machine
 from primitives.graph import graph
@@ -47,13 +56,18 @@ def seed_key(seed: str) -> jax.Array:
 
 
 def memory_of(device: Any, sharers: int) -> float:
-    """Bytes for one of some workers: what the device says that it has, else its share of the machine's."""
+    """Bytes for one of some workers: what the device says that it has, else its share of the
+    machine's.
+    """
     limit = (device.memory_stats() or {}).get("bytes_limit")
     return limit or available_memory() / sharers
 
 
 class Runner:
-    """A compiled loop, with the memory that one training leaves to the next. Not for two trainings at once."""
+    """A compiled loop, with the memory that one training leaves to the next.
+
+    Not for two trainings at once.
+    """
 
     def __init__(self, task: Task, loop: Loop, together: bool = False):
         """together: train several optimizers at once; arguments and results have a leading axis."""
@@ -63,20 +77,25 @@ class Runner:
             start, run = jax.vmap(start, (0, None)), jax.vmap(run, (0, 0, None, None, None))
         self.start = start
         self.memory: Any = None
-        # The memory is donated: a bank for a large task takes longer to allocate than to compute with.
+        # The memory is donated: a bank for a large task takes longer to allocate than to compute
+        # with.
         self.compiled = jax.jit(run, donate_argnums=1)
 
     def segments(
         self, args: Any, begin: Begin, schedule: jax.Array, steps: Sequence[int]
     ) -> Iterator[tuple[jax.Array, jax.Array]]:
-        """Train; after each of some numbers of steps, where the model is evaluated and whether all is finite."""
+        """Train; after each of some numbers of steps, where the model is evaluated and whether all
+        is finite.
+        """
         memory, self.memory = self.memory, None
         if memory is None:
             shapes = jax.eval_shape(self.start, args, begin)
             memory = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
         try:
             for span in zip((0, *steps), steps, strict=False):
-                final, finite, memory = self.compiled(args, memory, begin, schedule, np.array(span, np.int32))
+                final, finite, memory = self.compiled(
+                    args, memory, begin, schedule, np.array(span, np.int32)
+                )
                 yield final, finite
         finally:
             self.memory = memory
@@ -88,7 +107,10 @@ class Runner:
 
 
 class Trials:
-    """All trials of one task: its data on the device, and the compiled loops. Not for two threads at once."""
+    """All trials of one task: its data on the device, and the compiled loops.
+
+    Not for two threads at once.
+    """
 
     def __init__(self, task: Task, memory: float = math.inf):
         """memory: bytes that are there for this task."""
@@ -107,15 +129,23 @@ class Trials:
         self.banks = SHARE * memory / bank  # that fit
         if self.banks < 1:
             log.warning(
-                "%s is too large for the machine: its registers take %.1f GiB, and %.1f GiB are there for them. "
+                "%s is too large for the machine: its registers take %.1f GiB, and %.1f GiB are "
+                "there for them. "
                 "All programs run without it.", task.kind, bank / 2**30, SHARE * memory / 2**30,
             )  # fmt: skip
         self.machine = Runner(task, machine_loop(self.layout))
-        self.together = functools.cache(lambda count: Runner(task, machine_loop(self.layout), together=True))
+        self.together = functools.cache(
+            lambda count: Runner(task, machine_loop(self.layout), together=True)
+        )
         self._say_once = functools.cache(log.info)
 
     def loss(
-        self, optimizer: Optimizer, seed: str, part: str = "validation", schedule: str = "", once: bool = False
+        self,
+        optimizer: Optimizer,
+        seed: str,
+        part: str = "validation",
+        schedule: str = "",
+        once: bool = False,
     ) -> float:
         """Final loss on a part of the data; nan where training did not stay finite."""
         (loss,) = self.losses(optimizer, seed, [self.task.steps], part, schedule, once)
@@ -130,14 +160,19 @@ class Trials:
         schedule: str = "",
         once: bool = False,
     ) -> Iterator[float]:
-        """The loss on a part of the data after each of some numbers of steps. Whoever stops asking stops the training.
+        """The loss on a part of the data after each of some numbers of steps.
 
-        nan, and nothing after it, where training did not stay finite. schedule: of the learning rate, in the words of
-        `proxy_tasks.schedules`; empty for the task's own. once: the optimizer is not worth a compilation.
+        Whoever stops asking stops the training.
+
+        nan, and nothing after it, where training did not stay finite. schedule: of the learning
+        rate, in the words of `proxy_tasks.schedules`; empty for the task's own. once: the optimizer
+        is not worth a compilation.
         """
         begin = self.begin(seed)
         run, args = self.runner(optimizer, once)
-        for final, finite in run.segments(args, begin, self._rates(schedule) if schedule else self.schedule, steps):
+        for final, finite in run.segments(
+            args, begin, self._rates(schedule) if schedule else self.schedule, steps
+        ):
             loss = self._loss(final, finite, begin, part)
             yield loss
             if math.isnan(loss):
@@ -146,11 +181,12 @@ class Trials:
     def losses_together(
         self, programs: Sequence[Program], seed: str, part: str = "validation", schedule: str = ""
     ) -> list[float]:
-        """Final losses of programs that are trained at the same time, for accelerators that are wide: the machine
-        under `jax.vmap`, as many programs at once as the memory has banks for.
+        """Final losses of programs that are trained at the same time, for accelerators that are
+        wide: the machine under `jax.vmap`, as many programs at once as the memory has banks for.
 
-        It executes all opcodes at every instruction and keeps each program's own. The losses are those of `loss` up to
-        rounding. It has not been timed on an accelerator. Raises `DoesNotFit`.
+        It executes all opcodes at every instruction and keeps each program's own. The losses are
+        those of `loss` up to rounding. It has not been timed on an accelerator. Raises
+        `DoesNotFit`.
         """
         begin = self.begin(seed)
         rates = self._rates(schedule) if schedule else self.schedule
@@ -189,11 +225,16 @@ class Trials:
         return self._stepwise[alike]
 
     def compiled(self, optimizer: Optimizer) -> tuple[Runner, Any]:
-        """A loop compiled for this optimizer alone; its hyperparameters are arguments, so one serves all values."""
+        """A loop compiled for this optimizer alone; its hyperparameters are arguments, so one
+        serves all values.
+        """
         values = optimizer.values | {"learning_rate": optimizer.learning_rate}
         if isinstance(optimizer, Handwritten):  # its other values shape its inner loops
             return self._runners(optimizer), values
-        blank = tuple(replace(h, value=1.0, low=None, high=None, scale="linear") for h in optimizer.hyperparameters)
+        blank = tuple(
+            replace(h, value=1.0, low=None, high=None, scale="linear")
+            for h in optimizer.hyperparameters
+        )
         return self._runners(replace(optimizer, hyperparameters=blank, doc="", name="")), values
 
     def _runner(self, optimizer: Optimizer) -> Runner:
@@ -201,14 +242,19 @@ class Trials:
         return Runner(self.task, make(self.task, self.layout, optimizer))
 
     def by_hand(self, optimizer: Any) -> Runner:
-        """The same with an optax optimizer, as a user would write it, for comparison. Its arguments are None."""
+        """The same with an optax optimizer, as a user would write it, for comparison.
+
+        Its arguments are None.
+        """
         return Runner(self.task, optax_loop(self.layout, optimizer))
 
     def _evaluate(self, w, data, part: str):
         return self.task.evaluate(self.layout.unflatten(w), data, part)
 
     def _begin(self, key: jax.Array, data: Any) -> Begin:
-        """All that a seed decides: first parameters, what is random in training, who sees which rows."""
+        """All that a seed decides: first parameters, what is random in training, who sees which
+        rows.
+        """
         init, draws, deal = jax.random.split(key, 3)
         noise = jax.random.fold_in(key, 3)
         w = self.layout.flatten(self.task.init(init))
@@ -222,7 +268,9 @@ def check_fit(optimizer: Optimizer, task: Task) -> None:
         flat = jax.ShapeDtypeStruct((Layout.of(shapes).size,), jnp.float32)
         gnvp = (lambda w, v: v) if "gnvp" in task.offers else None
         layers = (lambda w: ()) if isinstance(task, DenseTask) else None
-        jax.eval_shape(lambda w: optimizer.init(w, Objective(jnp.sum, gnvp, layers, task.kind)), flat)
+        jax.eval_shape(
+            lambda w: optimizer.init(w, Objective(jnp.sum, gnvp, layers, task.kind)), flat
+        )
         return
     for name in sorted(optimizer.needs - task.offers):
         able = ", ".join(sorted(task.offers)) or "nothing"

@@ -58,7 +58,9 @@ from primitives import Program, parse
 FORMAT = 1
 REDUCTION = 3  # of so many trials at a rung, one is trained further
 RUNGS = (1, 3, 9)  # where the loss is looked at: ninths of the steps
-LOWEST = -1e3  # what ASHA is told of a trial that diverged, below all logarithms of ratios: it cannot rank -inf
+LOWEST = (
+    -1e3
+)  # what ASHA is told of a trial that diverged, below all logarithms of ratios: it cannot rank -inf
 RETRIES = 2  # of a trial whose process died
 
 WAITING, STOPPED, DIVERGED, COMPLETE = "waiting", "stopped", "diverged", "complete"
@@ -80,7 +82,10 @@ class TuningFailed(WorkerFailure):
 
 @dataclass(frozen=True)
 class Plan:
-    """All that decides what is tried. Plain data: it goes to other processes and into the record."""
+    """All that decides what is tried.
+
+    Plain data: it goes to other processes and into the record.
+    """
 
     name: str
     program: str
@@ -105,7 +110,15 @@ class Plan:
         for task in suite.tasks:
             check_fit(program, task)
         values = [reference(task).values for task in suite.tasks]
-        return cls(program.name, str(program), [t.model_dump() for t in tasks], trials, seeds, values, fingerprint())
+        return cls(
+            program.name,
+            str(program),
+            [t.model_dump() for t in tasks],
+            trials,
+            seeds,
+            values,
+            fingerprint(),
+        )
 
     @property
     def settings(self) -> list[TaskSettings]:
@@ -132,7 +145,10 @@ class Point:
 
 
 class Record(Journal):
-    """The journal of a tuning: facts, and a row per trial. What is finished is never changed again."""
+    """The journal of a tuning: facts, and a row per trial.
+
+    What is finished is never changed again.
+    """
 
     tables = Journal.tables + _TRIALS
 
@@ -142,7 +158,10 @@ class Record(Journal):
         if recorded is None:
             self.put([], plan=given)
         elif not resume:
-            raise ConfigError(f"{self.path.parent}: holds a tuning. Go on with --resume, or choose another folder.")
+            raise ConfigError(
+                f"{self.path.parent}: holds a tuning. Go on with --resume, or choose another "
+                f"folder."
+            )
         elif differing := sorted(k for k in given | recorded if given.get(k) != recorded.get(k)):
             raise ConfigError(
                 f"{self.path.parent}: holds a tuning with other {', '.join(differing)}. "
@@ -154,12 +173,19 @@ class Record(Journal):
         )
 
     def points(self) -> list[Point]:
-        found = self._ask("SELECT number, hyperparameters, status, rungs, seconds FROM trial ORDER BY number")
-        return [Point(n, json.loads(values), s, tuple(json.loads(rungs)), t) for n, values, s, rungs, t in found]
+        found = self._ask(
+            "SELECT number, hyperparameters, status, rungs, seconds FROM trial ORDER BY number"
+        )
+        return [
+            Point(n, json.loads(values), s, tuple(json.loads(rungs)), t)
+            for n, values, s, rungs, t in found
+        ]
 
     def update(self, point: Point) -> None:
         values = (point.status, canonical(point.rungs), point.seconds, point.number)
-        self._write("UPDATE trial SET status = ?, rungs = ?, seconds = ? WHERE number = ?", [values])
+        self._write(
+            "UPDATE trial SET status = ?, rungs = ?, seconds = ? WHERE number = ?", [values]
+        )
 
     def _write(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
         try:
@@ -170,13 +196,17 @@ class Record(Journal):
             if self.db.in_transaction:
                 self.db.execute("ROLLBACK")
             raise JournalError(
-                f"{self.path}: cannot be written: {fault}. What was recorded is intact; see to the disk, then go on "
+                f"{self.path}: cannot be written: {fault}. What was recorded is intact; see to "
+                f"the disk, then go on "
                 "with --resume."
             ) from None
 
 
 class Trainer(ray_tune.Trainable):
-    """One point after another, in a process of Ray's; the compiled tasks stay. A step is the way to the next rung."""
+    """One point after another, in a process of Ray's; the compiled tasks stay.
+
+    A step is the way to the next rung.
+    """
 
     def setup(  # type: ignore[override]  # `with_parameters` adds the two
         self, config: dict[str, Any], plan: Plan, points: list[Point]
@@ -186,7 +216,8 @@ class Trainer(ray_tune.Trainable):
         # All seeds of all tasks are trained side by side: at a rung, the others wait.
         self.scorer = Scorer(make_suite("tune", plan.settings), available_cores() * plan.seeds)
         self.stops = [
-            tuple(max(1, round(t.task.steps * share / RUNGS[-1])) for share in RUNGS) for t in self.scorer.trials
+            tuple(max(1, round(t.task.steps * share / RUNGS[-1])) for share in RUNGS)
+            for t in self.scorer.trials
         ]
         self.begin()
 
@@ -213,12 +244,24 @@ class Trainer(ray_tune.Trainable):
         for seed, number, training in self.trainings:
             losses.append(next(training))
             if math.isnan(losses[-1]):
-                return {"share": share, "score": LOWEST, "losses": [x.hex() for x in losses], "done": True}
+                return {
+                    "share": share,
+                    "score": LOWEST,
+                    "losses": [x.hex() for x in losses],
+                    "done": True,
+                }
             stops = self.stops[number]
-            against = self.scorer.reference_loss(number, seed, "validation", stops)[stops[self.rung]]
+            against = self.scorer.reference_loss(number, seed, "validation", stops)[
+                stops[self.rung]
+            ]
             scores.append(math.log(against / max(losses[-1], FLOOR)))
         score = math.fsum(scores) / len(scores)
-        return {"share": share, "score": score, "losses": [x.hex() for x in losses], "done": share == RUNGS[-1]}
+        return {
+            "share": share,
+            "score": score,
+            "losses": [x.hex() for x in losses],
+            "done": share == RUNGS[-1],
+        }
 
 
 class Recorder(ray_tune.Callback):
@@ -230,9 +273,14 @@ class Recorder(ray_tune.Callback):
         self.points = {point.number: point for point in record.points()}
 
     def __reduce__(self) -> Any:
-        return ray_tune.Callback, ()  # Tune pickles what it is given, for the restore that nobody asks for
+        return (
+            ray_tune.Callback,
+            (),
+        )  # Tune pickles what it is given, for the restore that nobody asks for
 
-    def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict, **info: Any) -> None:
+    def on_trial_result(
+        self, iteration: int, trials: list, trial: Any, result: dict, **info: Any
+    ) -> None:
         before = self.points[trial.config["number"]]
         if before.status != WAITING:
             return  # told again
@@ -280,14 +328,17 @@ def tune(
 ) -> dict[str, Any]:
     """Try all points of a plan and choose among the best; what is in `tuned.json`.
 
-    Raises `Interrupted` where it was stopped, `ConfigError` for a folder that holds another tuning, `RunIsLive` for one
-    that is being tuned, `JournalError` for a disk that cannot be written, and `TuningFailed`.
+    Raises `Interrupted` where it was stopped, `ConfigError` for a folder that holds another tuning,
+    `RunIsLive` for one that is being tuned, `JournalError` for a disk that cannot be written, and
+    `TuningFailed`.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = Lock(folder / "tune.lock")
     except OSError as fault:
-        raise ConfigError(f"{folder}: cannot be written: {fault.strerror}. Choose another folder.") from None
+        raise ConfigError(
+            f"{folder}: cannot be written: {fault.strerror}. Choose another folder."
+        ) from None
     with contextlib.ExitStack() as stack:
         stack.callback(lock.release)
         record = Record(folder / "tune.sqlite")
@@ -309,7 +360,10 @@ def try_points(plan: Plan, record: Record, workers: int, stop: Callable[[], bool
     points = record.points()
     numbers = sorted(range(plan.trials), key=lambda n: (points[n].status == WAITING, n))
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what fails is said below
-    with tempfile.TemporaryDirectory(prefix="pride-tune-") as place, contextlib.ExitStack() as stack:
+    with (
+        tempfile.TemporaryDirectory(prefix="pride-tune-") as place,
+        contextlib.ExitStack() as stack,
+    ):
         stack.callback(start_ray(workers))
         same_machine(plan)
         trainer = ray_tune.with_parameters(Trainer, plan=plan, points=points)
@@ -319,9 +373,15 @@ def try_points(plan: Plan, record: Record, workers: int, stop: Callable[[], bool
             param_space={"number": ray_tune.grid_search(numbers)},
             tune_config=ray_tune.TuneConfig(
                 scheduler=ASHAScheduler(
-                    "share", "score", "max", max_t=RUNGS[-1], grace_period=RUNGS[0], reduction_factor=REDUCTION
+                    "share",
+                    "score",
+                    "max",
+                    max_t=RUNGS[-1],
+                    grace_period=RUNGS[0],
+                    reduction_factor=REDUCTION,
                 ),
-                reuse_actors=True,  # a new one takes seconds, to import jax and to load the compiled tasks
+                # A new one takes seconds, to import jax and to load the compiled tasks
+                reuse_actors=True,
                 max_concurrent_trials=workers,
                 trial_dirname_creator=lambda trial: str(trial.config["number"]),
             ),
@@ -345,28 +405,40 @@ def try_points(plan: Plan, record: Record, workers: int, stop: Callable[[], bool
     if waiting or len(results) != plan.trials or results.num_terminated != plan.trials:
         why = f" ({str(results.errors[0]).strip().splitlines()[-1]})" if results.errors else ""
         raise TuningFailed(
-            f"{waiting} of {plan.trials} trials were not finished{why}. The others are recorded in {record.path}; "
+            f"{waiting} of {plan.trials} trials were not finished{why}. The others are recorded "
+            f"in {record.path}; "
             "go on with the same command and --resume."
         )
 
 
 def start_ray(workers: int) -> Callable[[], None]:
-    """Start Ray on this machine, unless this process is connected to one; what ends it. Raises `WorkerFailure`."""
+    """Start Ray on this machine, unless this process is connected to one; what ends it.
+
+    Raises `WorkerFailure`.
+    """
     with warnings.catch_warnings():
-        # jax warns of every fork, and Ray starts its processes with one; they replace themselves at once.
+        # jax warns of every fork, and Ray starts its processes with one; they replace themselves at
+        # once.
         warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)
         return connect(WorkerSettings(kind="ray", count=workers))
 
 
 def same_machine(plan: Plan) -> None:
-    """Raise `WorkerFailure` where processes of Ray would give other bits: it was started without our environment."""
+    """Raise `WorkerFailure` where processes of Ray would give other bits: it was started without
+    our environment.
+    """
     theirs = ray.get(ray.remote(fingerprint).remote())
     if theirs != plan.machine:
-        raise WorkerFailure(f"Ray's processes run on other software or settings than this one: {theirs}")
+        raise WorkerFailure(
+            f"Ray's processes run on other software or settings than this one: {theirs}"
+        )
 
 
-def choose(plan: Plan, points: list[Point], workers: int, stop: Callable[[], bool]) -> dict[str, Any]:
-    """The best of the points and of the program as it stands, by our own evaluator on seeds that no trial has seen.
+def choose(
+    plan: Plan, points: list[Point], workers: int, stop: Callable[[], bool]
+) -> dict[str, Any]:
+    """The best of the points and of the program as it stands, by our own evaluator on seeds that no
+    trial has seen.
 
     Raises `Interrupted`, `TuningFailed`.
     """
@@ -376,19 +448,24 @@ def choose(plan: Plan, points: list[Point], workers: int, stop: Callable[[], boo
     finalists = [(None, {name: program.values[name] for name in tunable})]
     finalists += [(point.number, point.values) for point in ranked[:FINALISTS]]
     texts = [str(program.with_values(values)) for _, values in finalists]
-    select, state = ([f"tune:{what}:{k}" for k in range(FINAL_SEEDS)] for what in ("select", "state"))
+    select, state = (
+        [f"tune:{what}:{k}" for k in range(FINAL_SEEDS)] for what in ("select", "state")
+    )
     executor = make_executor(WorkerSettings(count=workers), plan.settings)
     try:
         executor.ready(stop)
         selected = score(executor, [Job(text, tuple(select)) for text in texts], stop)
         best = max(range(len(texts)), key=lambda n: (selected[n].search_score, -n))
         parts = ("validation", "test")
-        stated = score(executor, [Job(texts[best], tuple(state), part=part) for part in parts], stop)
+        stated = score(
+            executor, [Job(texts[best], tuple(state), part=part) for part in parts], stop
+        )
     finally:
         executor.close()
     if any(outcome.status != OK for outcome in stated):
         raise TuningFailed(
-            f"{plan.name} diverges with the best values found. Give it narrower ranges or more trials, "
+            f"{plan.name} diverges with the best values found. Give it narrower ranges or more "
+            f"trials, "
             "and tune into another folder."
         )
     return {
@@ -396,13 +473,25 @@ def choose(plan: Plan, points: list[Point], workers: int, stop: Callable[[], boo
         "values": finalists[best][1],
         "trial": finalists[best][0],
         "finalists": [
-            {"trial": number, "values": values, "score": outcome.search_score if outcome.status == OK else None}
+            {
+                "trial": number,
+                "values": values,
+                "score": outcome.search_score if outcome.status == OK else None,
+            }
             for (number, values), outcome in zip(finalists, selected, strict=True)
         ],
-        **{part: [math.fsum(row) / len(row) for row in s.scores] for part, s in zip(parts, stated, strict=True)},
-        "trials": {status: sum(p.status == status for p in points) for status in (COMPLETE, STOPPED, DIVERGED)},
-        "method": f"{plan.trials} scrambled Sobol points, {plan.seeds} seeds each, ASHA at {RUNGS} ninths of the "
-        f"steps; the best {FINALISTS} and the program as it stands again on {FINAL_SEEDS} other seeds; the scores "
+        **{
+            part: [math.fsum(row) / len(row) for row in s.scores]
+            for part, s in zip(parts, stated, strict=True)
+        },
+        "trials": {
+            status: sum(p.status == status for p in points)
+            for status in (COMPLETE, STOPPED, DIVERGED)
+        },
+        "method": f"{plan.trials} scrambled Sobol points, {plan.seeds} seeds each, ASHA at "
+        f"{RUNGS} ninths of the "
+        f"steps; the best {FINALISTS} and the program as it stands again on {FINAL_SEEDS} other "
+        f"seeds; the scores "
         f"stated are on {FINAL_SEEDS} more",
         "plan": asdict(plan),
     }

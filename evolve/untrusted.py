@@ -1,4 +1,6 @@
-"""What a run folder from somebody else must not hold: links, pipes, and databases that are programs."""
+"""What a run folder from somebody else must not hold: links, pipes, and databases that are
+programs.
+"""
 
 from __future__ import annotations
 
@@ -12,14 +14,17 @@ from typing import Any
 from primitives.files import read_file
 
 MAX_JSON = 16 * 2**20
-MAX_VALUE = 256 * 2**20  # bytes of one value of a database; a damaged chain of pages would be longer
+MAX_VALUE = (
+    256 * 2**20
+)  # bytes of one value of a database; a damaged chain of pages would be longer
 _END_OF_SUPER = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
 
 
 def strange(run: Path, folders: tuple[str, ...]) -> str:
     """What in a run's folder must not be opened, and why; empty where there is nothing of the kind.
 
-    Looked for in the folder and those of its `folders` that are there; others are nobody's business.
+    Looked for in the folder and those of its `folders` that are there; others are nobody's
+    business.
     """
     for place in (run, *(run / name for name in folders if (run / name).is_dir())):
         with os.scandir(place) as entries:
@@ -32,7 +37,10 @@ def strange(run: Path, folders: tuple[str, ...]) -> str:
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file says. Raises `OSError`; `ValueError`, also for repeated keys and for what is no number."""
+    """What a JSON file says.
+
+    Raises `OSError`; `ValueError`, also for repeated keys and for what is no number.
+    """
     raw = read_file(path, MAX_JSON)
     if len(raw) > MAX_JSON:
         raise ValueError(f"larger than {MAX_JSON} bytes")
@@ -54,7 +62,8 @@ def _no_number(word: str) -> None:
 
 
 def leads_out(database: Path) -> bool:
-    """Whether what an interrupted commit left beside a database names another file, which SQLite would delete.
+    """Whether what an interrupted commit left beside a database names another file, which SQLite
+    would delete.
 
     Commits to several databases at once do; ours is one.
     """
@@ -68,13 +77,18 @@ def leads_out(database: Path) -> bool:
 
 
 def distrust(db: sqlite3.Connection, tables: str) -> str:
-    """Bound what reading a database can cost. Returns what is wrong with its tables; empty where they are ours.
+    """Bound what reading a database can cost.
 
-    Views and triggers are programs that run when a table is read or written; columns of other types hold anything.
+    Returns what is wrong with its tables; empty where they are ours.
+
+    Views and triggers are programs that run when a table is read or written; columns of other types
+    hold anything.
     """
     db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
     db.execute("PRAGMA trusted_schema = OFF")
-    for kind, name, said in db.execute("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL"):
+    for kind, name, said in db.execute(
+        "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL"
+    ):
         if (kind, name, said) not in _schema(tables):
             return f"{kind} {name!r} is not as Pride makes it"
     return ""
@@ -84,4 +98,6 @@ def distrust(db: sqlite3.Connection, tables: str) -> str:
 def _schema(tables: str) -> frozenset[tuple[str, str, str]]:
     with sqlite3.connect(":memory:") as db:
         db.executescript(tables)
-        return frozenset(db.execute("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL"))
+        return frozenset(
+            db.execute("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
+        )

@@ -1,4 +1,7 @@
-"""Jobs and outcomes as JSON, between processes and in the journal. Floats travel as hex: every bit, and inf."""
+"""Jobs and outcomes as JSON, between processes and in the journal.
+
+Floats travel as hex: every bit, and inf.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,11 @@ Rows = tuple[tuple[float, ...], ...]
 
 
 def encode_job(job: Job) -> dict[str, Any]:
-    return asdict(job) | {"hurdle": job.hurdle.hex(), "bar": job.bar.hex(), "early": [x.hex() for x in job.early]}
+    return asdict(job) | {
+        "hurdle": job.hurdle.hex(),
+        "bar": job.bar.hex(),
+        "early": [x.hex() for x in job.early],
+    }
 
 
 def decode_job(said: dict[str, Any]) -> Job:
@@ -23,7 +30,9 @@ def decode_job(said: dict[str, Any]) -> Job:
 
 
 def encode_outcome(outcome: Outcome) -> dict[str, Any]:
-    """Everything that is decided about a candidate; without the seconds, which differ from run to run."""
+    """Everything that is decided about a candidate; without the seconds, which differ from run to
+    run.
+    """
     said: dict[str, Any] = {"status": outcome.status, "scores": _hex(outcome.scores)}
     if outcome.selected:
         said["selected"] = _hex(outcome.selected)
@@ -34,12 +43,21 @@ def encode_outcome(outcome: Outcome) -> dict[str, Any]:
 
 def decode_outcome(said: dict[str, Any], seconds: float = 0.0, detail: str = "") -> Outcome:
     (early,) = _floats([said.get("early", [])])
-    return Outcome(said["status"], _floats(said["scores"]), _floats(said.get("selected", [])), seconds, detail, early)
+    return Outcome(
+        said["status"],
+        _floats(said["scores"]),
+        _floats(said.get("selected", [])),
+        seconds,
+        detail,
+        early,
+    )
 
 
 def canonical(said: Any) -> str:
     """One text for one value: the form that is hashed."""
-    return json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+    return json.dumps(
+        said, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
 
 
 def _hex(rows: Rows) -> list[list[str]]:

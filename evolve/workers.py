@@ -1,4 +1,6 @@
-"""Who scores: this process, its devices, spawned processes, or Ray. Workers are dumb; the driver decides everything.
+"""Who scores: this process, its devices, spawned processes, or Ray.
+
+Workers are dumb; the driver decides everything.
 
 All kinds take jobs with a number and give back outcomes with that number, in
 any order. On accelerators a worker is a thread with a device of its own, because a
@@ -33,7 +35,10 @@ class Executor(Protocol):
     """Scores jobs, in any order."""
 
     def ready(self, stop: Callable[[], bool] = ...) -> dict[str, Any]:
-        """Wait until a worker can score; what its bits depend on. Raises `WorkerFailure`, `Interrupted`."""
+        """Wait until a worker can score; what its bits depend on.
+
+        Raises `WorkerFailure`, `Interrupted`.
+        """
         ...
 
     def submit(self, number: int, job: Job) -> None: ...
@@ -74,9 +79,13 @@ class Devices:
 
     def __init__(self, tasks: list[TaskSettings]):
         self.jobs: SimpleQueue[tuple[int, Job] | None] = SimpleQueue()
-        self.said: SimpleQueue[Any] = SimpleQueue()  # fingerprints, then outcomes by number; a fault at any time
+        self.said: SimpleQueue[Any] = (
+            SimpleQueue()
+        )  # fingerprints, then outcomes by number; a fault at any time
         devices = jax.local_devices()
-        self.threads = [Thread(target=self.work, args=(tasks, d, len(devices)), daemon=True) for d in devices]
+        self.threads = [
+            Thread(target=self.work, args=(tasks, d, len(devices)), daemon=True) for d in devices
+        ]
         for thread in self.threads:
             thread.start()
 
@@ -135,11 +144,16 @@ class Devices:
 
 
 def _on_cpu() -> bool:
-    """Whether jax computes on the CPU here. Where that is not set, asking starts jax, which takes its time."""
+    """Whether jax computes on the CPU here.
+
+    Where that is not set, asking starts jax, which takes its time.
+    """
     return os.environ.get("JAX_PLATFORMS") == "cpu" or jax.default_backend() == "cpu"
 
 
-def make_executor(settings: WorkerSettings, tasks: list[TaskSettings], log: Path | None = None) -> Executor:
+def make_executor(
+    settings: WorkerSettings, tasks: list[TaskSettings], log: Path | None = None
+) -> Executor:
     """The executor that a config asks for. Raises `WorkerFailure`."""
     kind = settings.kind
     if kind == "auto":  # spawned processes share a CPU well, and an accelerator badly

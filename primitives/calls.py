@@ -68,7 +68,8 @@ class Flat:
 
     def join(self, kind: Kind, leaves: Sequence[jax.Array]) -> jax.Array:
         """The inverse of `split`."""
-        # Each leaf is written in place; a concatenation XLA writes number by number, twenty times slower.
+        # Each leaf is written in place; a concatenation XLA writes number by number, twenty times
+        # slower.
         value, at = jnp.zeros(self.size(kind), leaves[0].dtype if leaves else jnp.float32), 0
         for leaf in leaves:
             value = jax.lax.dynamic_update_slice(value, leaf.reshape(-1), (at,))
@@ -76,13 +77,21 @@ class Flat:
         return value
 
     def start(self, part: Program, w: jax.Array) -> dict[str, jax.Array]:
-        """Constants and states by name before the first step. A state that starts at the first gradient is 0 here."""
-        values = {name: jnp.asarray(number, w.dtype) for name, number in (part.values | _literals(part)).items()}
+        """Constants and states by name before the first step.
+
+        A state that starts at the first gradient is 0 here.
+        """
+        values = {
+            name: jnp.asarray(number, w.dtype)
+            for name, number in (part.values | _literals(part)).items()
+        }
         for state in part.states:
             if state.start == "w":
                 values[state.name] = w
             elif state.start == IDENTITY:
-                squares = [np.eye(rows, dtype=w.dtype).ravel() for rows, _ in self.extents(state.kind)]
+                squares = [
+                    np.eye(rows, dtype=w.dtype).ravel() for rows, _ in self.extents(state.kind)
+                ]
                 values[state.name] = jnp.asarray(np.concatenate(squares))
             else:
                 number = 0.0 if isinstance(state.start, str) else state.start
@@ -91,7 +100,10 @@ class Flat:
         return values
 
     def calls(self, part: Program, ask: Callable[[str], Callable]) -> list[Call]:
-        """The statements of a part in order. ask: an oracle's name -> its function of what is `ASKED` and a tensor."""
+        """The statements of a part in order.
+
+        ask: an oracle's name -> its function of what is `ASKED` and a tensor.
+        """
         kinds, found = dict(part.entry_kinds), []
         for instruction, kind in zip(part.body, part.kinds, strict=True):
             primitive, arguments = PRIMITIVES[instruction.op], tuple(map(str, instruction.args))
@@ -101,9 +113,18 @@ class Flat:
                 function = self.call(primitive, kind, *(kinds.get(a, SCALAR) for a in arguments))
             found.append(Call(function, arguments, instruction.target, ()))
             kinds[instruction.target] = kind
-        needed = {part.output, part.evaluate_at, ASKED, *part.values, *_literals(part), *(s.name for s in part.states)}
+        needed = {
+            part.output,
+            part.evaluate_at,
+            ASKED,
+            *part.values,
+            *_literals(part),
+            *(s.name for s in part.states),
+        }
         for number, call in reversed(list(enumerate(found))):
-            found[number] = call._replace(last=tuple(sorted({*call.arguments} - needed - {call.target})))
+            found[number] = call._replace(
+                last=tuple(sorted({*call.arguments} - needed - {call.target}))
+            )
             needed = (needed - {call.target}) | {*call.arguments}
         return found
 
@@ -111,9 +132,13 @@ class Flat:
         """A primitive on values of these kinds, compiled."""
 
         def call(*values: jax.Array) -> jax.Array:
-            alike = all(v.ndim == 0 or kind is result for v, kind in zip(values, kinds, strict=True))
+            alike = all(
+                v.ndim == 0 or kind is result for v, kind in zip(values, kinds, strict=True)
+            )
             if primitive.scope == ELEMENTWISE and alike:
-                value = jnp.asarray(primitive.apply(jnp, *values), jnp.result_type(jnp.float32, *values))
+                value = jnp.asarray(
+                    primitive.apply(jnp, *values), jnp.result_type(jnp.float32, *values)
+                )
                 return value if result is SCALAR else jnp.broadcast_to(value, (self.size(result),))
             seen = [self.split(kind, value) for kind, value in zip(kinds, values, strict=True)]
             if primitive.scope == MODEL:
@@ -129,4 +154,6 @@ class Flat:
 
 def _literals(part: Program) -> dict[str, float]:
     """By their text, which is no variable's name."""
-    return {str(a): a for instruction in part.body for a in instruction.args if isinstance(a, float)}
+    return {
+        str(a): a for instruction in part.body for a in instruction.args if isinstance(a, float)
+    }

@@ -1,7 +1,7 @@
 """What a loaded program looks like: registers, opcodes, and tables of instructions of fixed shape.
 
-There are two banks of registers, one of vectors (a number per parameter) and one of numbers that hold for the
-whole model. `loading.py` writes the tables, `machine.py` runs them.
+There are two banks of registers, one of vectors (a number per parameter) and one of numbers that
+hold for the whole model. `loading.py` writes the tables, `machine.py` runs them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,11 @@ OPERANDS = 8
 W, G = 0, 1
 STATES = 2  # the first register of a state, or of a mask
 LR, T, LOSS = 0, 1, 2
-FILL, COPY_W, MASK = 0, 1, 2  # what a vector register starts as; a mask of a rule for kernels is MASK + its number
+FILL, COPY_W, MASK = (
+    0,
+    1,
+    2,
+)  # what a vector register starts as; a mask of a rule for kernels is MASK + its number
 
 
 class DoesNotFit(Exception):
@@ -34,21 +38,26 @@ class Code(NamedTuple):
 
     vectors: np.ndarray  # int32[INSTRUCTIONS, OPERANDS + 2]: opcode, operands, result
     numbers: np.ndarray  # int32[INSTRUCTIONS, OPERANDS + 2]
-    segments: np.ndarray  # int32[SEGMENTS, 4]: number instructions from, to; vector instructions from, to
+    segments: (
+        np.ndarray
+    )  # int32[SEGMENTS, 4]: number instructions from, to; vector instructions from, to
     segment_count: np.ndarray  # int32[]
     states: np.ndarray  # int32[]: vector registers that hold something before the first step
     fill: np.ndarray  # dtype[VECTORS]: initial value of each vector register
-    starts: np.ndarray  # int32[VECTORS]: 0 the fill, 1 a copy of w, 2... where the matrices are, by a rule
+    starts: (
+        np.ndarray
+    )  # int32[VECTORS]: 0 the fill, 1 a copy of w, 2... where the matrices are, by a rule
     constants: np.ndarray  # dtype[NUMBERS]
     learning_rate: np.ndarray  # dtype[]
     update: np.ndarray  # int32[]: vector register that is subtracted from w
     evaluation: np.ndarray  # int32[]: vector register at which the model is evaluated, -1 for w
 
 
-# --- fused calls ------------------------------------------------------------------------------------
-# An instruction reads its operands and writes its result once, whatever it computes between. Calls that often feed
-# each other (counted in the known optimizers and in 1,500 mutants) are one instruction where nobody else needs what
-# lies between: the 11 vector instructions of AdamW become 3.
+# --- fused calls ----------------------------------------------------------------------------------
+# An instruction reads its operands and writes its result once, whatever it computes between. Calls
+# that often feed each other (counted in the known optimizers and in 1,500 mutants) are one
+# instruction where nobody else needs what lies between: the 11 vector instructions of AdamW become
+# 3.
 
 ADAM = ("divide", ("divide", "v", "n"), ("add", ("sqrt", ("divide", "v", "n")), "n"))
 """The direction of Adam from its two averages: where most searches start."""
@@ -77,12 +86,14 @@ def form_of(pattern: tuple | str) -> str:
     return pattern if isinstance(pattern, str) else "".join(map(form_of, pattern[1:]))
 
 
-# --- opcodes ---------------------------------------------------------------------------------------
+# --- opcodes --------------------------------------------------------------------------------------
 # The form of a call says where each operand lives: "vn" is a vector and a number.
 
 
 def forms(primitive: Primitive) -> list[str]:
-    """The forms in which the machine knows a primitive; other mixtures spread numbers into vectors first."""
+    """The forms in which the machine knows a primitive; other mixtures spread numbers into vectors
+    first.
+    """
     if primitive.arity == 0:
         return []
     if primitive.scope == ELEMENTWISE:
@@ -104,7 +115,9 @@ def _tables() -> tuple[dict, dict]:
     vectors: dict[tuple[str | tuple, str], int] = {("spread", "n"): 0}
     numbers: dict[tuple[str | tuple, str], int] = {}
     for primitive in PRIMITIVES.values():
-        if primitive.mirror or MACHINE not in primitive.readings:  # the graph writes the mirror instead
+        if (
+            primitive.mirror or MACHINE not in primitive.readings
+        ):  # the graph writes the mirror instead
             continue
         for form in forms(primitive):
             table = numbers if _result_is_number(primitive, form) else vectors

@@ -9,15 +9,21 @@ from primitives.program import Fallback, Instruction, Program
 
 
 def with_prologue(prologue: Program, program: Program) -> Program:
-    """The program whose gradient is what the prologue returns: one plain program, that can be printed and mutated.
+    """The program whose gradient is what the prologue returns: one plain program, that can be
+    printed and mutated.
 
     The first gradient of a state that starts at it is the changed one too.
 
     Raises `ProgramError` where the two do not fit, as a prologue with a fallback.
     """
-    if prologue.fallback is not None or prologue.evaluate_at or prologue.matrix_statement is not None:
+    if (
+        prologue.fallback is not None
+        or prologue.evaluate_at
+        or prologue.matrix_statement is not None
+    ):
         raise ProgramError(
-            f"{prologue.name} cannot stand before another program", hint="A prologue changes g, on leaves of any shape."
+            f"{prologue.name} cannot stand before another program",
+            hint="A prologue changes g, on leaves of any shape.",
         )
     fixed = {*program.inputs, *prologue.inputs}
     taken = {"w", "g", "lr", "t", *_names(program)}
@@ -48,7 +54,9 @@ def with_prologue(prologue: Program, program: Program) -> Program:
     inputs, body = joined(program.inputs, program.body)
     fallback = program.fallback
     if fallback is not None:
-        fallback = Fallback(*joined(fallback.inputs, fallback.body), fallback.output, fallback.evaluate_at)
+        fallback = Fallback(
+            *joined(fallback.inputs, fallback.body), fallback.output, fallback.evaluate_at
+        )
     return replace(
         program,
         inputs=inputs,

@@ -1,4 +1,5 @@
-"""The definitions of primitives as text: one call in the words of jax.numpy, or in those of mathematics.
+"""The definitions of primitives as text: one call in the words of jax.numpy, or in those of
+mathematics.
 
 What a primitive computes is its own source, with `xp` read as `jnp`: a one-line
 definition is written in place, a longer one becomes a helper of the exported file.
@@ -48,7 +49,10 @@ class Definitions:
             self.defined[name] = function
             self.helpers[name] = ""  # keeps its place, and ends a recursion
             head = f"def {name}({', '.join(_parameters(function))}):"
-            body = [textwrap.indent(self.rewrite(function, s, {}), "    ") for s in _definition(function)[0].body]
+            body = [
+                textwrap.indent(self.rewrite(function, s, {}), "    ")
+                for s in _definition(function)[0].body
+            ]
             self.helpers[name] = "\n".join([head, *body])
         return name
 
@@ -58,14 +62,20 @@ class Definitions:
         The text is edited and not printed from the tree, so the definition keeps its layout.
         """
         definition, text = _definition(function)
-        stored = {n.id for n in ast.walk(definition) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        stored = {
+            n.id
+            for n in ast.walk(definition)
+            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
+        }
         local = {*stored, *_parameters(function), "xp"}
         raw = text.encode()  # a syntax tree counts bytes
         starts = [0, *itertools.accumulate(map(len, raw.splitlines(keepends=True)))]
         edits: list[tuple[int, int, bytes]] = []
 
         def place(part: Any) -> tuple[int, int]:
-            return starts[part.lineno - 1] + part.col_offset, starts[part.end_lineno - 1] + part.end_col_offset
+            return starts[part.lineno - 1] + part.col_offset, starts[
+                part.end_lineno - 1
+            ] + part.end_col_offset
 
         def visit(part: ast.AST, bare: bool) -> None:
             if isinstance(part, ast.Name):
@@ -84,7 +94,9 @@ class Definitions:
                 for child in (part.func, *others, *part.keywords):
                     visit(child, True)
             else:
-                for child in ast.iter_child_nodes(part):  # an argument of a call has nothing beside it
+                for child in ast.iter_child_nodes(
+                    part
+                ):  # an argument of a call has nothing beside it
                     visit(child, isinstance(part, ast.Call))
 
         visit(node, True)
@@ -122,7 +134,7 @@ class Definitions:
         return "_" + name
 
 
-# --- reading a definition -----------------------------------------------------------------------------
+# --- reading a definition -------------------------------------------------------------------------
 
 
 @cache
@@ -140,7 +152,9 @@ def _parameters(function: Callable) -> list[str]:
 
 def _formula(function: Callable) -> ast.expr | None:
     """The expression that a function returns, where that is all it does."""
-    body = [s for s in _definition(function)[0].body if not isinstance(s, ast.Expr)]  # without the docstring
+    body = [
+        s for s in _definition(function)[0].body if not isinstance(s, ast.Expr)
+    ]  # without the docstring
     if len(body) != 1 or not isinstance(body[0], ast.Return) or body[0].value is None:
         return None
     value = body[0].value
@@ -149,7 +163,9 @@ def _formula(function: Callable) -> ast.expr | None:
 
 
 def _in_place(op: str) -> ast.expr | None:
-    """The formula of a primitive that is written where it is called; None where a helper is called."""
+    """The formula of a primitive that is written where it is called; None where a helper is
+    called.
+    """
     primitive = PRIMITIVES[op]
     return None if primitive.scope == MODEL else _formula(primitive.apply)
 
@@ -164,7 +180,11 @@ def meets_number(op: str) -> set[int]:
     for node in ast.walk(formula):
         if isinstance(node, ast.BinOp):
             for one, other in ((node.left, node.right), (node.right, node.left)):
-                if isinstance(one, ast.Name) and one.id in names and isinstance(other, ast.Constant):
+                if (
+                    isinstance(one, ast.Name)
+                    and one.id in names
+                    and isinstance(other, ast.Constant)
+                ):
                     met.add(names.index(one.id))
     return met
 
@@ -173,7 +193,11 @@ def _is_math(part: ast.AST, function: Callable, local: set[str]) -> bool:
     """Whether this is `math.pi`, `math.log2(10.0)` and the like."""
     while isinstance(part, ast.Attribute | ast.Call):
         part = part.value if isinstance(part, ast.Attribute) else part.func
-    return isinstance(part, ast.Name) and part.id not in local and function.__globals__.get(part.id) is math
+    return (
+        isinstance(part, ast.Name)
+        and part.id not in local
+        and function.__globals__.get(part.id) is math
+    )
 
 
 def _evaluate(node: ast.AST) -> float:
@@ -183,7 +207,7 @@ def _evaluate(node: ast.AST) -> float:
     return float(getattr(math, node.attr))  # type: ignore[attr-defined]
 
 
-# --- mathematics --------------------------------------------------------------------------------------
+# --- mathematics ----------------------------------------------------------------------------------
 
 
 def term(op: str, args: list[str]) -> str:
@@ -212,7 +236,8 @@ def explained(ops: Iterable[str]) -> list[str]:
         elif primitive.infix == "/":
             text = primitive.summary
         elif primitive.infix:
-            text = f"{'x^y' if primitive.infix == '**' else f'x {primitive.infix} y'}: {primitive.summary}"
+            sign = "x^y" if primitive.infix == "**" else f"x {primitive.infix} y"
+            text = f"{sign}: {primitive.summary}"
         else:
             text = f"{op}({', '.join(_parameters(primitive.apply))}): {primitive.summary}"
         lines.append(text)
@@ -222,4 +247,6 @@ def explained(ops: Iterable[str]) -> list[str]:
 def _is_arithmetic(op: str) -> bool:
     """Whether a primitive is nothing but arithmetic on its arguments."""
     formula = _in_place(op)
-    return formula is not None and not any(isinstance(n, ast.Call | ast.Attribute) for n in ast.walk(formula))
+    return formula is not None and not any(
+        isinstance(n, ast.Call | ast.Attribute) for n in ast.walk(formula)
+    )

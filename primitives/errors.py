@@ -4,11 +4,17 @@ from __future__ import annotations
 
 
 def printable(text: str, most: int) -> str:
-    """Words of a stranger as a message may show them: without what steers a terminal, and cut in the middle."""
+    """Words of a stranger as a message may show them: without what steers a terminal, and cut in
+    the middle.
+    """
     if len(text) > 2 * most:
         text = text[:most] + text[-most:]
     text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return text if len(text) <= most else f"{text[: most // 2 - 2]}...{text[len(text) - most // 2 + 2 :]}"
+    return (
+        text
+        if len(text) <= most
+        else f"{text[: most // 2 - 2]}...{text[len(text) - most // 2 + 2 :]}"
+    )
 
 
 class ProgramError(ValueError):

@@ -2,12 +2,14 @@
 
 Where the learning rate and the decoupled weight decay stand decides the form:
 
-    update = lr · (d + w · c)   →   chain(scale_by_<name>, add_decayed_weights, scale_by_learning_rate)
-    update = lr · d             →   chain(scale_by_<name>, scale_by_learning_rate)
-    anything else               →   scale_by_<name> takes the learning rate and the parameters inside
+    update = lr · (d + w · c)   →   chain(scale_by_<name>, add_decayed_weights,
+    scale_by_learning_rate) update = lr · d             →   chain(scale_by_<name>,
+    scale_by_learning_rate) anything else               →   scale_by_<name> takes the learning rate
+    and the parameters inside
 
-A program with a rule for matrices and one for other leaves becomes two functions, chosen by a leaf's shape.
-What a program asks of the task is a keyword of `update`, but for noise, which comes from a key in the state.
+A program with a rule for matrices and one for other leaves becomes two functions, chosen by a
+leaf's shape. What a program asks of the task is a keyword of `update`, but for noise, which comes
+from a key in the state.
 """
 
 from __future__ import annotations
@@ -37,12 +39,23 @@ from primitives.listing import (
     without_learning_rate,
 )
 from primitives.liveness import prune
-from primitives.program import IDENTITY, INPUTS, LEARNING_RATE, ORACLES, STANDING, Hyperparameter, Program, State
+from primitives.program import (
+    IDENTITY,
+    INPUTS,
+    LEARNING_RATE,
+    ORACLES,
+    STANDING,
+    Hyperparameter,
+    Program,
+    State,
+)
 from primitives.registry import AXIS, ELEMENTWISE, MATRIX, ORACLE
 
 TEMPLATE = Path(__file__).with_name("optax_template.py.jinja")
 PROGRAM_HEADING = "The program, in Pride's language:"
-"""The last part of an exported docstring: below it stands the program, indented, ready to be parsed again."""
+"""The last part of an exported docstring: below it stands the program, indented, ready to be parsed
+again.
+"""
 
 WIDTH = 88
 
@@ -58,7 +71,8 @@ ASKED = {
     ),
     "gnvp": (
         "gnvp",
-        "a function of a tree like the parameters, the Gauss-Newton matrix at them times this tree:",
+        "a function of a tree like the parameters, the Gauss-Newton matrix at them times this "
+        "tree:",
         (
             "y, back = jax.vjp(model, params)",
             "tangent = lambda x: jax.jvp(model, (params,), (x,))[1]",
@@ -74,9 +88,9 @@ _TAKEN = frozenset(dir(builtins)) | {
     "l", "O", "I",  # ruff's E741
 }  # fmt: skip
 _OURS = (
-    "_direction", "_update", "_each_leaf", "_whole_model", "_dtype", "_wide", "_copy", "_by_shape", "_each_of_stacks",
-    "_is_matrix", "_as_matrix", "_beside", "_number", "_draws", "_direction_of_matrices", "_direction_of_others",
-    "_update_of_matrices", "_update_of_others",
+    "_direction", "_update", "_each_leaf", "_whole_model", "_dtype", "_wide", "_copy", "_by_shape",
+    "_each_of_stacks", "_is_matrix", "_as_matrix", "_beside", "_number", "_draws",
+    "_direction_of_matrices", "_direction_of_others", "_update_of_matrices", "_update_of_others",
 )  # in the template  # fmt: skip
 
 
@@ -91,7 +105,8 @@ def to_optax_source(program: Program, *, name: str | None = None, found: str = "
     name = _checked(program.name if name is None else name)
     for given in prune(program).needs:
         if given not in ASKED and given not in DRAWS:
-            hint = f"Export a program that reads no more than {', '.join((*STANDING, *DRAWS, *ASKED))}."
+            known = ", ".join((*STANDING, *DRAWS, *ASKED))
+            hint = f"Export a program that reads no more than {known}."
             raise ProgramError(f"optax gives an optimizer no {given!r}", hint=hint)
     return _Exporter(program, name, found).source()
 
@@ -100,7 +115,8 @@ def _checked(name: str) -> str:
     if not name.isidentifier() or not name.isascii() or keyword.iskeyword(name):
         raise ProgramError(
             f"{name!r} cannot name a Python function",
-            hint="Give another name: letters, digits and _, not first a digit, and no keyword of Python.",
+            hint="Give another name: letters, digits and _, not first a digit, and no keyword of "
+            "Python.",
         )
     if name in _TAKEN or name.startswith("_"):
         hint = f"Name it {name.strip('_')}_opt."
@@ -126,13 +142,23 @@ class _Part:
 
 
 def _split(program: Program) -> tuple[list[_Part], bool, Value | None]:
-    """The parts of a program; whether the learning rate stands outside of their rules, and which decay does."""
+    """The parts of a program; whether the learning rate stands outside of their rules, and which
+    decay does.
+    """
     plain = [prune(part) for part in program.parts]
     full = [listing(part) for part in plain]
     directions = [d for code in full if (d := without_learning_rate(code)) is not None]
     if len(directions) < len(full):
-        return [_Part(part, code, code) for part, code in zip(plain, full, strict=True)], False, None
-    decayed = [f for code, part in zip(directions, plain, strict=True) if (f := without_decay(code, part)) is not None]
+        return (
+            [_Part(part, code, code) for part, code in zip(plain, full, strict=True)],
+            False,
+            None,
+        )
+    decayed = [
+        f
+        for code, part in zip(directions, plain, strict=True)
+        if (f := without_decay(code, part)) is not None
+    ]
     decays = {decay for _, decay in decayed}
     rules, decay = directions, None
     if len(decayed) == len(full) and len(decays) == 1:  # all leaves decay alike
@@ -152,19 +178,26 @@ class _Exporter:
         self.entries = set().union(*(part.entries for part in self.parts))
         called = set().union(*({line.op for line in part.code.live_lines()} for part in self.parts))
         self.oracles = [name for name in ORACLES if name in called]
-        self.draws = {name: f"of_{name}" for name in DRAWS if name in self.entries}  # and their keys
+        self.draws = {
+            name: f"of_{name}" for name in DRAWS if name in self.entries
+        }  # and their keys
         self.asked = [name for name in ASKED if name in self.entries or name in self.oracles]
         self.camel = "ScaleBy" + "".join(part[:1].upper() + part[1:] for part in name.split("_"))
         self.definitions = Definitions(_OURS)
         self._name_variables()
 
     def _name_variables(self) -> None:
-        """Decides what each variable of the program, and each input, is called in the exported file."""
+        """Decides what each variable of the program, and each input, is called in the exported
+        file.
+        """
         self.taken = {*_TAKEN, self.name, f"scale_by_{self.name}", f"{self.camel}State"}
         if isinstance(self.decay, Number):
             self.taken.add(DECAY)
         if self.asked:
-            self.taken |= {"extra_args", *(ASKED[name][0] for name in self.asked if name not in self.oracles)}
+            self.taken |= {
+                "extra_args",
+                *(ASKED[name][0] for name in self.asked if name not in self.oracles),
+            }
         if self.draws:
             self.taken |= {"key", "seed", *self.draws.values()}
         programs = [part.program for part in self.parts]
@@ -180,9 +213,13 @@ class _Exporter:
 
     def _place_point(self) -> None:
         """Decides which field of the state holds the parameters to evaluate at."""
-        for state in self.states:  # one that starts at w and always becomes this value holds it already
+        for (
+            state
+        ) in self.states:  # one that starts at w and always becomes this value holds it already
             codes = [part.code for part in self.parts]
-            if state.start == "w" and all(code.states.get(state.name) == code.evaluate_at for code in codes):
+            if state.start == "w" and all(
+                code.states.get(state.name) == code.evaluate_at for code in codes
+            ):
                 self.point = self.python[state.name]
                 return
         self.point, self.own_point = self._fresh("evaluate_at"), True
@@ -234,7 +271,11 @@ class _Exporter:
             return str(value) if isinstance(value, Number) else called[value]
 
         def listed(value: Value) -> str:
-            return f"[{shown(value)}] * {self.leaves}" if over_model and value not in many else shown(value)
+            return (
+                f"[{shown(value)}] * {self.leaves}"
+                if over_model and value not in many
+                else shown(value)
+            )
 
         lines = []
         for n in order:
@@ -245,14 +286,18 @@ class _Exporter:
                 right = self.definitions.call(line.op, [listed(a) for a in line.args])
             else:
                 slots = line.array_slots()
-                args = [arrays[a] if slot in slots else shown(a) for slot, a in enumerate(line.args)]
+                args = [
+                    arrays[a] if slot in slots else shown(a) for slot, a in enumerate(line.args)
+                ]
                 right = _first(*args) if line.op == FIRST else self.definitions.call(line.op, args)
                 over = list(dict.fromkeys(shown(a) for a in line.args if a in many))
                 if over_model and over:
                     source = over[0] if len(over) == 1 else f"zip({', '.join(over)})"
                     right = f"[{right} for {', '.join(over)} in {source}]"
             target = python[line.name]
-            if target in holder and last.get(holder[target], -1) > n:  # its old value is still to be read
+            if (
+                target in holder and last.get(holder[target], -1) > n
+            ):  # its old value is still to be read
                 target = self._numbered(target, 2)
             holder[target] = n
             called[n] = target
@@ -264,7 +309,9 @@ class _Exporter:
         top = []
         if arrays:
             top.append(f"{self.dtype} = {python['g']}{'[0]' if over_model else ''}.dtype")
-            top += [f"{name} = jnp.asarray({literal}, {self.dtype})" for literal, name in arrays.items()]
+            top += [
+                f"{name} = jnp.asarray({literal}, {self.dtype})" for literal, name in arrays.items()
+            ]
         if any(f"] * {self.leaves}" in line for line in lines):
             top.append(f"{self.leaves} = len({python['g']})")
         return top + lines
@@ -278,11 +325,19 @@ class _Exporter:
         rated = "lr" in self.entries
         tuned = [h for h in program.hyperparameters if h.name != LEARNING_RATE]
         inner = [h for h in tuned if h.name in self.entries]
-        sources = {"t": "count", "lr": "lr", "loss": "value"} | {h.name: python[h.name] for h in tuned}
-        numbers = {name: source for name, source in sources.items() if name in self.entries}  # beside the trees
+        sources = {"t": "count", "lr": "lr", "loss": "value"} | {
+            h.name: python[h.name] for h in tuned
+        }
+        numbers = {
+            name: source for name, source in sources.items() if name in self.entries
+        }  # beside the trees
         read = {"w": "params"} if reads_parameters else {}
         read |= {name: python[name] for name in self.draws}
-        rule_parameters = [python["g"], *kept, *(python[v] for v in (*read, *numbers, *self.oracles))]
+        rule_parameters = [
+            python["g"],
+            *kept,
+            *(python[v] for v in (*read, *numbers, *self.oracles)),
+        ]
 
         rate = f"learning_rate: optax.ScalarOrSchedule = {program.learning_rate!r}"
         inner_parameters = [f"{python[h.name]}: jax.typing.ArrayLike = {h.value!r}" for h in inner]
@@ -303,10 +358,14 @@ class _Exporter:
         if isinstance(self.decay, Number):
             decay = DECAY
             outer_parameters.append(f"{DECAY}: optax.ScalarOrSchedule = {self.decay}")
-            outer_arguments.append(f"{DECAY}: decoupled weight decay, a bare number in the program.")
+            outer_arguments.append(
+                f"{DECAY}: decoupled weight decay, a bare number in the program."
+            )
         if decay:
             outer_parameters.append("mask: optax.MaskOrFn = None")
-            outer_arguments.append("mask: a tree of bools, or a function that makes it from the parameters:")
+            outer_arguments.append(
+                "mask: a tree of bools, or a function that makes it from the parameters:"
+            )
             outer_arguments.append("    which of them decay.")
         if self.draws:
             outer_parameters.append("seed: int = 0")
@@ -344,10 +403,15 @@ class _Exporter:
             beside=any(s.kind not in (TENSOR, SCALAR) for s in self.states),
             identities=any(s.start == IDENTITY for s in self.states),
             stacks_of_model=rules[0]["adapter"] == "_each_of_stacks",
-            vmapped=self.by_shape and program.kernels == "stack" and rules[0]["adapter"] == "_each_leaf",
+            vmapped=self.by_shape
+            and program.kernels == "stack"
+            and rules[0]["adapter"] == "_each_leaf",
             each_leaf=any(not part.over_model for part in self.parts),
             whole_model=any(part.over_model for part in self.parts),
-            adapted=[f"({rule['adapter']}, {rule['name']})" if self.by_shape else rule["name"] for rule in rules],
+            adapted=[
+                f"({rule['adapter']}, {rule['name']})" if self.by_shape else rule["name"]
+                for rule in rules
+            ],
             results=", ".join(["updates", *kept]) if kept else "(updates,)",
             trees=trees,
             asked=[ASKED[name][0] for name in self.asked],
@@ -355,7 +419,11 @@ class _Exporter:
             oracles=bool(self.oracles),
             draws=[(python[name], DRAWS[name], key) for name, key in self.draws.items()],
             point=self.point,
-            new_state=["count=count", *(["key=key"] if self.draws else []), *(f"{s}={s}" for s in kept)],
+            new_state=[
+                "count=count",
+                *(["key=key"] if self.draws else []),
+                *(f"{s}={s}" for s in kept),
+            ],
             copies=self.own_point or any(s.start == "w" for s in self.states),
         )
         return text.rstrip("\n") + "\n"
@@ -374,7 +442,12 @@ class _Exporter:
         for number, part in enumerate(self.parts):
             which = ("matrices", "others")[number] if self.by_shape else ""
             adapter = "_whole_model" if part.over_model else "_each_leaf"
-            if number == 0 and part.over_model and self.by_shape and self.program.kernels == "stack":
+            if (
+                number == 0
+                and part.over_model
+                and self.by_shape
+                and self.program.kernels == "stack"
+            ):
                 adapter = "_each_of_stacks"
             rules.append(
                 {
@@ -391,7 +464,9 @@ class _Exporter:
         what = "The direction to descend" if self.chained else "What is added to the parameters"
         new = f", then the new {', '.join(kept)}" if kept else ""
         leaves = {"": "leaf", "matrices": "matrix", "others": "leaf that is no matrix"}[which]
-        many = {"": "leaves", "matrices": "matrices", "others": "leaves that are no matrices"}[which]
+        many = {"": "leaves", "matrices": "matrices", "others": "leaves that are no matrices"}[
+            which
+        ]
         where = f"over lists of all {many}" if part.over_model else f"on one {leaves}"
         return f"{what}{new}; {where}."
 
@@ -403,7 +478,11 @@ class _Exporter:
             start = _start(state)
             stacked = self.by_shape and self.program.kernels == "stack"
             if state.kind not in (TENSOR, SCALAR):
-                start = f"lambda p: _beside(p, {''.join(state.kind.axes)!r}, {state.start!r})".replace("'", '"')
+                start = (
+                    f"lambda p: _beside(p, {''.join(state.kind.axes)!r}, {state.start!r})".replace(
+                        "'", '"'
+                    )
+                )
             elif state.kind is SCALAR:
                 start = f"lambda p: _number(p, {state.start!r})" if stacked else start
             elif not all(state.name in names for names in places):
@@ -423,7 +502,10 @@ class _Exporter:
             keyword, text, code = ASKED[name]
             lines += [f"{keyword}: {text}", *(f"    {line}" for line in code)]
         if self.oracles:
-            lines.append("Under optax.masked or optax.partition, these trees have optax.MaskedNode() for other leaves.")
+            lines.append(
+                "Under optax.masked or optax.partition, these trees have optax.MaskedNode() for "
+                "other leaves."
+            )
         return lines
 
     def _rate_advice(self) -> str:
@@ -434,12 +516,16 @@ class _Exporter:
     def _rate_paragraph(self) -> str:
         peak = self.whole.learning_rate
         declared = next((h for h in self.whole.hyperparameters if h.name == LEARNING_RATE), None)
-        text = f"Learning rate: {peak:g} is the peak of the schedule that the program was tuned with"
+        text = (
+            f"Learning rate: {peak:g} is the peak of the schedule that the program was tuned with"
+        )
         if declared is not None and declared.low is not None:
             text += f" (looked for between {declared.low:g} and {declared.high:g})"
         return (
-            f"{text}; `lr` in the rule is the schedule's value at this step, so pass a schedule that decays, "
-            f"for example `optax.cosine_decay_schedule({peak:g}, steps)`, or a number to keep it constant."
+            f"{text}; `lr` in the rule is the schedule's value at this step, so pass a schedule "
+            f"that decays, "
+            f"for example `optax.cosine_decay_schedule({peak:g}, steps)`, or a number to keep it "
+            f"constant."
         )
 
     def _advice(self, h: Hyperparameter) -> str:
@@ -453,7 +539,10 @@ class _Exporter:
         parts = [doc.rstrip()]
         heads = ("matrix", "leaf") if self.by_shape else ("leaf",)
         for number, (part, leaf) in enumerate(zip(self.parts, heads, strict=False)):
-            head = f"The rule, for one {leaf} w of the parameters and its gradient g, in step t = 1, 2, ...:"
+            head = (
+                f"The rule, for one {leaf} w of the parameters and its gradient g, "
+                "in step t = 1, 2, ...:"
+            )
             parts.append("For a leaf that is no matrix:" if number else head)
             parts.append(textwrap.indent("\n".join(formulas(part.full, part.program)), "    "))
         words = explained(dict.fromkeys(line.op for line in lines if line.op != FIRST))
@@ -462,21 +551,36 @@ class _Exporter:
         if self.by_shape:
             parts.append(textwrap.fill(_LEAVES[whole.kernels], WIDTH))
         parts.append(textwrap.fill(self._rate_paragraph(), WIDTH))
-        if any(line.scope not in (ELEMENTWISE, ORACLE) for part in self.parts for line in part.full.lines):
-            note = "Sums run over what this process sees of a leaf: inside shard_map or pmap they are local."
+        if any(
+            line.scope not in (ELEMENTWISE, ORACLE)
+            for part in self.parts
+            for line in part.full.lines
+        ):
+            note = (
+                "Sums run over what this process sees of a leaf: inside shard_map or pmap they "
+                "are local."
+            )
             parts.append(textwrap.fill(note, WIDTH))
         if any(line.scope in (AXIS, MATRIX) for line in lines):
-            note = "Matrices need automatic sharding: jax multiplies none whose axes are of the type Explicit."
+            note = (
+                "Matrices need automatic sharding: jax multiplies none whose axes are of the type "
+                "Explicit."
+            )
             parts.append(textwrap.fill(note, WIDTH))
         if self.found.strip():
             parts.append(self.found.strip())
-        parts += [PROGRAM_HEADING, textwrap.indent(str(replace(whole, doc="")).rstrip("\n"), "    ")]
+        parts += [
+            PROGRAM_HEADING,
+            textwrap.indent(str(replace(whole, doc="")).rstrip("\n"), "    "),
+        ]
         return "\n\n".join(parts) + "\n"
 
 
 _LEAVES = {
-    "flatten": "A leaf of two axes or more is a matrix; the rows of a kernel are all its axes but the last.",
-    "stack": "A leaf of two axes is a matrix, one of more a stack of matrices, each with states of its own.",
+    "flatten": "A leaf of two axes or more is a matrix; the rows of a kernel are all its axes "
+    "but the last.",
+    "stack": "A leaf of two axes is a matrix, one of more a stack of matrices, each with states "
+    "of its own.",
     "fallback": "A leaf of two axes is a matrix; one of more is none.",
 }
 """What is a matrix, by the rule for kernels."""
@@ -502,7 +606,9 @@ def _start(state: State) -> str:
 def _template() -> Any:
     import jinja2  # here: only an export needs it
 
-    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
+    environment = jinja2.Environment(
+        trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
     return environment.from_string(TEMPLATE.read_text("utf-8"))
 
 
@@ -543,11 +649,15 @@ def _folded(line: str) -> list[str]:
 
 def _title(program: Program, name: str) -> str:
     """The first line of the program's docstring, safe inside another one."""
-    first = program.doc.strip().splitlines()[0] if program.doc.strip() else f"The optimizer `{name}`."
+    first = (
+        program.doc.strip().splitlines()[0] if program.doc.strip() else f"The optimizer `{name}`."
+    )
     return _quoted(first)
 
 
 def _quoted(text: str) -> str:
     """A text as it is written between triple quotes, where a new line follows it."""
     text = text.replace("\\", "\\\\").replace('"""', '\\"\\"\\"')
-    return "".join(c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(
+        c if c == "\n" or c.isprintable() else c.encode("unicode_escape").decode() for c in text
+    )

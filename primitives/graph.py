@@ -29,14 +29,18 @@ STATE = "state"
 MATRIX_LEAF = "matrix leaf"  # 1 on a leaf that is read as a matrix, 0 on one that is the fallback's
 
 FLAT = frozenset(("w", "g", "lr", "t", "loss", MATRIX_LEAF, CONSTANT, STATE))
-"""Nodes that a reading on flat vectors has from the start; noise would be drawn in every step, for any program."""
+"""Nodes that a reading on flat vectors has from the start; noise would be drawn in every step, for
+any program.
+"""
 
 
 class Node(NamedTuple):
-    """A value: an input, a constant, a state at its old value, or a primitive applied to earlier nodes.
+    """A value: an input, a constant, a state at its old value, or a primitive applied to earlier
+    nodes.
 
-    `value` is the number of a constant, the peak of the learning rate for "lr", the number of a state; of a
-    reduction over the model it is the group of leaves, 1 or 2, where the program has a fallback.
+    `value` is the number of a constant, the peak of the learning rate for "lr", the number of a
+    state; of a reduction over the model it is the group of leaves, 1 or 2, where the program has a
+    fallback.
     """
 
     op: str
@@ -56,10 +60,11 @@ class Recurrence:
 
 @dataclass(frozen=True)
 class Graph:
-    """Nodes in an order in which they can be computed; `update` is the node that is subtracted from w.
+    """Nodes in an order in which they can be computed; `update` is the node that is subtracted from
+    w.
 
-    evaluation: the node at which the model is evaluated, None for the new w; kernels: how leaves of more than
-    two axes are read, empty where it does not matter.
+    evaluation: the node at which the model is evaluated, None for the new w; kernels: how leaves of
+    more than two axes are read, empty where it does not matter.
     """
 
     nodes: tuple[Node, ...]
@@ -81,7 +86,9 @@ class Graph:
         return leaf in self.ops
 
     def unflat(self) -> str:
-        """Why the graph cannot run on flat vectors, as the machine and the probe do; empty where it can."""
+        """Why the graph cannot run on flat vectors, as the machine and the probe do; empty where it
+        can.
+        """
         if self.ops <= _PLAINLY_FLAT and not self.kernels:  # as most are
             return ""
         grouped = self.uses(MATRIX_LEAF)
@@ -133,12 +140,13 @@ _UPDATE, _EVALUATION = "return[0]", "return[1]"  # what a body returns; no state
 
 
 class _Table:
-    """The values of all programs seen of late: symbolic execution with hash-consing, so equal values have one number.
+    """The values of all programs seen of late: symbolic execution with hash-consing, so equal
+    values have one number.
 
-    A child computes nearly all that its parent computes, and finds it here. A value's number is above those of its
-    arguments. Beside its node stand the states that it reads, itself or through its arguments, as the bits of an
-    integer, and a hash of what it computes while states are told apart by their starts alone. Nothing of a graph
-    depends on what else is in the table.
+    A child computes nearly all that its parent computes, and finds it here. A value's number is
+    above those of its arguments. Beside its node stand the states that it reads, itself or through
+    its arguments, as the bits of an integer, and a hash of what it computes while states are told
+    apart by their starts alone. Nothing of a graph depends on what else is in the table.
     """
 
     def __init__(self, dtype: type):
@@ -162,7 +170,9 @@ class _Table:
         """An input or a constant."""
         said = (op, value or repr(value))
         if said not in self.known:
-            self.known[said] = self.add(Node(op, (), value, kind), 0, hash((3, _letters(op), _bits(value))))
+            self.known[said] = self.add(
+                Node(op, (), value, kind), 0, hash((3, _letters(op), _bits(value)))
+            )
         return self.known[said]
 
     def state(self, number: int, state: State) -> int:
@@ -174,7 +184,9 @@ class _Table:
         return self.known[said]
 
     def start(self, state: State) -> float | str:
-        """An initial value, rounded as constants are; the first gradient starts at 0 (see `_Recurrent.part`)."""
+        """An initial value, rounded as constants are; the first gradient starts at 0 (see
+        `_Recurrent.part`).
+        """
         if isinstance(state.start, str):
             return 0.0 if state.start == "g" else state.start
         return float(self.dtype(state.start))
@@ -182,7 +194,9 @@ class _Table:
     def colour(self, state: State) -> int:
         """What tells states apart before it is known what they become."""
         start = self.start(state)
-        return hash((_KIND_NUMBER[state.kind], _letters(start) if isinstance(start, str) else _bits(start)))
+        return hash(
+            (_KIND_NUMBER[state.kind], _letters(start) if isinstance(start, str) else _bits(start))
+        )
 
     def call(self, op: str, args: tuple[int, ...], group: float = 0.0) -> int:
         """The value of one call, after the laws."""
@@ -208,7 +222,9 @@ class _Table:
         constants = [n.op for n in given].count(CONSTANT)
         if primitive.scope == ELEMENTWISE and constants == len(given):
             with np.errstate(all="ignore"):
-                value = float(self.dtype(primitive.apply(np, *(self.dtype(n.value) for n in given))))
+                value = float(
+                    self.dtype(primitive.apply(np, *(self.dtype(n.value) for n in given)))
+                )
             if np.isfinite(value):
                 return self.constant(value)
         if op == "multiply" and args[0] == args[1]:
@@ -271,12 +287,16 @@ class _Recurrent:
     def __init__(self, program: Program, table: _Table):
         self.table = table
         parts = program.parts
-        self.kernels = program.kernels if len(parts) > 1 or program.matrix_statement is not None else ""
+        self.kernels = (
+            program.kernels if len(parts) > 1 or program.matrix_statement is not None else ""
+        )
         self.states = list({s.name: s for part in parts for s in part.states}.values())
         self.number = {state.name: n for n, state in enumerate(self.states)}
         if len(parts) == 1:
             env = self.part(parts[0])
-        else:  # each leaf belongs to one of the two; a state that only one of them knows is seen there alone
+        # Each leaf belongs to one of the two; a state that only one of them knows is seen there
+        # alone
+        else:
             mask = table.leaf(MATRIX_LEAF, 0.0, SCALAR)
             results = [self.part(part, float(group)) for group, part in enumerate(parts, 1)]
             first, second = map(self.reached, results)
@@ -288,37 +308,57 @@ class _Recurrent:
         self.next = [env[s.name] for s in self.states]
 
     def said(self) -> tuple:
-        """Equal for programs that come to the same values; how their states start is part of the values."""
+        """Equal for programs that come to the same values; how their states start is part of the
+        values.
+        """
         becomes = [n for s, n in enumerate(self.next) if self.live >> s & 1]
         return (self.kernels, self.live, *self.roots, *becomes)
 
     def part(self, program: Program, group: float = 0.0) -> dict[str, int]:
         """The values that one body returns and that its states become."""
-        table, constant, call = self.table, self.table.constant, self.table.call  # asked for in every statement
+        table, constant, call = (
+            self.table,
+            self.table.constant,
+            self.table.call,
+        )  # asked for in every statement
         env = _Env(constant)
         for name in program.inputs:
             if name not in ORACLES:
-                env[name] = table.leaf(name, program.learning_rate if name == "lr" else 0.0, INPUTS[name])
+                env[name] = table.leaf(
+                    name, program.learning_rate if name == "lr" else 0.0, INPUTS[name]
+                )
         for h in program.hyperparameters:
             env[h.name] = constant(h.value)
         for state in program.states:
             env[state.name] = table.state(self.number[state.name], state)
-            if state.start == "g":  # the first gradient: state at 0, read as `where(t == 1, g, state)`
+            if (
+                state.start == "g"
+            ):  # the first gradient: state at 0, read as `where(t == 1, g, state)`
                 t, g = (table.leaf(name, 0.0, INPUTS[name]) for name in ("t", "g"))
-                env[state.name] = call("where", (call("equal", (t, constant(1.0))), g, env[state.name]))
+                env[state.name] = call(
+                    "where", (call("equal", (t, constant(1.0))), g, env[state.name])
+                )
         for instruction in program.body:
-            env[instruction.target] = call(instruction.op, tuple(map(env.__getitem__, instruction.args)), group)
-        found = {state.name: env[state.name] for state in program.states} | {_UPDATE: env[program.output]}
+            env[instruction.target] = call(
+                instruction.op, tuple(map(env.__getitem__, instruction.args)), group
+            )
+        found = {state.name: env[state.name] for state in program.states} | {
+            _UPDATE: env[program.output]
+        }
         return found | ({_EVALUATION: env[program.evaluate_at]} if program.evaluate_at else {})
 
     def reached(self, env: dict[str, int]) -> dict[str, int]:
-        """The values that one body returns, and those of its states that reach it; others may end as anything."""
+        """The values that one body returns, and those of its states that reach it; others may end
+        as anything.
+        """
         live = self.live_states(env)
         dead = {s.name for n, s in enumerate(self.states) if not live >> n & 1}
         return {name: node for name, node in env.items() if name not in dead}
 
     def live_states(self, env: dict[str, int]) -> int:
-        """The states that reach what is returned, through any number of steps, as the bits of an integer."""
+        """The states that reach what is returned, through any number of steps, as the bits of an
+        integer.
+        """
         reads = self.table.reads
         becomes = [reads[env[s.name]] if s.name in env else 0 for s in self.states]
         live, before = 0, -1
@@ -332,21 +372,28 @@ class _Recurrent:
         return live
 
     def refined(self) -> tuple[dict[int, int], dict[int, int]]:
-        """Colours of the live states, of which two have one only if they always hold the same value.
+        """Colours of the live states, of which two have one only if they always hold the same
+        value.
 
-        Starts from their initial values and splits colours by what the states become, until nothing splits any more.
-        Also hashes of the values that read states, by the last colours but one.
+        Starts from their initial values and splits colours by what the states become, until nothing
+        splits any more. Also hashes of the values that read states, by the last colours but one.
         """
         table, after = self.table, self.next
         hashes: dict[int, int] = {}
-        colour = {n: table.colour(state) for n, state in enumerate(self.states) if self.live >> n & 1}
+        colour = {
+            n: table.colour(state) for n, state in enumerate(self.states) if self.live >> n & 1
+        }
         classes = 0
         while True:
             old, colour = colour, {}
             for n, its in old.items():
                 colour[n] = hash((its, hashes.get(after[n], table.hashes[after[n]])))
             before, classes = classes, len(set(colour.values()))
-            if classes in (0, 1, before):  # not by len(live): one state and two equal ones must stop at the same round
+            if classes in (
+                0,
+                1,
+                before,
+            ):  # not by len(live): one state and two equal ones must stop at the same round
                 return colour, hashes
             for number in self.dependents():
                 op, args, value, _ = table.nodes[number]
@@ -374,7 +421,9 @@ def _returned(env: dict[str, int]) -> list[int]:
 
 
 def _canonical(program: _Recurrent) -> Graph:
-    """Keep what reaches the update, merge equal states, and number everything independently of names."""
+    """Keep what reaches the update, merge equal states, and number everything independently of
+    names.
+    """
     table = program.table
     colour, hashes = program.refined()
     representative: dict[int, int] = {}  # colour -> the first live state that has it
@@ -393,11 +442,14 @@ def _canonical(program: _Recurrent) -> Graph:
 class _Places(dict[int, int]):
     """The nodes of values by number; a value that has none yet is given one, after its arguments.
 
-    A function within another that calls itself would be a cycle: it would keep the table until Python looks for them.
+    A function within another that calls itself would be a cycle: it would keep the table until
+    Python looks for them.
     """
 
     def __init__(self, table: _Table, hashes: dict[int, int], representative: dict[int, int]):
-        """hashes: of values whose states are told apart; representative: of the equal states, one."""
+        """hashes: of values whose states are told apart; representative: of the equal states,
+        one.
+        """
         self.table, self.hashes, self.representative = table, hashes, representative
         self.nodes: list[Node] = []
         self.index: dict[Any, int] = {}  # of values that differ by equal states only, one is kept
@@ -432,10 +484,12 @@ class _Places(dict[int, int]):
         return self[old]
 
 
-# Hashes are of tuples of integers, which Python computes alike in every process. They order the arguments of
-# commutative primitives, so they are part of every key.
+# Hashes are of tuples of integers, which Python computes alike in every process. They order the
+# arguments of commutative primitives, so they are part of every key.
 
-_KIND_NUMBER = {kind: n for n, kind in enumerate([TENSOR, *(k for k in KINDS.values() if k is not TENSOR)])}
+_KIND_NUMBER = {
+    kind: n for n, kind in enumerate([TENSOR, *(k for k in KINDS.values() if k is not TENSOR)])
+}
 
 
 def _hash_of_state(colour: int) -> int:

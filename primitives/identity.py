@@ -27,24 +27,46 @@ from primitives.registry import ELEMENTWISE, PRIMITIVES, Primitive
 _STEPS = np.array([1.0, 2.0, 3.0, 40.0, 700.0])
 _SHAPES = np.array([0.5, 1.0, 0.9, 0.4, 0.05])
 _BOUNDS = ("minimum", "maximum")  # of numbers: where(t < 5, ...) by other means
-_SWITCHES = frozenset(("sign", "invert", *_BOUNDS, *(p.name for p in PRIMITIVES.values() if p.family == "logic")))
+_SWITCHES = frozenset(
+    ("sign", "invert", *_BOUNDS, *(p.name for p in PRIMITIVES.values() if p.family == "logic"))
+)
 LAYOUT = Layout(shapes=((3, 3), (4,), (1,), (241,)))
 
 _rng = np.random.Generator(np.random.Philox(key=20230213))
-_BASE = np.array([0.7, -0.3, 1.2, -0.04, 0.02, -2.5, 30.0, -3e-3, 0.11, 1e-5, -0.6, 0.0, 0.09, -1.7])
-_STEADY = _BASE * (1.0 + 0.4 * _rng.standard_normal((len(_STEPS), _BASE.size)))  # each coordinate keeps its sign
-# In the last leaf the signs change and the magnitudes span four decades. Without it, sign(interp(g, m, a)) would be
-# the same for every a, and Lion with its betas exchanged would be Lion.
-_UNSTEADY = _rng.choice([-1.0, 1.0], (len(_STEPS), 241)) * 10.0 ** _rng.uniform(-3.0, 1.0, (len(_STEPS), 241))
+_BASE = np.array(
+    [0.7, -0.3, 1.2, -0.04, 0.02, -2.5, 30.0, -3e-3, 0.11, 1e-5, -0.6, 0.0, 0.09, -1.7]
+)
+_STEADY = _BASE * (
+    1.0 + 0.4 * _rng.standard_normal((len(_STEPS), _BASE.size))
+)  # each coordinate keeps its sign
+# In the last leaf the signs change and the magnitudes span four decades. Without it, sign(interp(g,
+# m, a)) would be the same for every a, and Lion with its betas exchanged would be Lion.
+_UNSTEADY = _rng.choice([-1.0, 1.0], (len(_STEPS), 241)) * 10.0 ** _rng.uniform(
+    -3.0, 1.0, (len(_STEPS), 241)
+)
 _UNSTEADY[_rng.random(_UNSTEADY.shape) < 0.05] = 0.0  # as of a unit that is off for a batch
-# Small gradients first: of large ones beta ** dot(g, g) is 0 and every norm is clipped. A weight in eight is drawn
-# wide, because arcsin clamps beyond 1.
-_GRADIENTS = np.array([[0.001], [0.03], [1.0], [1.0], [1.0]]) * np.concatenate([_STEADY, _UNSTEADY], axis=1)
-_WEIGHTS = _rng.standard_normal(_GRADIENTS.shape) * np.resize([0.2] * 7 + [2.0], _GRADIENTS.shape[1])
-_WEIGHTS[:, : _BASE.size] = _WEIGHTS[0, : _BASE.size]  # or what steps towards a place would run after the weights
+# Small gradients first: of large ones beta ** dot(g, g) is 0 and every norm is clipped. A weight in
+# eight is drawn wide, because arcsin clamps beyond 1.
+_GRADIENTS = np.array([[0.001], [0.03], [1.0], [1.0], [1.0]]) * np.concatenate(
+    [_STEADY, _UNSTEADY], axis=1
+)
+_WEIGHTS = _rng.standard_normal(_GRADIENTS.shape) * np.resize(
+    [0.2] * 7 + [2.0], _GRADIENTS.shape[1]
+)
+_WEIGHTS[:, : _BASE.size] = _WEIGHTS[
+    0, : _BASE.size
+]  # or what steps towards a place would run after the weights
 _LOSSES = np.array([2.3, 1.9, 2.05, 0.6, 0.11])
-FEED = {"w": _WEIGHTS, "g": _GRADIENTS, "t": _STEPS[:, None], "lr": _SHAPES[:, None], "loss": _LOSSES[:, None]}
-MASKS = {rule: np.broadcast_to(LAYOUT.mask(rule).astype(float), _GRADIENTS.shape) for rule in KERNELS}
+FEED = {
+    "w": _WEIGHTS,
+    "g": _GRADIENTS,
+    "t": _STEPS[:, None],
+    "lr": _SHAPES[:, None],
+    "loss": _LOSSES[:, None],
+}
+MASKS = {
+    rule: np.broadcast_to(LAYOUT.mask(rule).astype(float), _GRADIENTS.shape) for rule in KERNELS
+}
 _DOWNHILL = np.where(np.abs(_BASE) > 0.01, np.sign(_BASE), 0.0)  # where it is steep
 _MANTISSA = 2.0**32
 
@@ -53,9 +75,11 @@ _MANTISSA = 2.0**32
 class Probe:
     """What a program does on the fixed inputs.
 
-    key: equal for programs whose updates agree to about nine digits; empty where nothing can be said.
+    key: equal for programs whose updates agree to about nine digits; empty where nothing can be
+    said.
     finite: whether all updates are, and all points at which the model is evaluated.
-    descends: whether most steep coordinates move against their gradient; counted where its sign stays the same.
+    descends: whether most steep coordinates move against their gradient; counted where its sign
+    stays the same.
     known: whether the program was run at all; matrix programs are not.
     Where the probe is not finite or was not made, `descends` is True: nothing is known then.
     """
@@ -82,14 +106,16 @@ def probe(graph: Graph) -> Probe:
         return Probe("", finite=False)
     way = np.add.reduce(moves[: len(_STEPS), : _BASE.size])
     trusted = not (_may_switch(graph) or _one_sided(graph, values))
-    return Probe(digest(moves, graph.kernels) if trusted else "", descends=bool(np.sign(way) @ _DOWNHILL > 0))
+    return Probe(
+        digest(moves, graph.kernels) if trusted else "", descends=bool(np.sign(way) @ _DOWNHILL > 0)
+    )
 
 
 def updates(graph: Graph) -> np.ndarray:
     """f64[step, number]: the updates on the fixed inputs, of a graph that is flat.
 
-    Below them stand the points at which the model is evaluated, where the program says so. To be read only: the array
-    may serve other programs.
+    Below them stand the points at which the model is evaluated, where the program says so. To be
+    read only: the array may serve other programs.
     """
     return _moves(graph, _values(graph))
 
@@ -101,7 +127,11 @@ def _values(graph: Graph) -> list[_Value]:
 
 def _moves(graph: Graph, values: list[_Value]) -> np.ndarray:
     moves = values[graph.update].array
-    return moves if graph.evaluation is None else np.concatenate([moves, values[graph.evaluation].array])
+    return (
+        moves
+        if graph.evaluation is None
+        else np.concatenate([moves, values[graph.evaluation].array])
+    )
 
 
 def digest(moves: np.ndarray, kernels: str = "") -> str:
@@ -109,7 +139,8 @@ def digest(moves: np.ndarray, kernels: str = "") -> str:
     rounded, exponent = np.frexp(moves)
     rounded *= _MANTISSA
     np.rint(rounded, out=rounded)
-    # As a number again: 1 and 1 - 2^-53, on two sides of an exponent, get the same bits; + 0.0 drops -0.0.
+    # As a number again: 1 and 1 - 2^-53, on two sides of an exponent, get the same bits; + 0.0
+    # drops -0.0.
     rounded *= 1.0 / _MANTISSA
     np.ldexp(rounded, exponent, out=rounded)
     rounded += 0.0
@@ -119,7 +150,9 @@ def digest(moves: np.ndarray, kernels: str = "") -> str:
 
 
 def _may_switch(graph: Graph) -> bool:
-    """Whether a program may change its mind at a step between those of the probe, as where(t > 50, ...) does."""
+    """Whether a program may change its mind at a step between those of the probe, as where(t > 50,
+    ...) does.
+    """
     if graph.ops.isdisjoint(_SWITCHES):
         return False
     switches = any(
@@ -127,12 +160,16 @@ def _may_switch(graph: Graph) -> bool:
         for n in graph.nodes
         if not (n.op == "where" and graph.nodes[n.args[0]].op == MATRIX_LEAF)
     )
-    counts = graph.uses("t") or any(s.kind is SCALAR for s in graph.states)  # n = n + 1 is a clock too
+    counts = graph.uses("t") or any(
+        s.kind is SCALAR for s in graph.states
+    )  # n = n + 1 is a clock too
     return switches and counts
 
 
 def _one_sided(graph: Graph, values: list[_Value]) -> bool:
-    """Whether a minimum or a maximum chose the same argument everywhere: then nothing was learnt about the other."""
+    """Whether a minimum or a maximum chose the same argument everywhere: then nothing was learnt
+    about the other.
+    """
     if graph.ops.isdisjoint(_BOUNDS):
         return False
     return any(
@@ -144,7 +181,8 @@ def _one_sided(graph: Graph, values: list[_Value]) -> bool:
 
 
 class _Value:
-    """What a node is worth: f64[step, number], f64[step, 1] where it is one number for the model, or a constant.
+    """What a node is worth: f64[step, number], f64[step, 1] where it is one number for the model,
+    or a constant.
 
     Equal to itself alone, so that it can stand in what is said of others.
     """
@@ -157,16 +195,19 @@ class _Value:
 
 _lock = threading.Lock()
 KNOWN: OrderedDict[tuple, Any] = OrderedDict()
-"""Values of the programs probed of late, by what is said of them: a child shares most of them with its parent.
+"""Values of the programs probed of late, by what is said of them: a child shares most of them with
+its parent.
 
-No value depends on what else is known."""
+No value depends on what else is known.
+"""
 _MANY = 2048  # values that are kept, of ten kilobytes at most
 
 
 def _walk(graph: Graph) -> list[_Value]:
     """The value of every node.
 
-    What depends on a state and is needed for what a state becomes runs step by step, the rest for all steps at once.
+    What depends on a state and is needed for what a state becomes runs step by step, the rest for
+    all steps at once.
     """
     nodes = graph.nodes
     values: list = []
@@ -229,12 +270,16 @@ def _applied(primitive: Primitive, args: list) -> np.ndarray:
     if primitive.scope == ELEMENTWISE:
         return primitive.apply(np, *args)
     steps = range(len(_STEPS))
-    return _stacked([LAYOUT.apply(primitive, np, *[_in_step(a, step) for a in args]) for step in steps])
+    return _stacked(
+        [LAYOUT.apply(primitive, np, *[_in_step(a, step) for a in args]) for step in steps]
+    )
 
 
 def _step_by_step(graph: Graph, within: list[int], values: list[_Value]) -> list[_Value]:
     """The values of states and of the nodes that make them, in the order of the steps."""
-    place = {number: at for at, number in enumerate(within)}  # what is said is free of the graph's numbers
+    place = {
+        number: at for at, number in enumerate(within)
+    }  # what is said is free of the graph's numbers
     lines = []
     for number in within:
         op, args, value, _ = graph.nodes[number]
@@ -269,7 +314,9 @@ def _in_step(value, step: int):
 
 
 def _stacked(rows: list) -> np.ndarray:
-    """Values of one node, step by step, as one array: of vectors if one is; a state may start as a number."""
+    """Values of one node, step by step, as one array: of vectors if one is; a state may start as a
+    number.
+    """
     stacked = np.empty((len(rows), max([row.size for row in rows])))
     for step, row in enumerate(rows):
         stacked[step] = row

@@ -13,7 +13,9 @@ from functools import cache
 from typing import Annotated, Any
 
 
-@dataclass(frozen=True, eq=False)  # there is one object a kind, compared by identity: checks ask a lot
+@dataclass(
+    frozen=True, eq=False
+)  # there is one object a kind, compared by identity: checks ask a lot
 class Kind:
     """The extent of a value along the rows and the columns of its leaf."""
 
@@ -32,12 +34,16 @@ LEFT = Kind("left", ("r", "r"))
 RIGHT = Kind("right", ("c", "c"))
 
 KINDS = {kind.axes: kind for kind in (SCALAR, TENSOR, ROW, COLUMN, LEFT, RIGHT)}
-OF_MATRICES = frozenset((ROW, COLUMN, LEFT, RIGHT))  # kinds that a value of a vector or of a number cannot have
+OF_MATRICES = frozenset(
+    (ROW, COLUMN, LEFT, RIGHT)
+)  # kinds that a value of a vector or of a number cannot have
 
 
 @cache
 def join(*kinds: Kind) -> Kind | None:
-    """The kind that values of these kinds have once combined elementwise; None where they do not fit."""
+    """The kind that values of these kinds have once combined elementwise; None where they do not
+    fit.
+    """
     axes = []
     for extents in zip(*(kind.axes for kind in kinds), strict=True):
         wide = set(extents) - {"1"}
@@ -55,8 +61,8 @@ def product(x: Kind, y: Kind) -> Kind | None:
     return KINDS.get((x.axes[0], y.axes[1]))
 
 
-# Annotations of a primitive's definition. A slot takes one kind, some kinds, or any. The kinds of all
-# arguments of one call whose slots leave a choice are joined.
+# Annotations of a primitive's definition. A slot takes one kind, some kinds, or any. The kinds of
+# all arguments of one call whose slots leave a choice are joined.
 ANY = None
 Slot = Kind | tuple[Kind, ...] | None
 

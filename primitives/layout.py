@@ -69,7 +69,9 @@ class Layout:
             return primitive.apply(xp, *arguments)
         if primitive.scope == MODEL:  # one leaf that is the whole model
             return primitive.apply(xp, *((a,) for a in arguments))[0]
-        seen = [self._leaves(a, slot, xp) for a, slot in zip(arguments, primitive.slots, strict=True)]
+        seen = [
+            self._leaves(a, slot, xp) for a, slot in zip(arguments, primitive.slots, strict=True)
+        ]
         shapes = [as_matrix(s) if primitive.scope == AXIS else s for s in self.shapes]
         results = []
         for shape, *leaf in zip(shapes, *seen, strict=True):
@@ -83,6 +85,10 @@ class Layout:
             return [xp.asarray(value)] * len(self.shapes)
         leaves, at = [], 0
         for size in self.sizes:
-            leaves.append(xp.sum(value[at : min(at + 1, at + size)]) if slot is SCALAR else value[at : at + size])
+            leaves.append(
+                xp.sum(value[at : min(at + 1, at + size)])
+                if slot is SCALAR
+                else value[at : at + size]
+            )
             at += size
         return leaves

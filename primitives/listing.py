@@ -69,7 +69,9 @@ class Line:
 
 @dataclass(frozen=True)
 class Listing:
-    """A step: its lines, what is subtracted from w, what each state becomes, and where the model is evaluated."""
+    """A step: its lines, what is subtracted from w, what each state becomes, and where the model is
+    evaluated.
+    """
 
     lines: tuple[Line, ...]
     update: Value
@@ -98,7 +100,9 @@ class Listing:
         return [self.lines[number] for number in self.live()[0]]
 
     def pairs(self, value: Value, op: str) -> Iterator[tuple[Value, Value]]:
-        """The two arguments of a value that `op` computes, in both orders; nothing for any other value."""
+        """The two arguments of a value that `op` computes, in both orders; nothing for any other
+        value.
+        """
         if isinstance(value, int) and self.lines[value].op == op:
             x, y = self.lines[value].args
             yield x, y
@@ -123,10 +127,15 @@ def listing(program: Program) -> Listing:
             env[instruction.target] = len(lines)
             lines.append(Line(instruction.target, instruction.op, args, kind))
     states = {s.name: env[s.name] for s in program.states}
-    return Listing(tuple(lines), env[program.output], states, env[program.evaluate_at] if program.evaluate_at else None)
+    return Listing(
+        tuple(lines),
+        env[program.output],
+        states,
+        env[program.evaluate_at] if program.evaluate_at else None,
+    )
 
 
-# --- the learning rate and the decay -----------------------------------------------------------------
+# --- the learning rate and the decay --------------------------------------------------------------
 
 
 def without_learning_rate(code: Listing) -> Listing | None:
@@ -156,7 +165,11 @@ def without_learning_rate(code: Listing) -> Listing | None:
             moved[number] = len(lines)
             lines.append(replace(line, args=args))
     states = {s: moved.get(v, v) for s, v in code.states.items()}
-    point = code.evaluate_at if code.evaluate_at is None else moved.get(code.evaluate_at, code.evaluate_at)
+    point = (
+        code.evaluate_at
+        if code.evaluate_at is None
+        else moved.get(code.evaluate_at, code.evaluate_at)
+    )
     return Listing(tuple(lines), moved.get(code.update, code.update), states, point)
 
 
@@ -178,7 +191,8 @@ def _power(op: str, given: list[Any]) -> int | None:
 
 
 def without_decay(code: Listing, program: Program) -> tuple[Listing, Value] | None:
-    """The d and the c of a direction `d + w · c` with a constant c; None where w stands elsewhere too.
+    """The d and the c of a direction `d + w · c` with a constant c; None where w stands elsewhere
+    too.
 
     The whole may be multiplied by a literal, which is then a factor of d and of c.
     """
@@ -187,7 +201,11 @@ def without_decay(code: Listing, program: Program) -> tuple[Listing, Value] | No
         if isinstance(outer, Number):
             total, factor = inner, outer
     plain = factor.value == 1.0
-    kinds: dict[Value, Kind] = {**INPUTS, **program.entry_kinds, **{n: x.kind for n, x in enumerate(code.lines)}}
+    kinds: dict[Value, Kind] = {
+        **INPUTS,
+        **program.entry_kinds,
+        **{n: x.kind for n, x in enumerate(code.lines)},
+    }
     for direction, decay in code.pairs(total, "add"):
         if kinds.get(direction) is not TENSOR:
             continue  # a number is no direction
@@ -207,7 +225,7 @@ def without_decay(code: Listing, program: Program) -> tuple[Listing, Value] | No
     return None
 
 
-# --- the rule as mathematics --------------------------------------------------------------------------
+# --- the rule as mathematics ----------------------------------------------------------------------
 
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
@@ -250,4 +268,6 @@ def formulas(code: Listing, program: Program) -> list[str]:
         if not isinstance(value, int) or called[value] != f"{state}[t]":
             lines.append(f"{state}[t] = {shown(value)}")
     lines.append(f"w ← w - {shown(code.update)}")
-    return lines if code.evaluate_at is None else [*lines, f"evaluated at {shown(code.evaluate_at)}"]
+    return (
+        lines if code.evaluate_at is None else [*lines, f"evaluated at {shown(code.evaluate_at)}"]
+    )

@@ -12,7 +12,9 @@ from primitives.program import LEARNING_RATE, Fallback, Instruction, Program
 
 
 def live_statements(program: Program) -> tuple[frozenset[int], frozenset[str]]:
-    """Numbers of the live statements of `step` and names of the live states (those of a fallback too)."""
+    """Numbers of the live statements of `step` and names of the live states (those of a fallback
+    too).
+    """
     alive, live = _alive(program, program)
     if program.fallback is not None:
         live |= _alive(program, program.fallback)[1]
@@ -23,7 +25,9 @@ def _alive(program: Program, function: Program | Fallback) -> tuple[frozenset[in
     """Of one of the two bodies of a program."""
     state_of = {slot: s.name for s in program.states for slot in s.slots}
     wrote: dict[str, int] = {}  # the last statement so far that assigned a name
-    reads = []  # of each statement: the statements that made its arguments, or names as they were before the step
+    # Of each statement: the statements that made its arguments, or names as they were before the
+    # step
+    reads = []
     for number, instruction in enumerate(function.body):
         reads.append(list(map(wrote.get, instruction.args, instruction.args)))
         wrote[instruction.target] = number
@@ -54,12 +58,16 @@ def prune(program: Program) -> Program:
         program,
         **main,
         states=tuple(s for s in program.states if s.name in states),
-        hyperparameters=tuple(h for h in program.hyperparameters if h.name in everywhere or h.name == LEARNING_RATE),
+        hyperparameters=tuple(
+            h for h in program.hyperparameters if h.name in everywhere or h.name == LEARNING_RATE
+        ),
         fallback=fallback,
     )
 
 
-def _pruned(program: Program, function: Program | Fallback, states: frozenset[str]) -> tuple[dict, set[str]]:
+def _pruned(
+    program: Program, function: Program | Fallback, states: frozenset[str]
+) -> tuple[dict, set[str]]:
     """What is left of one body when these states stay, and what it reads or calls."""
     alive, live = _alive(program, function)
     # a state that only the other body needs may have lent its name to a passing value here
@@ -68,12 +76,18 @@ def _pruned(program: Program, function: Program | Fallback, states: frozenset[st
     new = dict(zip(sorted(states - live), free, strict=False))
     body = tuple(
         Instruction(
-            new.get(i.target, i.target), i.op, tuple(new.get(a, a) if isinstance(a, str) else a for a in i.args)
+            new.get(i.target, i.target),
+            i.op,
+            tuple(new.get(a, a) if isinstance(a, str) else a for a in i.args),
         )
         for n, i in enumerate(function.body)
         if n in alive
     )
     output, point = (new.get(name, name) for name in (function.output, function.evaluate_at))
-    read = {a for i in body for a in i.args if isinstance(a, str)} | {i.op for i in body} | {output, point}
+    read = (
+        {a for i in body for a in i.args if isinstance(a, str)}
+        | {i.op for i in body}
+        | {output, point}
+    )
     inputs = tuple(i for i in function.inputs if i in read)
     return {"inputs": inputs, "body": body, "output": output, "evaluate_at": point}, read

@@ -1,4 +1,6 @@
-"""Loading: the graph of a program as instructions, with a register for every value that is still needed."""
+"""Loading: the graph of a program as instructions, with a register for every value that is still
+needed.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def load(graph: Graph, dtype: Any = np.float32) -> Code:
 class _Loader:
     def __init__(self, graph: Graph, dtype: Any):
         self.graph, self.dtype = graph, np.dtype(dtype)
-        self.roots = [graph.update] if graph.evaluation is None else [graph.update, graph.evaluation]
+        self.roots = (
+            [graph.update] if graph.evaluation is None else [graph.update, graph.evaluation]
+        )
         self.is_number = _numbers(graph)
         self.calls = self.fused()
 
@@ -66,17 +70,29 @@ class _Loader:
         for state in graph.states:
             last_use[state.next] = end
 
-        # A state can be overwritten by the instruction that computes it, once its old value is read no more.
+        # A state can be overwritten by the instruction that computes it, once its old value is read
+        # no more.
         state_node = {int(n.value): i for i, n in enumerate(graph.nodes) if n.op == STATE}
         direct: dict[int, int] = {}  # node -> the state it is written into
         for number, state in enumerate(graph.states):
             old = state_node[number]
-            if state.next in position and state.next not in direct and last_use[old] <= position[state.next]:
+            if (
+                state.next in position
+                and state.next not in direct
+                and last_use[old] <= position[state.next]
+            ):
                 direct[state.next] = number
 
         rows: dict[str, list] = {"v": [], "n": []}
         free = {"v": list(range(VECTORS - 1, -1, -1)), "n": list(range(NUMBERS - 1, -1, -1))}
-        for bank, register in {*place.values(), ("v", W), ("v", G), ("n", LR), ("n", T), ("n", LOSS)}:
+        for bank, register in {
+            *place.values(),
+            ("v", W),
+            ("v", G),
+            ("n", LR),
+            ("n", T),
+            ("n", LOSS),
+        }:
             free[bank].remove(register)
         dying: dict[int, list[int]] = {}
         for node, at in last_use.items():
@@ -105,7 +121,9 @@ class _Loader:
                         temporary.append(wide)
                         register = wide
                     operands.append(register)
-                for dead in dying.get(at, ()):  # free before the result is placed: branches read first
+                for dead in dying.get(
+                    at, ()
+                ):  # free before the result is placed: branches read first
                     if dead != node and dead not in place and dead not in direct:
                         free[home[dead][0]].append(home[dead][1])
                 register = place[state_node[direct[node]]][1] if node in direct else allocate(bank)
@@ -120,7 +138,10 @@ class _Loader:
         return self.tables(rows, bounds, states, fill, starts, constants, returned)
 
     def fused(self) -> dict[int, tuple[str | tuple, list[int]]]:
-        """What computes a node, a primitive or a pattern of `FUSED`, and its arguments. Nodes inside are left out."""
+        """What computes a node, a primitive or a pattern of `FUSED`, and its arguments.
+
+        Nodes inside are left out.
+        """
         nodes = self.graph.nodes
         uses = Counter(a for node in nodes for a in node.args)
         uses.update([*self.roots, *(s.next for s in self.graph.states)])
@@ -135,18 +156,29 @@ class _Loader:
             for order in (node.args, node.args[::-1])[: 1 + PRIMITIVES[node.op].commutative]:
                 parts = [match(part, a) for part, a in zip(pattern[1:], order, strict=True)]
                 if None not in parts:
-                    return [leaf for part in parts for leaf in part[0]], [at, *(i for part in parts for i in part[1])]
+                    return [leaf for part in parts for leaf in part[0]], [
+                        at,
+                        *(i for part in parts for i in part[1]),
+                    ]
             return None
 
         calls: dict[int, tuple[str | tuple, list[int]]] = {}
         inside: set[int] = set()
-        for at in range(len(nodes) - 1, -1, -1):  # from the last node: the larger pattern is met first
+        for at in range(
+            len(nodes) - 1, -1, -1
+        ):  # from the last node: the larger pattern is met first
             if nodes[at].op not in PRIMITIVES or at in inside:
                 continue
-            found = [(pattern, match(pattern, at)) for pattern in FUSED if pattern[0] == nodes[at].op]
-            fitting = [(p, m) for p, m in found if m is not None and all(uses[i] == 1 for i in m[1][1:])]
+            found = [
+                (pattern, match(pattern, at)) for pattern in FUSED if pattern[0] == nodes[at].op
+            ]
+            fitting = [
+                (p, m) for p, m in found if m is not None and all(uses[i] == 1 for i in m[1][1:])
+            ]
             pattern, (leaves, within) = max(
-                fitting, key=lambda fit: len(fit[1][1]), default=(nodes[at].op, (list(nodes[at].args), [at]))
+                fitting,
+                key=lambda fit: len(fit[1][1]),
+                default=(nodes[at].op, (list(nodes[at].args), [at])),
             )
             calls[at] = pattern, leaves
             inside.update(within[1:])
@@ -163,7 +195,9 @@ class _Loader:
             for wanted in (True, False):
                 taken = []
                 for node in left:
-                    if self.is_number[node] is wanted and all(a in done for a in self.calls[node][1]):
+                    if self.is_number[node] is wanted and all(
+                        a in done for a in self.calls[node][1]
+                    ):
                         taken.append(node)
                         done.add(node)
                 left = [node for node in left if node not in done]
@@ -187,7 +221,9 @@ class _Loader:
                 if register >= NUMBERS:
                     raise DoesNotFit("too many constants")
                 place[i] = ("n", register)
-                constants[register] = node.value if node.op == CONSTANT else self.graph.states[int(node.value)].start
+                constants[register] = (
+                    node.value if node.op == CONSTANT else self.graph.states[int(node.value)].start
+                )
             elif node.op in (STATE, MATRIX_LEAF):
                 register = next(vector)
                 if register >= VECTORS:
@@ -272,8 +308,12 @@ class _Loader:
         )
 
 
-def _fit(op: str | tuple, arguments: list[tuple[str, int]], table: dict) -> tuple[str, list[tuple[str, int]]]:
-    """The form of a call that spreads the fewest numbers into vectors, and its arguments in that order."""
+def _fit(
+    op: str | tuple, arguments: list[tuple[str, int]], table: dict
+) -> tuple[str, list[tuple[str, int]]]:
+    """The form of a call that spreads the fewest numbers into vectors, and its arguments in that
+    order.
+    """
     if isinstance(op, tuple):
         return form_of(op), arguments
     orders = [arguments]
@@ -283,7 +323,9 @@ def _fit(op: str | tuple, arguments: list[tuple[str, int]], table: dict) -> tupl
     for order in orders:
         natural = "".join(bank for bank, _ in order)
         for form in forms(PRIMITIVES[op]):
-            possible = all(want == "v" or have == "n" for want, have in zip(form, natural, strict=True))
+            possible = all(
+                want == "v" or have == "n" for want, have in zip(form, natural, strict=True)
+            )
             if possible and (op, form) in table:
                 spreads = sum(want != have for want, have in zip(form, natural, strict=True))
                 if best is None or spreads < best[0]:
@@ -297,7 +339,10 @@ def _row(opcode: int, operands: list[int], result: int) -> list[int]:
 
 
 def _numbers(graph: Graph) -> list[bool]:
-    """For each node, whether it is one number for the whole model. Greatest fixed point over the states."""
+    """For each node, whether it is one number for the whole model.
+
+    Greatest fixed point over the states.
+    """
     states = [s.kind is SCALAR for s in graph.states]
     while True:
         flags: list[bool] = []
@@ -309,7 +354,9 @@ def _numbers(graph: Graph) -> list[bool]:
             elif node.op not in PRIMITIVES or PRIMITIVES[node.op].scope == MODEL:
                 flags.append(node.kind is SCALAR)
             else:
-                flags.append(PRIMITIVES[node.op].scope == ELEMENTWISE and all(flags[a] for a in node.args))
+                flags.append(
+                    PRIMITIVES[node.op].scope == ELEMENTWISE and all(flags[a] for a in node.args)
+                )
         after = [held and flags[s.next] for held, s in zip(states, graph.states, strict=True)]
         if after == states:
             return flags

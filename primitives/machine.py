@@ -37,7 +37,18 @@ from primitives.loading import load
 from primitives.program import KERNELS
 from primitives.registry import PRIMITIVES
 
-__all__ = ["NUMBERS", "VECTORS", "Bank", "Code", "DoesNotFit", "load", "point", "restart", "start", "step"]
+__all__ = [
+    "NUMBERS",
+    "VECTORS",
+    "Bank",
+    "Code",
+    "DoesNotFit",
+    "load",
+    "point",
+    "restart",
+    "start",
+    "step",
+]
 
 
 class Bank(NamedTuple):
@@ -59,7 +70,9 @@ def start(code: Code, layout: Layout, w: jax.Array) -> Bank:
 
 
 def restart(code: Code, layout: Layout, w: jax.Array, bank: Bank, fresh: Any) -> Bank:
-    """The same in the memory of a bank that was used before; the bank as it is where not `fresh` (bool[])."""
+    """The same in the memory of a bank that was used before; the bank as it is where not `fresh`
+    (bool[]).
+    """
     code = jax.tree.map(jnp.asarray, code)
     masks = [jnp.asarray(layout.mask(rule), w.dtype) for rule in KERNELS]
 
@@ -69,26 +82,39 @@ def restart(code: Code, layout: Layout, w: jax.Array, bank: Bank, fresh: Any) ->
             row = jnp.where(code.starts[register] == MASK + number, mask, row)
         return jax.lax.dynamic_update_index_in_dim(vectors, row, register, 0)
 
-    vectors = jax.lax.fori_loop(STATES, jnp.where(fresh, STATES + code.states, STATES), fill, bank.vectors)
-    return Bank(jnp.where(fresh, w, bank.w), vectors, jnp.where(fresh, code.constants, bank.numbers))
+    vectors = jax.lax.fori_loop(
+        STATES, jnp.where(fresh, STATES + code.states, STATES), fill, bank.vectors
+    )
+    return Bank(
+        jnp.where(fresh, w, bank.w), vectors, jnp.where(fresh, code.constants, bank.numbers)
+    )
 
 
 def step(
-    code: Code, layout: Layout, bank: Bank, gradient: Any, shape: jax.Array, t: jax.Array, loss: Any = 0.0
+    code: Code,
+    layout: Layout,
+    bank: Bank,
+    gradient: Any,
+    shape: jax.Array,
+    t: jax.Array,
+    loss: Any = 0.0,
 ) -> Bank:
     """One step of whatever program is loaded: w becomes w - update.
 
-    gradient: the tree of the layout, or dtype[size]; shape: dtype[], the schedule at this step, peak 1; t: dtype[],
-    from 1; loss: dtype[], this step's loss at w.
+    gradient: the tree of the layout, or dtype[size]; shape: dtype[], the schedule at this step,
+    peak 1; t: dtype[], from 1; loss: dtype[], this step's loss at w.
     """
     code = jax.tree.map(jnp.asarray, code)
-    # Leaf by leaf: XLA writes each in place; a concatenation of them it writes number by number, twenty times slower.
+    # Leaf by leaf: XLA writes each in place; a concatenation of them it writes number by number,
+    # twenty times slower.
     vectors = jax.lax.dynamic_update_slice(bank.vectors, bank.w[None], (W, 0))
     at = 0
     for leaf in jax.tree.leaves(gradient):
         vectors = jax.lax.dynamic_update_slice(vectors, leaf.reshape(1, -1), (G, at))
         at += leaf.size
-    said = jnp.stack([jnp.asarray(x, bank.numbers.dtype) for x in (shape * code.learning_rate, t, loss)])
+    said = jnp.stack(
+        [jnp.asarray(x, bank.numbers.dtype) for x in (shape * code.learning_rate, t, loss)]
+    )
     numbers = jax.lax.dynamic_update_slice(bank.numbers, said, (LR,))
     vector_branches, number_branches = _branches(layout)
 
@@ -116,8 +142,12 @@ def step(
 
 
 def point(code: Code, bank: Bank) -> jax.Array:
-    """dtype[size]: where the model is evaluated after a step, which is w unless the program says otherwise."""
-    said = jax.lax.dynamic_index_in_dim(bank.vectors, jnp.maximum(code.evaluation, 0), 0, keepdims=False)
+    """dtype[size]: where the model is evaluated after a step, which is w unless the program says
+    otherwise.
+    """
+    said = jax.lax.dynamic_index_in_dim(
+        bank.vectors, jnp.maximum(code.evaluation, 0), 0, keepdims=False
+    )
     return jnp.where(jnp.asarray(code.evaluation) < 0, bank.w, said)
 
 
@@ -147,5 +177,7 @@ def _apply(call: str | tuple, layout: Layout, args: Iterator[jax.Array]) -> jax.
     """A primitive, or a pattern of calls, on as many of the arguments as it has leaves."""
     if isinstance(call, str):
         return layout.apply(PRIMITIVES[call], jnp, *args)
-    parts = [next(args) if isinstance(part, str) else _apply(part, layout, args) for part in call[1:]]
+    parts = [
+        next(args) if isinstance(part, str) else _apply(part, layout, args) for part in call[1:]
+    ]
     return layout.apply(PRIMITIVES[call[0]], jnp, *parts)

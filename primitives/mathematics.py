@@ -44,7 +44,9 @@ from primitives.program import INPUTS, LEARNING_RATE, Program, State
 from primitives.registry import MODEL, PRIMITIVES
 
 WIDTH = 70  # of a line in a terminal
-DEPTH = 2  # parentheses within parentheses, the most that an expression gets by writing a value into it
+DEPTH = (
+    2  # parentheses within parentheses, the most that an expression gets by writing a value into it
+)
 SHORT = 8  # a value as short as gₜ² or sign(gₜ) is written wherever it is used
 
 
@@ -53,9 +55,14 @@ def unicode_rule(program: Program) -> str:
     rules, notation = [rule(part) for part in program.parts], Unicode()
     lines = []
     for heading, part in zip(_headings(rules), rules, strict=True):
-        starts = [_unbroken(f"{notation.write(left)} = {notation.write(right)}") for left, right in part.starts]
+        starts = [
+            _unbroken(f"{notation.write(left)} = {notation.write(right)}")
+            for left, right in part.starts
+        ]
         body = _filled(starts)
-        body += [f"{notation.write(left)} = {notation.write(right)}" for left, right in part.equations]
+        body += [
+            f"{notation.write(left)} = {notation.write(right)}" for left, right in part.equations
+        ]
         body.append(f"{notation.write(W)} = {notation.write(part.moved)}")
         if part.evaluate_at is not None:
             body.append(f"evaluated at {notation.write(part.evaluate_at)}")
@@ -65,7 +72,9 @@ def unicode_rule(program: Program) -> str:
 
 
 def latex_rule(program: Program) -> str:
-    """The rule as an `align*` of amsmath; what its letters and signs mean stands below it in comments."""
+    """The rule as an `align*` of amsmath; what its letters and signs mean stands below it in
+    comments.
+    """
     rules, notation = [rule(part) for part in program.parts], Latex()
     rows = []
     for heading, part in zip(_headings(rules), rules, strict=True):
@@ -82,7 +91,7 @@ def _headings(rules: Sequence[Rule]) -> Sequence[str]:
     return ("For matrices:", "For other leaves:") if len(rules) == 2 else ("",)
 
 
-# --- rules --------------------------------------------------------------------------------------------
+# --- rules ----------------------------------------------------------------------------------------
 
 T = Symbol(Name("t"), scalar=True)
 W = Symbol(Name("w"), step=0)
@@ -94,7 +103,9 @@ Equation = tuple[Symbol, Expression]
 
 @dataclass(frozen=True)
 class Rule:
-    """One step: what holds before the first one, the equations in order, and what is subtracted from w."""
+    """One step: what holds before the first one, the equations in order, and what is subtracted
+    from w.
+    """
 
     starts: tuple[Equation, ...]
     equations: tuple[Equation, ...]
@@ -128,7 +139,8 @@ def _moved(update: Expression) -> Expression:
 
 
 SAID = {
-    "lr": "η", "eps": "ε", "lam": "λ", "momentum": "μ", "weight_decay": "λ", "decay": "ρ", "noise": "ξ",
+    "lr": "η", "eps": "ε", "lam": "λ", "momentum": "μ", "weight_decay": "λ", "decay": "ρ",
+    "noise": "ξ",
 }  # fmt: skip
 """Letters that papers have for what a program is given."""
 
@@ -175,7 +187,11 @@ class _Writer:
         self.starts: list[Equation] = []
         self.g = Symbol(self._fresh(_name("g")), step=0)
         given = {name: SCALAR for name in program.values if name != LEARNING_RATE}
-        given |= {name: INPUTS[name] for name in program.inputs if name in INPUTS and name not in ("g", *self.known)}
+        given |= {
+            name: INPUTS[name]
+            for name in program.inputs
+            if name in INPUTS and name not in ("g", *self.known)
+        }
         self.given: dict[str, Symbol] = {}
         for name, kind in sorted(given.items(), key=lambda item: item[0] not in INPUTS):
             step = 0 if name in INPUTS else None
@@ -216,8 +232,8 @@ class _Writer:
     def _begin(self) -> None:
         """Writes what the states are at the start of a step, and where they begin.
 
-        A state that keeps g, w or another state for the next step is that, one step earlier; one that never
-        changes is its start.
+        A state that keeps g, w or another state for the next step is that, one step earlier; one
+        that never changes is its start.
         """
         code = self.code
         entry = {n: line.name for n, line in enumerate(code.lines) if line.op == FIRST}
@@ -231,11 +247,17 @@ class _Writer:
             if name in settled:
                 return settled[name]
             visiting.add(name)
-            scalar, start, becomes = states[name].kind is SCALAR, self._start(states[name]), after[name]
+            scalar, start, becomes = (
+                states[name].kind is SCALAR,
+                self._start(states[name]),
+                after[name],
+            )
             leader = None
             if becomes in ("g", "w"):
                 leader = self.g if becomes == "g" else OLD_W
-            elif becomes in states and becomes not in visiting:  # those that follow each other in a circle stop here
+            elif (
+                becomes in states and becomes not in visiting
+            ):  # those that follow each other in a circle stop here
                 leader = settle(str(becomes))
             if becomes == name and isinstance(start, Symbol):
                 symbol = start
@@ -244,10 +266,14 @@ class _Writer:
                 self.starts.append((symbol, start))
             else:
                 step = -1 if leader is None or leader.step is None else leader.step - 1
-                symbol = None if leader is None or leader.step is None else replace(leader, step=step)
+                symbol = (
+                    None if leader is None or leader.step is None else replace(leader, step=step)
+                )
                 if symbol is None or symbol in settled.values():
                     step = -1
-                    self.own[name] = symbol = Symbol(self._fresh(_name(self._called(name))), step, scalar=scalar)
+                    self.own[name] = symbol = Symbol(
+                        self._fresh(_name(self._called(name))), step, scalar=scalar
+                    )
                 self.starts.append((replace(symbol, step=None, at=step + 1), start))
             visiting.discard(name)
             settled[name] = symbol
@@ -260,7 +286,9 @@ class _Writer:
     def _start(self, state: State) -> Symbol | Number:
         """Where a state begins."""
         if isinstance(state.start, str):
-            return {"w": replace(W, step=None, at=0), "g": replace(self.g, step=None, at=1)}.get(state.start, IDENTITY)
+            return {"w": replace(W, step=None, at=0), "g": replace(self.g, step=None, at=1)}.get(
+                state.start, IDENTITY
+            )
         return Number(repr(state.start))
 
     def _called(self, state: str) -> str:
@@ -278,7 +306,10 @@ class _Writer:
         return name
 
     def _symbol(self, variable: str, name: Name, step: int | None, scalar: bool) -> Symbol:
-        """A symbol for a variable. One that does not change cannot be d₀ where that is the start of a state d."""
+        """A symbol for a variable.
+
+        One that does not change cannot be d₀ where that is the start of a state d.
+        """
         if step is None and name.number and replace(name, number="") in self.indexed:
             name = Name(variable)
         return Symbol(self._fresh(name), step, scalar=scalar)
@@ -308,7 +339,9 @@ class _Writer:
         assert isinstance(n, int)
         line, tree = self.code.lines[n], self.known[n]
         if symbol is None:
-            symbol = self._symbol(line.name, _name(line.name), 0 if _varies(tree) else None, line.kind is SCALAR)
+            symbol = self._symbol(
+                line.name, _name(line.name), 0 if _varies(tree) else None, line.kind is SCALAR
+            )
         self.equations[n] = symbol, tree
         self.known[n] = symbol
         self.pending.discard(n)
@@ -330,14 +363,16 @@ def _depth(text: str) -> int:
     return most
 
 
-# --- primitives that are arithmetic -------------------------------------------------------------------
+# --- primitives that are arithmetic ---------------------------------------------------------------
 
 _SIGNS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*"}
 
 
 @cache
 def _arithmetic(op: str) -> ast.expr | None:
-    """The formula of a primitive that is sums and products, as `(1.0 - a) * x + a * y`; None of any other."""
+    """The formula of a primitive that is sums and products, as `(1.0 - a) * x + a * y`; None of any
+    other.
+    """
     primitive = PRIMITIVES[op]
     if primitive.scope == MODEL or primitive.infix or op in FORMS or op in SAME_AS:
         return None
@@ -376,20 +411,24 @@ def _operation(line: Line, args: list[Expression]) -> Expression:
     return expand(formula)
 
 
-# --- what letters and signs mean ----------------------------------------------------------------------
+# --- what letters and signs mean ------------------------------------------------------------------
 
 CLEAR = {*KNOWN_TO_LATEX, "sign", "power", "add", "subtract", "multiply", "negative", "where"}
 """Primitives that mathematics writes in this way, and means the same."""
 
 
 def _legend(program: Program, rules: Sequence[Rule]) -> list[str]:
-    """Values of the hyperparameters, then the meaning of signs that mathematics has no convention for."""
+    """Values of the hyperparameters, then the meaning of signs that mathematics has no convention
+    for.
+    """
     notation = Unicode()
     words = []
     for name, symbol in {name: s for part in rules for name, s in part.given.items()}.items():
         if name in program.values:
             said = f" ({name})" if name in SAID and name != "eps" else ""
-            words.append(f"{notation.write(symbol)} = {notation.number(program.values[name])[0]}{said}")
+            words.append(
+                f"{notation.write(symbol)} = {notation.number(program.values[name])[0]}{said}"
+            )
     if any("lr" in part.given for part in rules):
         words.append(f"ηₜ = {notation.number(program.learning_rate)[0]} at its peak")
     lines = _filled([_unbroken(word) for word in words])
@@ -407,7 +446,11 @@ def _note(op: str, notation: Notation) -> str:
     primitive = PRIMITIVES[op]
     names = primitive.signature.removeprefix(op)[1:-1].split(", ")
     shown = notation.write(Operation(op, tuple(Symbol(Name(name.split(":")[0])) for name in names)))
-    return primitive.summary if primitive.summary.startswith(shown) else f"{shown}: {primitive.summary}"
+    return (
+        primitive.summary
+        if primitive.summary.startswith(shown)
+        else f"{shown}: {primitive.summary}"
+    )
 
 
 def _unbroken(text: str) -> str:

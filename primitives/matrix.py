@@ -59,7 +59,9 @@ def inverse_root(xp, x: Square, p: Scalar) -> Square:
     values, vectors = _eigh(xp, x)
     floor = xp.max(xp.abs(values), initial=0.0) * (x.shape[0] * float(xp.finfo(x.dtype).eps))
     positive = values > floor
-    powers = xp.where(positive, xp.power(xp.where(positive, values, 1.0), -1.0 / xp.where(p == 0.0, 1.0, p)), 0.0)
+    powers = xp.where(
+        positive, xp.power(xp.where(positive, values, 1.0), -1.0 / xp.where(p == 0.0, 1.0, p)), 0.0
+    )
     return xp.matmul(vectors * powers[None, :], vectors.T)
 
 
@@ -67,7 +69,8 @@ def inverse_root(xp, x: Square, p: Scalar) -> Square:
 def eigenbasis(xp, x: Square) -> Square:
     """Eigenvectors of a symmetric x as columns, the largest eigenvalue first.
 
-    Each has its largest component above 0, so that the basis is a function of x where eigenvalues differ.
+    Each has its largest component above 0, so that the basis is a function of x where eigenvalues
+    differ.
     """
     if x.shape[0] == 0:
         return x
@@ -92,12 +95,16 @@ def orthonormal(xp, x: Square) -> Square:
     return xp.where(finite, q * sign[None, :], xp.nan)
 
 
-@matrix(flops=200, linear=((1, 2, 3),), source="Jordan et al. 2024; Bernstein and Newhouse 2024, arXiv:2409.20325")
+@matrix(
+    flops=200,
+    linear=((1, 2, 3),),
+    source="Jordan et al. 2024; Bernstein and Newhouse 2024, arXiv:2409.20325",
+)
 def newton_schulz(xp, x: Tensor, a: Scalar, b: Scalar, c: Scalar) -> Tensor:
     """One step of Newton-Schulz orthogonalisation: a·x + b·(x xᵀ) x + c·(x xᵀ)² x.
 
-    It moves the singular values s of x to a·s + b·s³ + c·s⁵. Muon takes five steps with 3.4445, -4.775,
-    2.0315 after dividing by the norm.
+    It moves the singular values s of x to a·s + b·s³ + c·s⁵. Muon takes five steps with 3.4445,
+    -4.775, 2.0315 after dividing by the norm.
     """
     if x.shape[0] <= x.shape[1]:
         gram = xp.matmul(x, x.T)
@@ -123,7 +130,9 @@ def keep_columns(xp, x: Tensor, k: Scalar) -> Tensor:
 
 
 def _eigh(xp, x):
-    """Eigenvalues, rising, and eigenvectors of the symmetric part of x; nan where x is not finite."""
+    """Eigenvalues, rising, and eigenvectors of the symmetric part of x; nan where x is not
+    finite.
+    """
     finite = xp.all(xp.isfinite(x))
     values, vectors = xp.linalg.eigh(xp.where(finite, 0.5 * (x + x.T), 0.0))
     return xp.where(finite, values, xp.nan), xp.where(finite, vectors, xp.nan)

@@ -19,10 +19,13 @@ from primitives.registry import MODEL, ORACLE, PRIMITIVES, Primitive
 from primitives.views import Views
 
 Leaves = tuple[Any, ...]
-"""One value, seen from each leaf: an array of the leaf's shape for a tensor, a 0-d array for a scalar; beside a
-matrix [r, c] a row is [1, c], a column [r, 1], a left [r, r], a right [c, c]."""
+"""One value, seen from each leaf: an array of the leaf's shape for a tensor, a 0-d array for a
+scalar; beside a matrix [r, c] a row is [1, c], a column [r, 1], a left [r, r], a right [c, c].
+"""
 
-EVALUATION = "return[1]"  # the value to evaluate at, kept beside the state; no variable has this name
+EVALUATION = (
+    "return[1]"  # the value to evaluate at, kept beside the state; no variable has this name
+)
 
 
 def apply(primitive: Primitive, xp: Any, *arguments: Leaves) -> Leaves:
@@ -33,7 +36,10 @@ def apply(primitive: Primitive, xp: Any, *arguments: Leaves) -> Leaves:
 
 
 def run(program: Program, env: dict[str, Any], xp: Any = jnp) -> dict[str, Any]:
-    """Execute one step's statements; return every variable's final value. An oracle is a function in `env`."""
+    """Execute one step's statements; return every variable's final value.
+
+    An oracle is a function in `env`.
+    """
     env = dict(env)
     w = env["w"]
     for instruction in program.body:
@@ -81,7 +87,11 @@ def _start(state: State, leaf: Any, xp: Any) -> Any:
         rows, columns = leaf.shape
         extent = {"1": 1, "r": rows, "c": columns}
         shape = (extent[state.kind.axes[0]], extent[state.kind.axes[1]])
-        return xp.eye(shape[0], dtype=leaf.dtype) if state.start == IDENTITY else xp.full(shape, start, leaf.dtype)
+        return (
+            xp.eye(shape[0], dtype=leaf.dtype)
+            if state.start == IDENTITY
+            else xp.full(shape, start, leaf.dtype)
+        )
     return xp.full_like(leaf, start)
 
 
@@ -98,9 +108,11 @@ def step(
 ) -> tuple[Any, dict[str, Leaves]]:
     """One step of the optimizer: new parameters (w - update) and new state.
 
-    shape: the schedule at this step, its peak 1; t: the step's number, from 1; feed: what the program asks of
-    the task by name: a number for the loss, a tree as `params` for noise, a function of such a tree for an oracle;
-    values: of the hyperparameters, instead of the program's own, so that one compilation serves all.
+    shape: the schedule at this step, its peak 1; t: the step's number, from 1; feed: what the
+    program asks of the task by name: a number for the loss, a tree as `params` for noise, a
+    function of such a tree for an oracle;
+    values: of the hyperparameters, instead of the program's own, so that one compilation serves
+    all.
     """
     leaves, tree = jax.tree.flatten(params)
     if not leaves:
@@ -114,18 +126,28 @@ def step(
     for number, (part, w, g) in enumerate(
         zip(views.parts, views.split(leaves), views.split(jax.tree.leaves(grads)), strict=True)
     ):
-        learning_rate = tuple(a * b for a, b in zip(constant(shape, w, xp), constant(peak, w, xp), strict=True))
+        learning_rate = tuple(
+            a * b for a, b in zip(constant(shape, w, xp), constant(peak, w, xp), strict=True)
+        )
         env: dict[str, Any] = {"w": w, "g": g, "lr": learning_rate, "t": constant(t, w, xp)}
         env = {name: env[name] for name in STANDING if name == "w" or name in part.inputs}
         for name in part.needs:
             env[name] = given[name]
             if name not in ORACLES:
-                env[name] = constant(given[name], w, xp) if INPUTS[name] is SCALAR else given[name][number]
-        env.update((h.name, constant(values[h.name], w, xp)) for h in part.hyperparameters if h.name != LEARNING_RATE)
+                env[name] = (
+                    constant(given[name], w, xp) if INPUTS[name] is SCALAR else given[name][number]
+                )
+        env.update(
+            (h.name, constant(values[h.name], w, xp))
+            for h in part.hyperparameters
+            if h.name != LEARNING_RATE
+        )
         for state in part.states:
             env[state.name] = states[_key(number, state.name)]
             if state.start == "g":
-                env[state.name] = tuple(xp.where(t == 1, new, old) for new, old in zip(g, env[state.name], strict=True))
+                env[state.name] = tuple(
+                    xp.where(t == 1, new, old) for new, old in zip(g, env[state.name], strict=True)
+                )
         if w:  # a global reduction over no leaves has no value
             env = run(part, env, xp)
             after.append([old - update for old, update in zip(w, env[part.output], strict=True)])
@@ -143,14 +165,18 @@ def _fed(name: str, value: Any, views: Views, tree: Any, xp: Any) -> Any:
 
         def oracle(x: Leaves) -> Leaves:
             result: Callable = value
-            return views.split(jax.tree.leaves(result(jax.tree.unflatten(tree, views.join([x], xp)))))[0]
+            return views.split(
+                jax.tree.leaves(result(jax.tree.unflatten(tree, views.join([x], xp))))
+            )[0]
 
         return oracle
     return value if INPUTS[name] is SCALAR else views.split(jax.tree.leaves(value))
 
 
 def evaluation(program: Program, params: Any, states: dict[str, Leaves], xp: Any = jnp) -> Any:
-    """The parameters at which the model is evaluated: `params`, unless the program says otherwise."""
+    """The parameters at which the model is evaluated: `params`, unless the program says
+    otherwise.
+    """
     if not program.evaluate_at:
         return params
     leaves, tree = jax.tree.flatten(params)

@@ -61,7 +61,7 @@ def is_scalar(e: Expression) -> bool:
     return isinstance(e, Number) or e.scalar
 
 
-# --- what primitives look like ------------------------------------------------------------------------
+# --- what primitives look like --------------------------------------------------------------------
 
 SUM, QUOTIENT, MATRIX, PRODUCT, POWER, ATOM = range(6)
 """How tightly an expression holds together. `a·b / c` is a quotient, `A B` a matrix product."""
@@ -71,7 +71,9 @@ _LEVELS = {"sum": SUM, "power": POWER, "atom": ATOM}
 
 @dataclass(frozen=True)
 class Form:
-    """How a primitive is written: `{1}` is its first argument, `{1 atom}` the same in parentheses if need be."""
+    """How a primitive is written: `{1}` is its first argument, `{1 atom}` the same in parentheses
+    if need be.
+    """
 
     unicode: str
     latex: str
@@ -116,7 +118,10 @@ FORMS = {
     "add_diagonal": Form("{1} + {2 power}·I", r"{1} + {2 power}\, I", SUM, note=False),
     "inverse_root": Form("{1 atom}^(-1 / {2 power})", r"{1 atom}^{-1/{2 power}}", POWER),
 }
-"""Primitives that mathematics has signs for. All others are written as functions, with their own names."""
+"""Primitives that mathematics has signs for.
+
+All others are written as functions, with their own names.
+"""
 
 SAME_AS = {
     "square": lambda x: Operation("power", (x, Number("2.0"))),
@@ -136,7 +141,7 @@ def is_comparison(op: str) -> bool:
     return bool(PRIMITIVES[op].infix) and PRIMITIVES[op].family == "logic"
 
 
-# --- what both notations share ------------------------------------------------------------------------
+# --- what both notations share --------------------------------------------------------------------
 
 _SLOT = re.compile(r"\{(\d)(?: (\w+))?\}")
 
@@ -173,13 +178,21 @@ class Notation(abc.ABC):
         return self.function(e), ATOM
 
     def at(self, e: Expression, least: int, first: bool = False) -> str:
-        """The text of an expression, in parentheses where it is looser than `least`; `first` lets a minus through."""
+        """The text of an expression, in parentheses where it is looser than `least`; `first` lets a
+        minus through.
+        """
         text, level = self.show(e)
-        return self.parentheses(text) if level < least or (text.startswith("-") and not first) else text
+        return (
+            self.parentheses(text)
+            if level < least or (text.startswith("-") and not first)
+            else text
+        )
 
     def filled(self, template: str, args: Sequence[Expression]) -> str:
         """A form with its arguments."""
-        return _SLOT.sub(lambda m: self.at(args[int(m[1]) - 1], _LEVELS[m[2] or "sum"], first=not m[2]), template)
+        return _SLOT.sub(
+            lambda m: self.at(args[int(m[1]) - 1], _LEVELS[m[2] or "sum"], first=not m[2]), template
+        )
 
     @abc.abstractmethod
     def form(self, e: Operation) -> tuple[str, int]: ...
@@ -200,7 +213,9 @@ class Notation(abc.ABC):
 
     def _multiply(self, x: Expression, y: Expression) -> tuple[str, int]:
         factors = sorted([*_factors(x), *_factors(y)], key=_place)
-        parts = [self.at(factor, PRODUCT, first=number == 0) for number, factor in enumerate(factors)]
+        parts = [
+            self.at(factor, PRODUCT, first=number == 0) for number, factor in enumerate(factors)
+        ]
         return self.product(factors, parts), PRODUCT
 
     @abc.abstractmethod
@@ -254,7 +269,9 @@ def _times(x: Expression, y: Expression) -> Expression:
 
 
 def _place(factor: Expression) -> int:
-    """The place of a factor in a product: numbers, constants, other scalars, arrays, quotients last."""
+    """The place of a factor in a product: numbers, constants, other scalars, arrays, quotients
+    last.
+    """
     if isinstance(factor, Number):
         return int(factor.value == math.pi)
     if isinstance(factor, Symbol):
@@ -263,7 +280,7 @@ def _place(factor: Expression) -> int:
     return (6 if quotient else 3) if factor.scalar else (7 if quotient else 5)
 
 
-# --- for a terminal -----------------------------------------------------------------------------------
+# --- for a terminal -------------------------------------------------------------------------------
 
 _LOWERED = str.maketrans("0123456789t-+", "₀₁₂₃₄₅₆₇₈₉ₜ₋₊")
 _RAISED = str.maketrans("0123456789t-+", "⁰¹²³⁴⁵⁶⁷⁸⁹ᵗ⁻⁺")
@@ -281,7 +298,9 @@ class Unicode(Notation):
         text = name.letter + _ACCENTS[name.accent] + index.translate(_LOWERED)
         if not name.mark:
             return text, ATOM
-        return text + ("′" * name.mark if name.mark <= 3 else f"⁽{str(name.mark).translate(_RAISED)}⁾"), POWER
+        return text + (
+            "′" * name.mark if name.mark <= 3 else f"⁽{str(name.mark).translate(_RAISED)}⁾"
+        ), POWER
 
     def raised(self, base: str, exponent: str) -> str:
         small = exponent.replace(" ", "")
@@ -300,9 +319,14 @@ class Unicode(Notation):
         return f"{{{self.write(x)} if {self.condition(condition)}, else {self.write(y)}}}", ATOM
 
     def _multiply(self, x: Expression, y: Expression) -> tuple[str, int]:
-        """As the base class, but a·(b / c)·d is a·b·d / c: a fraction on one line can only end a product."""
+        """As the base class, but a·(b / c)·d is a·b·d / c: a fraction on one line can only end a
+        product.
+        """
         factors = [*_factors(x), *_factors(y)]
-        plain = [SAME_AS[f.op](*f.args) if isinstance(f, Operation) and f.op in SAME_AS else f for f in factors]
+        plain = [
+            SAME_AS[f.op](*f.args) if isinstance(f, Operation) and f.op in SAME_AS else f
+            for f in factors
+        ]
         for number, factor in enumerate(plain):
             if isinstance(factor, Operation) and factor.op == "divide":
                 above, below = factor.args
@@ -331,15 +355,18 @@ class Unicode(Notation):
         return self.filled(form.unicode, e.args), form.level
 
 
-# --- LaTeX --------------------------------------------------------------------------------------------
+# --- LaTeX ----------------------------------------------------------------------------------------
 
 GREEK = {
     "alpha": "α", "beta": "β", "gamma": "γ", "delta": "δ", "epsilon": "ε", "zeta": "ζ", "eta": "η",
-    "theta": "θ", "kappa": "κ", "lambda": "λ", "mu": "μ", "nu": "ν", "xi": "ξ", "rho": "ρ", "sigma": "σ",
-    "tau": "τ", "phi": "φ", "chi": "χ", "psi": "ψ", "omega": "ω",
+    "theta": "θ", "kappa": "κ", "lambda": "λ", "mu": "μ", "nu": "ν", "xi": "ξ", "rho": "ρ",
+    "sigma": "σ", "tau": "τ", "phi": "φ", "chi": "χ", "psi": "ψ", "omega": "ω",
 }  # fmt: skip
 
-_LETTERS = {letter: rf"\{word}" for word, letter in GREEK.items()} | {"ε": r"\varepsilon", "φ": r"\varphi"}
+_LETTERS = {letter: rf"\{word}" for word, letter in GREEK.items()} | {
+    "ε": r"\varepsilon",
+    "φ": r"\varphi",
+}
 
 
 class Latex(Notation):
@@ -358,7 +385,9 @@ class Latex(Notation):
         text = f"{letter}_{{{index}}}" if index else letter
         if not name.mark:
             return text, ATOM
-        return self.raised(text, r"\prime" * name.mark if name.mark <= 3 else f"({name.mark})"), POWER
+        return self.raised(
+            text, r"\prime" * name.mark if name.mark <= 3 else f"({name.mark})"
+        ), POWER
 
     def raised(self, base: str, exponent: str) -> str:
         return f"{base}^{{{exponent}}}"
@@ -371,10 +400,15 @@ class Latex(Notation):
 
     def _where(self, condition: Expression, x: Expression, y: Expression) -> tuple[str, int]:
         first = rf"{self.write(x)} & \text{{if }} {self.condition(condition)}"
-        return rf"\begin{{cases}} {first} \\ {self.write(y)} & \text{{otherwise}} \end{{cases}}", POWER
+        return (
+            rf"\begin{{cases}} {first} \\ {self.write(y)} & \text{{otherwise}} \end{{cases}}",
+            POWER,
+        )
 
     def product(self, factors: Sequence[Expression], parts: Sequence[str]) -> str:
-        """Numbers and scalars stand beside what they multiply; two arrays are multiplied element by element."""
+        """Numbers and scalars stand beside what they multiply; two arrays are multiplied element by
+        element.
+        """
         text = parts[0]
         for before, factor, part in zip(factors, factors[1:], parts[1:], strict=False):
             elementwise = not is_scalar(before) and not is_scalar(factor)

@@ -1,6 +1,7 @@
 """What only the task can compute. A program asks for it as an input: `def step(w, g, lr, hvp)`.
 
-The task evaluates an oracle at w, on the batch of this step; a definition here is its signature alone.
+The task evaluates an oracle at w, on the batch of this step; a definition here is its signature
+alone.
 """
 
 from __future__ import annotations
@@ -21,5 +22,7 @@ def hvp(xp, x: Tensor) -> Tensor:
 
 @oracle(source="Schraudolph 2002, doi:10.1162/08997660260028683")
 def gnvp(xp, x: Tensor) -> Tensor:
-    """G x: the Gauss-Newton matrix of this step's loss at w times x, over the whole model; never below 0."""
+    """G x: the Gauss-Newton matrix of this step's loss at w times x, over the whole model; never
+    below 0.
+    """
     raise NotImplementedError("gnvp is computed by the task")

@@ -29,10 +29,14 @@ from primitives.registry import AXIS, MATRIX, ORACLE, PRIMITIVES, did_you_mean
 Argument = str | float  # a variable's name, or a literal
 
 STANDING: dict[str, Kind] = {"w": TENSOR, "g": TENSOR, "lr": SCALAR, "t": SCALAR}
-"""What every program may read: parameter, gradient, learning rate at this step, step number (1, 2, ...)."""
+"""What every program may read: parameter, gradient, learning rate at this step, step number (1, 2,
+...).
+"""
 
 INPUTS: dict[str, Kind] = STANDING | {"loss": SCALAR, "noise": TENSOR, "rademacher": TENSOR}
-"""What the task may offer besides: this step's loss at w, fresh normal numbers, fresh signs (-1 or 1)."""
+"""What the task may offer besides: this step's loss at w, fresh normal numbers, fresh signs (-1 or
+1).
+"""
 
 ORACLES = tuple(p.name for p in PRIMITIVES.values() if p.scope == ORACLE)
 """Inputs that are called: hvp(x)."""
@@ -47,8 +51,9 @@ SCALES = ("linear", "log", "log1m")
 """How a tuning range is walked: evenly in x, in log x, or in log(1 - x) (for decays near 1)."""
 
 KERNELS = ("flatten", "stack", "fallback")
-"""How a leaf with more than two axes is read: flatten all but the last one into the rows; take the last two as
-a matrix and those before as a stack of them; or leave it to the fallback."""
+"""How a leaf with more than two axes is read: flatten all but the last one into the rows; take the
+last two as a matrix and those before as a stack of them; or leave it to the fallback.
+"""
 
 IDENTITY = "identity"  # the start of a square state
 
@@ -72,9 +77,9 @@ class Instruction:
 class State:
     """A variable that lives from step to step.
 
-    `start` is a number, or "w" (a copy of the parameter), "g" (the first gradient) or "identity" (of a square).
-    A ring of k keeps the last k values that were assigned to `name`; past1 is the last of `past`, past2 the
-    one before.
+    `start` is a number, or "w" (a copy of the parameter), "g" (the first gradient) or "identity"
+    (of a square). A ring of k keeps the last k values that were assigned to `name`; past1 is the
+    last of `past`, past2 the one before.
     """
 
     name: str
@@ -116,21 +121,28 @@ class Tunable:
         return {h.name: h.value for h in self.hyperparameters}
 
     def with_values(self, values: Mapping[str, float]) -> Self:
-        """The same optimizer with other values of some hyperparameters. Raises `ProgramError` for an unknown one."""
+        """The same optimizer with other values of some hyperparameters.
+
+        Raises `ProgramError` for an unknown one.
+        """
         unknown = set(values) - set(self.values)
         if unknown:
             word = min(unknown)
             what = f"{self.name} has no hyperparameter called {word!r}"
             raise ProgramError(what, hint=did_you_mean(word, self.values))
         changed = tuple(
-            replace(h, value=float(values[h.name])) if h.name in values else h for h in self.hyperparameters
+            replace(h, value=float(values[h.name])) if h.name in values else h
+            for h in self.hyperparameters
         )
         return replace(self, hyperparameters=changed)  # type: ignore[type-var]  # both are dataclasses
 
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """The body for leaves that are no matrices. It shares the hyperparameters and the names of states."""
+    """The body for leaves that are no matrices.
+
+    It shares the hyperparameters and the names of states.
+    """
 
     inputs: tuple[str, ...]
     body: tuple[Instruction, ...]
@@ -142,7 +154,8 @@ class Fallback:
 class Program(Tunable):
     """An optimizer. Equality ignores the name, which is where it came from and not what it says.
 
-    evaluate_at: the value at which the model is evaluated after the step; empty for the new w itself.
+    evaluate_at: the value at which the model is evaluated after the step; empty for the new w
+    itself.
 
     Raises `ProgramError` where it is not legal.
     """
@@ -161,7 +174,9 @@ class Program(Tunable):
     lines: Mapping[Instruction | str, int] = field(
         default_factory=dict, compare=False, repr=False
     )  # there; of "step" too
-    kinds: tuple[Kind, ...] = field(init=False, compare=False, repr=False)  # of each statement's target
+    kinds: tuple[Kind, ...] = field(
+        init=False, compare=False, repr=False
+    )  # of each statement's target
 
     def __post_init__(self):
         try:
@@ -176,12 +191,16 @@ class Program(Tunable):
         return print_program(self)
 
     def with_statements(self, first: int, last: int, new: tuple[Instruction, ...]) -> Program:
-        """The same program with new statements in the place of those from number `first` up to `last`, without it.
+        """The same program with new statements in the place of those from number `first` up to
+        `last`, without it.
 
-        Only what they touch is checked. Raises `ProgramError`, without a hint, where the result is not legal.
+        Only what they touch is checked. Raises `ProgramError`, without a hint, where the result is
+        not legal.
         """
         kinds = self.kinds_before(first)
-        expected = kinds | {i.target: k for i, k in zip(self.body[first:last], self.kinds[first:last], strict=True)}
+        expected = kinds | {
+            i.target: k for i, k in zip(self.body[first:last], self.kinds[first:last], strict=True)
+        }
         child = object.__new__(Program)
         known = vars(child)
         known.update(vars(self), body=(*self.body[:first], *new, *self.body[last:]))
@@ -190,8 +209,8 @@ class Program(Tunable):
         _check_length(child)
         end = first + len(new)
         changed = _check_statements(child, kinds, first, end)
-        # Where the rest finds all that it found before, it is legal. But a ring that only the fallback knew until now
-        # must be given a value once these statements touch it.
+        # Where the rest finds all that it found before, it is legal. But a ring that only the
+        # fallback knew until now must be given a value once these statements touch it.
         if expected.items() <= kinds.items() and self.fallback is None:
             rest = self.kinds[last:]
         else:
@@ -209,7 +228,9 @@ class Program(Tunable):
 
     @cached_property
     def fixed(self) -> frozenset[str]:
-        """The names that no statement may assign: hyperparameters and the earlier values of rings."""
+        """The names that no statement may assign: hyperparameters and the earlier values of
+        rings.
+        """
         return frozenset(self.values).union(*(s.slots for s in self.states if s.ring))
 
     @cached_property
@@ -235,7 +256,11 @@ class Program(Tunable):
     def matrix_statement(self) -> Instruction | None:
         """The first statement that makes sense on matrices only; None where every leaf will do."""
         held = {slot for s in self.states if s.kind in OF_MATRICES for slot in s.slots}
-        if not held and OF_MATRICES.isdisjoint(self.kinds) and _ON_MATRICES.isdisjoint([i.op for i in self.body]):
+        if (
+            not held
+            and OF_MATRICES.isdisjoint(self.kinds)
+            and _ON_MATRICES.isdisjoint([i.op for i in self.body])
+        ):
             return None  # as most have none, it pays to ask for any before looking for the first
         for instruction, kind in zip(self.body, self.kinds, strict=True):
             of_matrices = kind in OF_MATRICES or not held.isdisjoint(instruction.args)
@@ -245,9 +270,15 @@ class Program(Tunable):
 
     @property
     def parts(self) -> tuple[Program, ...]:
-        """Plain programs: one for matrices (or for all leaves), then the fallback's where there is one."""
-        if self.fallback is None and not any([s.ring or s.kind in OF_MATRICES for s in self.states]):
-            return (self,)  # not kept: a program that refers to itself is only freed by the garbage collector
+        """Plain programs: one for matrices (or for all leaves), then the fallback's where there is
+        one.
+        """
+        if self.fallback is None and not any(
+            [s.ring or s.kind in OF_MATRICES for s in self.states]
+        ):
+            return (
+                self,
+            )  # not kept: a program that refers to itself is only freed by the garbage collector
         return self._unrolled_parts
 
     @cached_property
@@ -270,7 +301,9 @@ class Illegal(ProgramError):
 
 def _mentioned(states: tuple[State, ...], function: Program | Fallback) -> tuple[State, ...]:
     """The states that a body reads or writes."""
-    names = {function.output, function.evaluate_at}.union(*((i.target, *i.args) for i in function.body))
+    names = {function.output, function.evaluate_at}.union(
+        *((i.target, *i.args) for i in function.body)
+    )
     return tuple(s for s in states if names & {s.name, *s.slots})
 
 
@@ -285,8 +318,15 @@ def _for_others(program: Program) -> Program:
             raise Illegal(("body", part), what, "Do without it here.")
     for state in states:
         if state.kind in OF_MATRICES:
-            what = f"state {state.name!r} is a {state.kind}, which leaves that are no matrices do not have"
-            at = (n for n, i in enumerate(other.body) if {i.target, *i.args} & {state.name, *state.slots})
+            what = (
+                f"state {state.name!r} is a {state.kind}, which leaves that are no matrices do not "
+                "have"
+            )
+            at = (
+                n
+                for n, i in enumerate(other.body)
+                if {i.target, *i.args} & {state.name, *state.slots}
+            )
             part = next((("body", n) for n in at), ("output", 0))
             raise Illegal(part, what, "Use another state in the fallback.")
         if state.ring and state.name not in {i.target for i in other.body}:
@@ -299,7 +339,9 @@ def _for_others(program: Program) -> Program:
 
 
 def _unrolled(program: Program) -> Program:
-    """The same program with a state for each slot of its rings, which move on at the end of the step."""
+    """The same program with a state for each slot of its rings, which move on at the end of the
+    step.
+    """
     if not any(s.ring for s in program.states):
         return program
     states, body = [], list(program.body)
@@ -317,8 +359,13 @@ def _unrolled(program: Program) -> Program:
         states += [replace(state, name=slot, ring=0) for slot in state.slots]
         if state.ring:
             slots = (state.name, *state.slots)
-            body += [Instruction(new, "copy", (old,)) for old, new in reversed(list(itertools.pairwise(slots)))]
-    return replace(program, states=tuple(states), body=tuple(body), output=returned[0], evaluate_at=returned[1])
+            body += [
+                Instruction(new, "copy", (old,))
+                for old, new in reversed(list(itertools.pairwise(slots)))
+            ]
+    return replace(
+        program, states=tuple(states), body=tuple(body), output=returned[0], evaluate_at=returned[1]
+    )
 
 
 def _check(program: Program) -> list[Kind]:
@@ -332,7 +379,9 @@ def _check(program: Program) -> list[Kind]:
         what = f"no rule for kernels is called {program.kernels!r}"
         raise Illegal(("kernels", 0), what, f"There are: {', '.join(KERNELS)}.")
     if program.kernels == "fallback" and program.fallback is None:
-        raise Illegal(("kernels", 0), "there is no fallback for kernels", "Write def fallback(w, g, lr).")
+        raise Illegal(
+            ("kernels", 0), "there is no fallback for kernels", "Write def fallback(w, g, lr)."
+        )
     if program.fallback is not None:
         if bool(program.evaluate_at) != bool(program.fallback.evaluate_at):
             what = "only one of step and fallback returns a value to evaluate at"
@@ -363,7 +412,10 @@ def _check_length(program: Program) -> None:
         raise ProgramError(f"{what}; the most is {MAX_STATEMENTS}", hint="Write a shorter program.")
     declared = len(program.hyperparameters) + len(program.states)
     if declared > MAX_DECLARED:
-        what = f"the program declares {declared} hyperparameters and states; the most is {MAX_DECLARED}"
+        what = (
+            f"the program declares {declared} hyperparameters and states; "
+            f"the most is {MAX_DECLARED}"
+        )
         raise ProgramError(what, hint="Write a shorter program.")
 
 
@@ -371,7 +423,10 @@ def _check_declarations(program: Program) -> None:
     """Inputs, hyperparameters and states."""
     for number, name in enumerate(program.inputs):
         if name not in INPUTS and name not in ORACLES:
-            hint = did_you_mean(name, (*INPUTS, *ORACLES)) or f"There are: {', '.join((*INPUTS, *ORACLES))}."
+            hint = (
+                did_you_mean(name, (*INPUTS, *ORACLES))
+                or f"There are: {', '.join((*INPUTS, *ORACLES))}."
+            )
             raise Illegal(("inputs", number), f"no input is called {name!r}", hint)
     names = list(program.inputs)
     for number, h in enumerate(program.hyperparameters):
@@ -382,21 +437,26 @@ def _check_declarations(program: Program) -> None:
     for number, s in enumerate(program.states):
         part = ("states", number)
         if not 0 <= s.ring <= MAX_RING:  # before its slots are counted out
-            raise Illegal(part, f"a ring of {s.ring} is not possible", f"Keep 1 to {MAX_RING} values.")
+            raise Illegal(
+                part, f"a ring of {s.ring} is not possible", f"Keep 1 to {MAX_RING} values."
+            )
         for name in dict.fromkeys((s.name, *s.slots)):
             _check_name(part, name, names)
         if isinstance(s.start, float):
             _check_constant(part, s.start)
-        elif s.kind not in {"w": (TENSOR,), "g": (TENSOR,), IDENTITY: (LEFT, RIGHT)}.get(s.start, ()) or (
-            s.ring and s.start == "g"
-        ):
+        elif s.kind not in {"w": (TENSOR,), "g": (TENSOR,), IDENTITY: (LEFT, RIGHT)}.get(
+            s.start, ()
+        ) or (s.ring and s.start == "g"):
             hint = "Start it at a number, a tensor at w or at g, a left or a right at the identity."
             hint = "Start a ring at a number or at w." if s.ring and s.start == "g" else hint
             raise Illegal(part, f"state {s.name!r}, a {s.kind}, cannot start at {s.start!r}", hint)
 
 
 def _check_statements(program: Program, kinds: dict[str, Kind], first: int, end: int) -> list[Kind]:
-    """Some statements of the body, where `kinds` have a value already. Adds theirs, and returns them in order."""
+    """Some statements of the body, where `kinds` have a value already.
+
+    Adds theirs, and returns them in order.
+    """
     fixed, targets = program.fixed, []
     for number in range(first, end):
         instruction = program.body[number]
@@ -435,7 +495,9 @@ def _check_ends(program: Program, kinds: Mapping[str, Kind]) -> None:
             raise _Unknown(("output", 0), name, kinds, f"the returned name {name!r} has no value")
         if kinds[name] is not TENSOR:
             raise Illegal(
-                ("output", 0), f"the {what} {name!r} is a {kinds[name]}; it must be a tensor, as w is", remedy
+                ("output", 0),
+                f"the {what} {name!r} is a {kinds[name]}; it must be a tensor, as w is",
+                remedy,
             )
 
 
@@ -450,7 +512,10 @@ def _assigned(program: Program, number: int, name: str) -> Illegal:
 
 
 class _Unknown(Illegal):
-    """A word that has no value where it is read. What to do about it takes long to find: mutations never ask."""
+    """A word that has no value where it is read.
+
+    What to do about it takes long to find: mutations never ask.
+    """
 
     def __init__(self, part: tuple[str, int], word: str, kinds: Mapping[str, Kind], what: str = ""):
         super().__init__(part, what or f"{word!r} has no value here")
@@ -480,7 +545,9 @@ def _is_name(word: str) -> bool:
 
 def _check_name(part: tuple[str, int], name: str, taken: list[str]) -> None:
     if not _is_name(name):
-        raise Illegal(part, f"{name!r} is no name for a variable", "Use letters, digits and _ (64 at most).")
+        raise Illegal(
+            part, f"{name!r} is no name for a variable", "Use letters, digits and _ (64 at most)."
+        )
     if name in PRIMITIVES or name in RESERVED:
         what = "the name of a primitive" if name in PRIMITIVES else "a word of the language"
         raise Illegal(part, f"{name!r} is {what}", f"Call the variable {name}_ or otherwise.")
@@ -495,7 +562,9 @@ def _check_name(part: tuple[str, int], name: str, taken: list[str]) -> None:
 
 def _check_constant(part: tuple[str, int], value: float) -> None:
     if not isinstance(value, float) or not math.isfinite(value) or abs(value) > MAX_CONSTANT:
-        raise Illegal(part, f"{value!r} is no constant", f"Use a finite number within ±{MAX_CONSTANT:g}.")
+        raise Illegal(
+            part, f"{value!r} is no constant", f"Use a finite number within ±{MAX_CONSTANT:g}."
+        )
 
 
 def _check_range(part: tuple[str, int], h: Hyperparameter) -> None:
@@ -513,7 +582,9 @@ def _check_range(part: tuple[str, int], h: Hyperparameter) -> None:
         )
 
 
-def _check_call(number: int, instruction: Instruction, kinds: dict[str, Kind], program: Program) -> Kind:
+def _check_call(
+    number: int, instruction: Instruction, kinds: dict[str, Kind], program: Program
+) -> Kind:
     primitive = PRIMITIVES.get(instruction.op)
     part = ("body", number)
     if primitive is None:

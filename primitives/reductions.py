@@ -1,6 +1,7 @@
 """Reductions over one leaf, over one axis of it, over the whole model; and facts of a leaf's shape.
 
-A reduction over the rows leaves one number a column, which is a row: as numpy with `axis=0, keepdims=True`.
+A reduction over the rows leaves one number a column, which is a row: as numpy with `axis=0,
+keepdims=True`.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ def global_count(xp, x: Tensor) -> Scalar:
     return tuple(xp.asarray(sum(leaf.size for leaf in x), leaf.dtype) for leaf in x)
 
 
-# --- over one axis of a leaf that is read as a matrix [r, c] -------------------------------------------
+# --- over one axis of a leaf that is read as a matrix [r, c] --------------------------------------
 
 axis = functools.partial(reduction, scope=AXIS)
 

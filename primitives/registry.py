@@ -28,10 +28,16 @@ SCOPES = (ELEMENTWISE, LEAF, MODEL, AXIS, MATRIX, ORACLE)
 
 MEANING, COMPILER, MACHINE = "meaning", "compiler", "machine"
 READINGS = dict.fromkeys(SCOPES, (MEANING, COMPILER, MACHINE)) | {
-    MATRIX: (MEANING, COMPILER),  # the machine's registers are flat vectors: they hold no left and no right
+    MATRIX: (
+        MEANING,
+        COMPILER,
+    ),  # the machine's registers are flat vectors: they hold no left and no right
     ORACLE: (MEANING, COMPILER),  # it would ask the task in every step, whatever the program
 }
-"""Which readings of a program know the primitives of a scope. Scoring picks the fastest that knows all."""
+"""Which readings of a program know the primitives of a scope.
+
+Scoring picks the fastest that knows all.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,8 +57,12 @@ class Primitive:
     involution: bool  # f(f(x)) = x
     identity: float | None  # f(x, identity) = x
     mirror: str  # the primitive that computes the same with its two arguments exchanged
-    linear: tuple[tuple[int, ...], ...]  # groups of arguments; linear in each group while the others stay
-    rule: Callable[..., Kind | None] | None  # the result's kind from those of the arguments, where no join says it
+    linear: tuple[
+        tuple[int, ...], ...
+    ]  # groups of arguments; linear in each group while the others stay
+    rule: (
+        Callable[..., Kind | None] | None
+    )  # the result's kind from those of the arguments, where no join says it
     source: str
 
     @property
@@ -71,7 +81,9 @@ class Primitive:
     def signature(self) -> str:
         """For people: `interp(x, y, a: scalar)`."""
         names = list(inspect.signature(self.apply).parameters)[1:]
-        parts = [n if k is ANY else f"{n}: {shown(k)}" for n, k in zip(names, self.slots, strict=True)]
+        parts = [
+            n if k is ANY else f"{n}: {shown(k)}" for n, k in zip(names, self.slots, strict=True)
+        ]
         return f"{self.name}({', '.join(parts)})"
 
     @property
@@ -92,7 +104,13 @@ class Primitive:
             return self.rule(*arguments)
         if self.result is not ANY:
             return self.result
-        return join(*(given for slot, given in zip(self.slots, arguments, strict=True) if not isinstance(slot, Kind)))
+        return join(
+            *(
+                given
+                for slot, given in zip(self.slots, arguments, strict=True)
+                if not isinstance(slot, Kind)
+            )
+        )
 
 
 PRIMITIVES: dict[str, Primitive] = {}
@@ -147,6 +165,6 @@ def did_you_mean(word: str, words: Any) -> str:
 
 
 __all__ = [
-    "AXIS", "ELEMENTWISE", "LEAF", "MACHINE", "MATRIX", "MODEL", "ORACLE", "PRIMITIVES", "SCALAR", "Primitive",
-    "did_you_mean", "nearest", "primitive",
+    "AXIS", "ELEMENTWISE", "LEAF", "MACHINE", "MATRIX", "MODEL", "ORACLE", "PRIMITIVES", "SCALAR",
+    "Primitive", "did_you_mean", "nearest", "primitive",
 ]  # fmt: skip

@@ -1,4 +1,5 @@
-"""Text and back: a program is a file in a small subset of Python, read with `ast` and never executed.
+"""Text and back: a program is a file in a small subset of Python, read with `ast` and never
+executed.
 
 Nested and infix expressions are accepted and flattened to one call a statement.
 Printing and parsing are inverses. The bounds below come before `ast.parse`,
@@ -37,19 +38,32 @@ MAX_LINES = 4000
 MAX_WORDS = 10_000  # names, numbers and signs; `ast.parse` takes 10 microseconds each, and memory
 MAX_NESTING = 32
 MAX_DOC = 4000  # characters of a docstring
-NOWHERE = ""  # CPython looks for the line of some syntax errors in the file that it is told; no file has this name
+# CPython looks for the line of some syntax errors in the file that it is told; no file has this
+# name
+NOWHERE = ""
 
 _INFIX = {p.infix: p.name for p in PRIMITIVES.values() if p.infix}
-_BINARY = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**", ast.Mod: "%", ast.MatMult: "@"}
+_BINARY = {
+    ast.Add: "+",
+    ast.Sub: "-",
+    ast.Mult: "*",
+    ast.Div: "/",
+    ast.Pow: "**",
+    ast.Mod: "%",
+    ast.MatMult: "@",
+}
 _COMPARE = {ast.Gt: ">", ast.GtE: ">=", ast.Lt: "<", ast.LtE: "<=", ast.Eq: "==", ast.NotEq: "!="}
 
 ALLOWED = (
     "A program has hyperparameters (`beta = 0.9`), state (`m = zeros_like(w)`) and one "
-    "`def step(w, g, lr): ...` of assignments that ends with `return update`; where it needs matrices, "
+    "`def step(w, g, lr): ...` of assignments that ends with `return update`; where it needs "
+    "matrices, "
     "`def fallback(w, g, lr): ...` for the other leaves follows."
 )
 
-_MAKERS = {str(kind): kind for kind in (SCALAR, ROW, COLUMN, LEFT, RIGHT)}  # scalar(0.0), row(0.0), left(identity)
+_MAKERS = {
+    str(kind): kind for kind in (SCALAR, ROW, COLUMN, LEFT, RIGHT)
+}  # scalar(0.0), row(0.0), left(identity)
 _NAMED = ("zeros_like", "full_like", "copy", *_MAKERS, "ring", "tunable")
 
 
@@ -59,10 +73,14 @@ def load(path: str | Path) -> Program:
     try:
         raw = read_file(path, MAX_BYTES)
     except FileNotFoundError:
-        raise ProgramError("there is no such file", file=str(path), hint="Check the path.") from None
+        raise ProgramError(
+            "there is no such file", file=str(path), hint="Check the path."
+        ) from None
     except OSError as fault:
         what = f"cannot be read: {fault.strerror}"
-        raise ProgramError(what, file=str(path), hint="Check the path and its permissions.") from None
+        raise ProgramError(
+            what, file=str(path), hint="Check the path and its permissions."
+        ) from None
     return parse(raw, file=str(path), name=path.stem)
 
 
@@ -75,36 +93,53 @@ def parse(source: str | bytes, *, file: str = "", name: str = "program") -> Prog
             module = ast.parse(text, NOWHERE)
     except SyntaxError as fault:
         line = fault.lineno or 0
-        raise ProgramError(f"not valid syntax: {fault.msg}", file=file, line=line, text=_line(text, line)) from None
+        raise ProgramError(
+            f"not valid syntax: {fault.msg}", file=file, line=line, text=_line(text, line)
+        ) from None
     except (ValueError, RecursionError, MemoryError):
-        raise ProgramError("the text cannot be parsed", file=file, hint="Write shorter expressions.") from None
+        raise ProgramError(
+            "the text cannot be parsed", file=file, hint="Write shorter expressions."
+        ) from None
     program = _Reader(text, file, name).module(module)
-    # What is read can be printed and read again. Printed, a short text is at most some times as long.
+    # What is read can be printed and read again. Printed, a short text is at most some times as
+    # long.
     if len(text) > MAX_BYTES // 8 and len(str(program).encode()) > MAX_BYTES:
-        raise ProgramError(f"would be larger than {MAX_BYTES} bytes, printed", file=file, hint="Use shorter names.")
+        raise ProgramError(
+            f"would be larger than {MAX_BYTES} bytes, printed", file=file, hint="Use shorter names."
+        )
     return program
 
 
 def _decode(source: str | bytes, file: str) -> str:
     if len(source) > MAX_BYTES:
-        raise ProgramError(f"larger than {MAX_BYTES} bytes", file=file, hint="An optimizer fits into a page.")
+        raise ProgramError(
+            f"larger than {MAX_BYTES} bytes", file=file, hint="An optimizer fits into a page."
+        )
     if isinstance(source, bytes):
         try:
             source = source.decode("utf-8")
         except UnicodeDecodeError as fault:
-            raise ProgramError(f"not UTF-8 at byte {fault.start}", file=file, hint="Save it as UTF-8.") from None
+            raise ProgramError(
+                f"not UTF-8 at byte {fault.start}", file=file, hint="Save it as UTF-8."
+            ) from None
     if "\0" in source:
         raise ProgramError("contains a NUL byte", file=file, hint="Save it as plain text.")
     source = source.removeprefix("\ufeff")
     lines, depth = _lines(source), 0
-    if len(lines) > MAX_LINES or (len(source) > MAX_WORDS and len(_WORD.findall(source)) > MAX_WORDS):
+    if len(lines) > MAX_LINES or (
+        len(source) > MAX_WORDS and len(_WORD.findall(source)) > MAX_WORDS
+    ):
         what = f"more than {MAX_LINES} lines, or {MAX_WORDS} words and signs"
         raise ProgramError(what, file=file, hint="An optimizer fits into a page.")
     for number, line in enumerate(lines, 1):
         depth += sum(line.count(c) for c in "([{")
         if len(line) > MAX_LINE or depth > 4 * MAX_NESTING or line.count("(") > MAX_NESTING:
             raise ProgramError(
-                "line too long or nested too deeply", file=file, line=number, text=line, hint="Use more statements."
+                "line too long or nested too deeply",
+                file=file,
+                line=number,
+                text=line,
+                hint="Use more statements.",
             )
         depth = max(0, depth - sum(line.count(c) for c in ")]}"))
     return source
@@ -150,7 +185,9 @@ class _Reader:
                     raise self.fail(node, "this statement does nothing", ALLOWED)
                 doc = node.value.value
                 if len(doc) > MAX_DOC:
-                    raise self.fail(node, f"a docstring of {len(doc)} characters", f"Keep within {MAX_DOC}.")
+                    raise self.fail(
+                        node, f"a docstring of {len(doc)} characters", f"Keep within {MAX_DOC}."
+                    )
             elif isinstance(node, ast.FunctionDef) and node.name in ("step", "fallback"):
                 if node.name in functions:
                     raise self.fail(node, f"{node.name} is defined twice", "Keep one of them.")
@@ -159,7 +196,9 @@ class _Reader:
                 if self.target(node) != "kernels":
                     self.declaration(node, hyperparameters, states)
                 elif kernels:
-                    raise self.fail(node, "the rule for kernels is given twice", "Keep one of them.")
+                    raise self.fail(
+                        node, "the rule for kernels is given twice", "Keep one of them."
+                    )
                 else:
                     kernels = self.kernels(node)
             else:
@@ -174,9 +213,9 @@ class _Reader:
             fallback = Fallback(*self.function(functions["fallback"], "fallback "))
         try:
             return Program(
-                main[0], main[1], main[2], tuple(states), tuple(hyperparameters),
-                doc=doc, evaluate_at=main[3], fallback=fallback, kernels=kernels or KERNELS[0], name=self.name,
-                file=self.file, lines=self.lines(main[1]) | {"step": step.lineno},
+                main[0], main[1], main[2], tuple(states), tuple(hyperparameters), doc=doc,
+                evaluate_at=main[3], fallback=fallback, kernels=kernels or KERNELS[0],
+                name=self.name, file=self.file, lines=self.lines(main[1]) | {"step": step.lineno},
             )  # fmt: skip
         except Illegal as fault:
             line = self.places.get(fault.part, step.lineno)
@@ -192,10 +231,17 @@ class _Reader:
         """`kernels = stack()`: how a leaf with more than two axes is read."""
         self.places["kernels", 0] = node.lineno
         value = node.value
-        if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) and not value.args and not value.keywords:
+        if (
+            isinstance(value, ast.Call)
+            and isinstance(value.func, ast.Name)
+            and not value.args
+            and not value.keywords
+        ):
             return value.func.id
         ways = ", ".join(f"{name}()" for name in KERNELS)
-        raise self.fail(node, f"{self.source(value)[:60]!r} is no rule for kernels", f"Write one of {ways}.")
+        raise self.fail(
+            node, f"{self.source(value)[:60]!r} is no rule for kernels", f"Write one of {ways}."
+        )
 
     def declaration(self, node: ast.Assign, hyperparameters: list, states: list) -> None:
         name = self.target(node)
@@ -220,14 +266,20 @@ class _Reader:
             raise self.fail(
                 node,
                 f"{self.source(value)[:60]!r} is no initial value",
-                hint + "Write zeros_like(w), full_like(w, 0.1), copy(w), copy(g), scalar(0.0), row(0.0), column(0.0), "
-                "left(0.0), right(identity), ring(zeros_like(w), 3), or a number for a hyperparameter.",
+                hint + "Write zeros_like(w), full_like(w, 0.1), copy(w), copy(g), scalar(0.0), "
+                "row(0.0), column(0.0), "
+                "left(0.0), right(identity), ring(zeros_like(w), 3), or a number for a "
+                "hyperparameter.",
             )
         states.append(state)
 
     def state(self, name: str, value: ast.expr) -> State | None:
         """The state that an initial value says; None where it says none."""
-        if not isinstance(value, ast.Call) or not isinstance(value.func, ast.Name) or value.keywords:
+        if (
+            not isinstance(value, ast.Call)
+            or not isinstance(value.func, ast.Name)
+            or value.keywords
+        ):
             return None
         maker = value.func.id
         if maker == "ring":
@@ -270,11 +322,23 @@ class _Reader:
                 raise self.fail(call, f"tunable: {pair.arg} is no literal", usage)
         return Hyperparameter(name, value, **given)
 
-    def function(self, node: ast.FunctionDef, part: str) -> tuple[tuple[str, ...], tuple[Instruction, ...], str, str]:
-        """Inputs, body, the update and the value to evaluate at. `part` stands before its parts in `places`."""
+    def function(
+        self, node: ast.FunctionDef, part: str
+    ) -> tuple[tuple[str, ...], tuple[Instruction, ...], str, str]:
+        """Inputs, body, the update and the value to evaluate at.
+
+        `part` stands before its parts in `places`.
+        """
         self.body, self.part = [], part
         a = node.args
-        plain = not (a.posonlyargs or a.kwonlyargs or a.vararg or a.kwarg or a.defaults or node.decorator_list)
+        plain = not (
+            a.posonlyargs
+            or a.kwonlyargs
+            or a.vararg
+            or a.kwarg
+            or a.defaults
+            or node.decorator_list
+        )
         if not plain or node.returns or any(x.annotation for x in a.args):
             remedy = f"Write def {node.name}({', '.join(STANDING)}):"
             raise self.fail(node, f"{node.name} takes plain arguments only", remedy)
@@ -287,30 +351,47 @@ class _Reader:
         for statement in statements:
             if isinstance(statement, ast.AugAssign) and isinstance(statement.target, ast.Name):
                 value = ast.BinOp(ast.Name(statement.target.id), statement.op, statement.value)
-                statement = ast.Assign([statement.target], ast.copy_location(value, statement), lineno=statement.lineno)
+                statement = ast.Assign(
+                    [statement.target], ast.copy_location(value, statement), lineno=statement.lineno
+                )
             if not isinstance(statement, ast.Assign):
                 what = _called(statement)
-                raise self.fail(statement, f"{what} is not allowed here", f"A {node.name} consists of assignments.")
+                raise self.fail(
+                    statement,
+                    f"{what} is not allowed here",
+                    f"A {node.name} consists of assignments.",
+                )
             self.assign(self.target(statement), statement.value, statement)
         if not isinstance(last, ast.Return) or last.value is None:
             what = f"{node.name} does not end with `return update`"
             raise self.fail(last, what, "Return the update; w - update is applied.")
         values = last.value.elts if isinstance(last.value, ast.Tuple) else [last.value]
         if not 1 <= len(values) <= 2:
-            remedy = "Return the update, or the update and the value at which the model is evaluated."
+            remedy = (
+                "Return the update, or the update and the value at which the model is evaluated."
+            )
             raise self.fail(last, f"{len(values)} values are returned", remedy)
         outputs = [self.operand(value, last, 0) for value in values]
         if not all(isinstance(output, str) for output in outputs):
             what = (
-                "the update is a number" if not isinstance(outputs[0], str) else "the value to evaluate at is a number"
+                "the update is a number"
+                if not isinstance(outputs[0], str)
+                else "the value to evaluate at is a number"
             )
             raise self.fail(last, what, "Return a tensor.")
         self.places[f"{part}output", 0] = last.lineno
-        return inputs, tuple(self.body), str(outputs[0]), str(outputs[1]) if len(outputs) == 2 else ""
+        return (
+            inputs,
+            tuple(self.body),
+            str(outputs[0]),
+            str(outputs[1]) if len(outputs) == 2 else "",
+        )
 
     def target(self, node: ast.Assign) -> str:
         if len(node.targets) != 1 or not isinstance(node.targets[0], ast.Name):
-            raise self.fail(node, "an assignment has one plain name on its left", "Write one assignment a line.")
+            raise self.fail(
+                node, "an assignment has one plain name on its left", "Write one assignment a line."
+            )
         return node.targets[0].id
 
     def assign(self, target: str, value: ast.expr, statement: ast.stmt) -> None:
@@ -322,9 +403,15 @@ class _Reader:
         self.body.append(Instruction(target, op, args))
 
     def call(self, node: ast.expr, statement: ast.stmt, depth: int) -> tuple[str, tuple]:
-        """The call that an expression stands for; what is nested in it becomes statements of its own."""
+        """The call that an expression stands for; what is nested in it becomes statements of its
+        own.
+        """
         if depth > MAX_NESTING:
-            raise self.fail(statement, "the expression is nested too deeply", "Split it into several statements.")
+            raise self.fail(
+                statement,
+                "the expression is nested too deeply",
+                "Split it into several statements.",
+            )
         if self.number(node) is not None or isinstance(node, ast.Name):
             return "copy", (self.operand(node, statement, depth),)
         if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
@@ -337,11 +424,17 @@ class _Reader:
             return self.call(node.operand, statement, depth + 1)
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
             if node.keywords:
-                raise self.fail(statement, "arguments are given by position", f"Write {_signature(node.func.id)}.")
+                raise self.fail(
+                    statement,
+                    "arguments are given by position",
+                    f"Write {_signature(node.func.id)}.",
+                )
             op, parts = node.func.id, node.args
         else:
             raise self.fail(
-                statement, f"{_called(node)} is not allowed here", "Use calls of primitives and arithmetic."
+                statement,
+                f"{_called(node)} is not allowed here",
+                "Use calls of primitives and arithmetic.",
             )
         return op, tuple(self.operand(part, statement, depth + 1) for part in parts)
 
@@ -377,7 +470,9 @@ class _Reader:
 
 
 def _shown(value: int | float) -> str:
-    return repr(value) if isinstance(value, float) or abs(value) < 10**30 else "an integer this long"
+    return (
+        repr(value) if isinstance(value, float) or abs(value) < 10**30 else "an integer this long"
+    )
 
 
 def _signature(name: str) -> str:
@@ -385,14 +480,17 @@ def _signature(name: str) -> str:
 
 
 _WORDS = {
-    ast.Import: "an import", ast.ImportFrom: "an import", ast.Attribute: "an attribute", ast.Lambda: "a lambda",
-    ast.ListComp: "a comprehension", ast.SetComp: "a comprehension", ast.DictComp: "a comprehension",
-    ast.GeneratorExp: "a comprehension", ast.Subscript: "a subscript", ast.FunctionDef: "another function",
-    ast.AsyncFunctionDef: "another function", ast.ClassDef: "a class", ast.For: "a loop", ast.While: "a loop",
-    ast.If: "a conditional", ast.IfExp: "a conditional", ast.Constant: "this literal", ast.Expr: "a bare expression",
+    ast.Import: "an import", ast.ImportFrom: "an import", ast.Attribute: "an attribute",
+    ast.Lambda: "a lambda", ast.ListComp: "a comprehension", ast.SetComp: "a comprehension",
+    ast.DictComp: "a comprehension", ast.GeneratorExp: "a comprehension",
+    ast.Subscript: "a subscript", ast.FunctionDef: "another function",
+    ast.AsyncFunctionDef: "another function", ast.ClassDef: "a class", ast.For: "a loop",
+    ast.While: "a loop", ast.If: "a conditional", ast.IfExp: "a conditional",
+    ast.Constant: "this literal", ast.Expr: "a bare expression",
     ast.Call: "a call of anything but a primitive", ast.Assign: "an assignment after step",
-    ast.BoolOp: "and/or", ast.Return: "a return before the end", ast.List: "a list", ast.Tuple: "a tuple",
-    ast.Dict: "a dict", ast.JoinedStr: "an f-string", ast.NamedExpr: "an assignment inside an expression",
+    ast.BoolOp: "and/or", ast.Return: "a return before the end", ast.List: "a list",
+    ast.Tuple: "a tuple", ast.Dict: "a dict", ast.JoinedStr: "an f-string",
+    ast.NamedExpr: "an assignment inside an expression",
 }  # fmt: skip
 
 
@@ -422,7 +520,9 @@ def print_program(program: Program) -> str:
         lines += [""] if lines else []
         lines.append(f"def {name}({', '.join(function.inputs)}):")
         lines += [f"    {print_instruction(instruction)}" for instruction in function.body]
-        returned = (function.output, function.evaluate_at) if function.evaluate_at else (function.output,)
+        returned = (
+            (function.output, function.evaluate_at) if function.evaluate_at else (function.output,)
+        )
         lines.append(f"    return {', '.join(returned)}")
     return "\n".join(lines) + "\n"
 
@@ -446,16 +546,22 @@ def _print_number(value: float) -> str:
 
 
 def _print_doc(doc: str) -> str:
-    """A docstring within the bounds of `_decode`, and without what a file cannot hold or would give back changed."""
+    """A docstring within the bounds of `_decode`, and without what a file cannot hold or would give
+    back changed.
+    """
     quotes = '\\"' if '"""' in doc or doc.endswith('"') else '"'
-    many = sum(map(doc.count, "([{")) > MAX_NESTING  # the bound on nesting counts the brackets of a string too
+    many = (
+        sum(map(doc.count, "([{")) > MAX_NESTING
+    )  # the bound on nesting counts the brackets of a string too
     text, width = "", 0
     for c in doc:
         if c == '"':
             c = quotes
         elif c in "([{" and many:
             c = f"\\x{ord(c):02x}"
-        elif c == "\\" or not (c.isprintable() or c in "\n\t"):  # NUL, carriage return, lone surrogates, ...
+        elif c == "\\" or not (
+            c.isprintable() or c in "\n\t"
+        ):  # NUL, carriage return, lone surrogates, ...
             c = c.encode("unicode_escape").decode()
         if width > MAX_LINE - 20 and c != "\n":
             text, width = text + "\\\n", 0
@@ -481,7 +587,9 @@ def _print_start(s: State) -> str:
         return f"{s.kind}({s.start if isinstance(s.start, str) else _print_number(s.start)})"
     if isinstance(s.start, str):
         return f"copy({s.start})"
-    return "zeros_like(w)" if _is_positive_zero(s.start) else f"full_like(w, {_print_number(s.start)})"
+    return (
+        "zeros_like(w)" if _is_positive_zero(s.start) else f"full_like(w, {_print_number(s.start)})"
+    )
 
 
 def _is_positive_zero(value: float) -> bool:

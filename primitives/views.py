@@ -45,11 +45,13 @@ class Views:
             assert program.matrix_statement is not None
             leaf = names[number] if names else f"leaf {number}"
             raise ProgramError(
-                f"{program.matrix_statement.op} needs a matrix, and {leaf} has the shape {self.shapes[number]}",
+                f"{program.matrix_statement.op} needs a matrix, and {leaf} has the shape "
+                f"{self.shapes[number]}",
                 file=program.file,
                 line=program.lines.get(program.matrix_statement, 0),
                 text=print_instruction(program.matrix_statement),
-                hint="Say what becomes of such leaves: write `def fallback(w, g, lr): ...` after step.",
+                hint="Say what becomes of such leaves: write `def fallback(w, g, lr): ...` after "
+                "step.",
             )
 
     def split(self, leaves: Sequence[Any]) -> list[tuple[Any, ...]]:

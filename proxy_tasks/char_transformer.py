@@ -11,7 +11,15 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from proxy_tasks.carried import carried
-from proxy_tasks.networks import affine, affine_init, causal_attention, cross_entropy, layer_norm, matmul, normal
+from proxy_tasks.networks import (
+    affine,
+    affine_init,
+    causal_attention,
+    cross_entropy,
+    layer_norm,
+    matmul,
+    normal,
+)
 from proxy_tasks.parts import frozen, split_blocks, take_rows
 from proxy_tasks.task import Params, PredictionTask
 
@@ -22,14 +30,18 @@ WINDOWS = 64  # that an evaluation reads, evenly spaced over its part
 
 @functools.cache
 def text() -> str:
-    """Return scikit-learn's descriptions of its data sets, one after the other in order of file name."""
+    """Return scikit-learn's descriptions of its data sets, one after the other in order of file
+    name.
+    """
     files = sorted(carried("descr").glob("*.rst"), key=lambda file: file.name)
     return "".join(file.read_text(encoding="utf-8") for file in files)
 
 
 @functools.cache
 def symbols() -> dict[str, Int[np.ndarray, " part"]]:
-    """Return the parts of the text as symbols 0..63, the commonest character first, "any other" last."""
+    """Return the parts of the text as symbols 0..63, the commonest character first, "any other"
+    last.
+    """
     characters = np.array(list(text()))
     parts = split_blocks(len(characters), BLOCK)
     counts = Counter(characters[parts["train"]].tolist())
@@ -41,27 +53,34 @@ def symbols() -> dict[str, Int[np.ndarray, " part"]]:
 
 @dataclass(frozen=True)
 class CharTransformer(PredictionTask):
-    """Cross-entropy of a causal transformer (pre-norm, relu, learned positions) on characters of real text.
+    """Cross-entropy of a causal transformer (pre-norm, relu, learned positions) on characters of
+    real text.
 
-    The text is cut into blocks of 500 characters; of every ten, eight train, one validates, one tests. The
-    blocks of a part are joined, so about one window in sixty crosses a seam.
+    The text is cut into blocks of 500 characters; of every ten, eight train, one validates, one
+    tests. The blocks of a part are joined, so about one window in sixty crosses a seam.
 
-    Shape   109,248 parameters at the defaults; a draw holds the start offsets of a batch of windows.
-    Unit    nats per character; log 64 = 4.2 for a guess, 3.4 from frequencies of characters, 2.6 from pairs.
+    Shape   109,248 parameters at the defaults; a draw holds the start offsets of a batch of
+    windows.
+    Unit    nats per character; log 64 = 4.2 for a guess, 3.4 from frequencies of characters, 2.6
+    from pairs.
     Source  Vaswani et al. 2017, arXiv:1706.03762; pre-norm: Xiong et al. 2020, arXiv:2002.04745.
     """
 
     kind: ClassVar[str] = "char_transformer"
     measures: ClassVar[str] = (
-        "Whether parameters of very different kinds (embeddings, attention, norms, wide layers) are trained "
-        "together early in language modelling, where sign-like and adaptive methods leave SGD behind."
+        "Whether parameters of very different kinds (embeddings, attention, norms, wide layers) "
+        "are trained "
+        "together early in language modelling, where sign-like and adaptive methods leave SGD "
+        "behind."
     )
     cannot: ClassVar[str] = (
-        "Nothing about late training or large text: 200 steps read 35,000 characters three times, and end "
+        "Nothing about late training or large text: 200 steps read 35,000 characters three "
+        "times, and end "
         "with a model that knows pairs of characters and a few words."
     )
     source: ClassVar[str] = (
-        "scikit-learn's data set descriptions (sklearn/datasets/descr/*.rst, 43,000 characters), BSD-3-Clause"
+        "scikit-learn's data set descriptions (sklearn/datasets/descr/*.rst, 43,000 characters), "
+        "BSD-3-Clause"
     )
 
     layers: int = 2
@@ -76,7 +95,9 @@ class CharTransformer(PredictionTask):
             return f"width must be a multiple of heads, not {self.width} for {self.heads} heads"
         longest = min(map(len, symbols().values())) - 1
         if self.context > longest:
-            return f"context must be at most {longest}, the shortest part less one, not {self.context}"
+            return (
+                f"context must be at most {longest}, the shortest part less one, not {self.context}"
+            )
         return None
 
     def data(self) -> dict[str, Any]:
@@ -86,7 +107,9 @@ class CharTransformer(PredictionTask):
         width = self.width
         keys = iter(jax.random.split(key, 3 + 4 * self.layers))
         norm = {"scale": jnp.ones(width, jnp.float32), "shift": jnp.zeros(width, jnp.float32)}
-        residual = 0.5 / self.layers  # 2·layers branches add up to a variance of 1 (Radford et al. 2019)
+        residual = (
+            0.5 / self.layers
+        )  # 2·layers branches add up to a variance of 1 (Radford et al. 2019)
         params = {
             "embedding": {
                 # one symbol at a time, so a fan-in of 1; positions start smaller, as a detail of it
@@ -116,22 +139,33 @@ class CharTransformer(PredictionTask):
         return self.logits(params, self.windows(data["train"], draw)[:, :-1])
 
     def judge(
-        self, predictions: Float[Array, "batch context symbol"], data: dict[str, Any], draw: Int[Array, " batch"]
+        self,
+        predictions: Float[Array, "batch context symbol"],
+        data: dict[str, Any],
+        draw: Int[Array, " batch"],
     ) -> Float[Array, ""]:
         return cross_entropy(predictions, self.windows(data["train"], draw)[:, 1:])
 
     def evaluate(self, params: Params, data: dict[str, Any], part: str) -> Float[Array, ""]:
         last = data[part].shape[0] - self.context - 1
-        windows = self.windows(data[part], jnp.asarray(np.linspace(0, last, WINDOWS).astype(np.int32)))
+        windows = self.windows(
+            data[part], jnp.asarray(np.linspace(0, last, WINDOWS).astype(np.int32))
+        )
         return cross_entropy(self.logits(params, windows[:, :-1]), windows[:, 1:])
 
-    def windows(self, part: Int[Array, " part"], starts: Int[Array, " windows"]) -> Int[Array, "windows symbols"]:
+    def windows(
+        self, part: Int[Array, " part"], starts: Int[Array, " windows"]
+    ) -> Int[Array, "windows symbols"]:
         """Cut out the symbols from each start on: the context and the symbol that follows it."""
         shape = (starts.shape[0], self.context + 1)
         ahead = jnp.arange(self.context + 1, dtype=jnp.int32)
-        return take_rows(part, jnp.broadcast_to(starts[:, None], shape) + jnp.broadcast_to(ahead, shape))
+        return take_rows(
+            part, jnp.broadcast_to(starts[:, None], shape) + jnp.broadcast_to(ahead, shape)
+        )
 
-    def logits(self, params: Params, window: Int[Array, "batch context"]) -> Float[Array, "batch context symbol"]:
+    def logits(
+        self, params: Params, window: Int[Array, "batch context"]
+    ) -> Float[Array, "batch context symbol"]:
         """Predict the symbol after every position of a window."""
         token, position = params["embedding"]["token"], params["embedding"]["position"]
         # A product with one-hot rows is as quick as a lookup here, and its gradient is no scatter,
@@ -141,7 +175,8 @@ class CharTransformer(PredictionTask):
         for layer in range(self.layers):
             attention, mlp = params[f"attention_{layer}"], params[f"mlp_{layer}"]
             x = x + matmul(
-                causal_attention(matmul(layer_norm(attention, x), attention["qkv"]), self.heads), attention["out"]
+                causal_attention(matmul(layer_norm(attention, x), attention["qkv"]), self.heads),
+                attention["out"],
             )
             x = x + matmul(jax.nn.relu(matmul(layer_norm(mlp, x), mlp["up"])), mlp["down"])
         return affine(params["head"], layer_norm(params["head"], x))

@@ -12,7 +12,14 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from proxy_tasks import carried
 from proxy_tasks.networks import affine_init, affine_row
-from proxy_tasks.parts import batch_above, deal_anew, frozen, shuffled_batches, split_rows, take_rows
+from proxy_tasks.parts import (
+    batch_above,
+    deal_anew,
+    frozen,
+    shuffled_batches,
+    split_rows,
+    take_rows,
+)
 from proxy_tasks.task import DenseTask, Params
 
 SPLIT_SEED = 442  # of the shuffle before the cut
@@ -21,9 +28,14 @@ TRAIN_ROWS = 265
 
 @functools.cache
 def diabetes() -> dict[str, Any]:
-    """Return the parts, each {"x": f32[row, 10], "y": f32[row]}, in units of the train part's deviations."""
+    """Return the parts, each {"x": f32[row, 10], "y": f32[row]}, in units of the train part's
+    deviations.
+    """
     table = np.column_stack(
-        [carried.table("diabetes_data_raw.csv.gz", None), carried.table("diabetes_target.csv.gz", None)]
+        [
+            carried.table("diabetes_data_raw.csv.gz", None),
+            carried.table("diabetes_target.csv.gz", None),
+        ]
     )
     parts = split_rows(len(table), SPLIT_SEED)
     train = table[parts["train"]]
@@ -45,14 +57,17 @@ class DiabetesRegression(DenseTask):
     kind: ClassVar[str] = "diabetes_regression"
     version: ClassVar[int] = 2  # since 2 every seed deals train and validation anew
     measures: ClassVar[str] = (
-        "Whether a smooth regression on noisy targets is fitted without following the noise of 265 rows."
+        "Whether a smooth regression on noisy targets is fitted without following the noise of "
+        "265 rows."
     )
     cannot: ClassVar[str] = (
-        "Little about speed or scale: about half of the variance cannot be explained, so good optimizers "
+        "Little about speed or scale: about half of the variance cannot be explained, so good "
+        "optimizers "
         "end close together, and 88 validation rows are few."
     )
     source: ClassVar[str] = (
-        "scikit-learn's bundled diabetes data: 442 patients (Efron, Hastie, Johnstone, Tibshirani 2004, "
+        "scikit-learn's bundled diabetes data: 442 patients (Efron, Hastie, Johnstone, "
+        "Tibshirani 2004, "
         "Least Angle Regression), distributed with scikit-learn under BSD-3-Clause"
     )
 
@@ -71,7 +86,10 @@ class DiabetesRegression(DenseTask):
 
     def init(self, key: PRNGKeyArray) -> Params:
         hidden, head = jax.random.split(key)
-        return {"hidden": affine_init(hidden, (10, self.width)), "head": affine_init(head, (self.width, 1))}
+        return {
+            "hidden": affine_init(hidden, (10, self.width)),
+            "head": affine_init(head, (self.width, 1)),
+        }
 
     def draws(self, key: PRNGKeyArray) -> Int[Array, "steps batch"]:
         return shuffled_batches(key, self.steps, self.batch, TRAIN_ROWS)
@@ -97,7 +115,9 @@ class DiabetesRegression(DenseTask):
         outputs, inputs = affine_row(params, ("hidden", "head"), x, jnp.tanh)
         return outputs[:, 0], inputs
 
-    def penalty(self, predictions: Float[Array, " row"], targets: Float[Array, " row"]) -> Float[Array, ""]:
+    def penalty(
+        self, predictions: Float[Array, " row"], targets: Float[Array, " row"]
+    ) -> Float[Array, ""]:
         return optax.l2_loss(predictions, targets).mean()
 
     def sample(self, key: PRNGKeyArray, predictions: Float[Array, " row"]) -> Float[Array, " row"]:

@@ -18,7 +18,8 @@ class DigitsConv(PredictionTask):
 
         8x8x1 → 8x8xchannels → (stride 2) 4x4x2·channels → 10
 
-    Shape   3,818 parameters at 8 channels; kernels are f32[3, 3, inputs, outputs]; batches in shuffled
+    Shape   3,818 parameters at 8 channels; kernels are f32[3, 3, inputs, outputs]; batches in
+    shuffled
             epochs over 1,078 images.
     Unit    nats per image; 2.3 for a guess.
     """
@@ -26,11 +27,13 @@ class DigitsConv(PredictionTask):
     kind: ClassVar[str] = "digits_conv"
     version: ClassVar[int] = 2  # since 2 every seed deals train and validation anew
     measures: ClassVar[str] = (
-        "Whether weights that are shared over positions, and so receive large summed gradients beside a "
+        "Whether weights that are shared over positions, and so receive large summed gradients "
+        "beside a "
         "dense head, are trained at one learning rate."
     )
     cannot: ClassVar[str] = (
-        "Nothing about deep or normalised networks, augmentation or natural images: two layers on 8x8 pixels."
+        "Nothing about deep or normalised networks, augmentation or natural images: two layers "
+        "on 8x8 pixels."
     )
     source: ClassVar[str] = LICENCE
 
@@ -58,11 +61,16 @@ class DigitsConv(PredictionTask):
     def draws(self, key: PRNGKeyArray) -> Int[Array, "steps batch"]:
         return shuffled_batches(key, self.steps, self.batch, TRAIN_ROWS)
 
-    def predict(self, params: Params, data: dict[str, Any], draw: Int[Array, " batch"]) -> Float[Array, "batch 10"]:
+    def predict(
+        self, params: Params, data: dict[str, Any], draw: Int[Array, " batch"]
+    ) -> Float[Array, "batch 10"]:
         return self.logits(params, take_rows(data["train"]["image"], draw))
 
     def judge(
-        self, predictions: Float[Array, "batch 10"], data: dict[str, Any], draw: Int[Array, " batch"]
+        self,
+        predictions: Float[Array, "batch 10"],
+        data: dict[str, Any],
+        draw: Int[Array, " batch"],
     ) -> Float[Array, ""]:
         return cross_entropy(predictions, take_rows(data["train"]["label"], draw))
 

@@ -23,7 +23,8 @@ class DigitsDense(DenseTask):
     kind: ClassVar[str] = "digits_dense"
     version: ClassVar[int] = 2  # since 2 every seed deals train and validation anew
     measures: ClassVar[str] = (
-        "Whether a small dense classifier is fitted quickly from small batches without its confidence "
+        "Whether a small dense classifier is fitted quickly from small batches without its "
+        "confidence "
         "running ahead of its accuracy."
     )
     cannot: ClassVar[str] = (
@@ -61,7 +62,10 @@ class DigitsDense(DenseTask):
         return self.network(params, take_rows(data["train"]["image"], draw))
 
     def judge(
-        self, predictions: Float[Array, "batch 10"], data: dict[str, Any], draw: Int[Array, " batch"]
+        self,
+        predictions: Float[Array, "batch 10"],
+        data: dict[str, Any],
+        draw: Int[Array, " batch"],
     ) -> Float[Array, ""]:
         return self.penalty(predictions, take_rows(data["train"]["label"], draw))
 
@@ -74,7 +78,9 @@ class DigitsDense(DenseTask):
         """Say how much each image looks like each digit."""
         return affine_row(params, ("hidden", "head"), images.reshape(-1, 64), jax.nn.relu)
 
-    def penalty(self, predictions: Float[Array, "row 10"], targets: Int[Array, " row"]) -> Float[Array, ""]:
+    def penalty(
+        self, predictions: Float[Array, "row 10"], targets: Int[Array, " row"]
+    ) -> Float[Array, ""]:
         return cross_entropy(predictions, targets)
 
     def sample(self, key: PRNGKeyArray, predictions: Float[Array, "row 10"]) -> Int[Array, " row"]:

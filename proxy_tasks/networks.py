@@ -29,12 +29,15 @@ def affine_init(key: PRNGKeyArray, shape: tuple[int, ...], gain: float = 1.0) ->
 
 
 @jax.custom_vjp
-def matmul(x: Float[Array, "*rows inputs"], kernel: Float[Array, "inputs outputs"]) -> Float[Array, "*rows outputs"]:
+def matmul(
+    x: Float[Array, "*rows inputs"], kernel: Float[Array, "inputs outputs"]
+) -> Float[Array, "*rows outputs"]:
     """Compute x · kernel, with a gradient in the kernel that is quick on a CPU.
 
-    That gradient, xᵀ · dy, sums over the first axis of both. XLA hands such a product to Eigen, which took
-    9 or 50 microseconds for 64x64 by 64x32 depending on where the buffers lay (jax 0.10.2); with x
-    turned around first it takes 4, always. The barrier keeps XLA from folding the turn into the product.
+    That gradient, xᵀ · dy, sums over the first axis of both. XLA hands such a product to Eigen,
+    which took 9 or 50 microseconds for 64x64 by 64x32 depending on where the buffers lay (jax
+    0.10.2); with x turned around first it takes 4, always. The barrier keeps XLA from folding the
+    turn into the product.
     """
     return x @ kernel
 
@@ -60,9 +63,14 @@ def affine(layer: Layer, x: Float[Array, "*rows inputs"]) -> Float[Array, "*rows
 
 
 def affine_row(
-    layers: dict[str, Layer], names: tuple[str, ...], x: Float[Array, "row inputs"], activation: Callable
+    layers: dict[str, Layer],
+    names: tuple[str, ...],
+    x: Float[Array, "row inputs"],
+    activation: Callable,
 ) -> tuple[Float[Array, "row outputs"], dict[str, Float[Array, "row inputs"]]]:
-    """Compute affine layers in a row with an activation between them; what comes out, and what goes into each."""
+    """Compute affine layers in a row with an activation between them; what comes out, and what goes
+    into each.
+    """
     seen = {names[0]: x}
     for before, name in itertools.pairwise(names):
         seen[name] = activation(affine(layers[before], seen[before]))
@@ -74,27 +82,38 @@ def convolution(
 ) -> Float[Array, "image rows columns outputs"]:
     """Convolve with a 3x3 kernel, zeros around the image, as a matrix product over patches.
 
-    `jax.lax.conv_general_dilated` computes the same; on a CPU its gradient is 5x slower (measured on
-    `digits_conv`, one thread, jax 0.10.2: 1.6 ms a step against 0.33 ms).
+    `jax.lax.conv_general_dilated` computes the same; on a CPU its gradient is 5x slower (measured
+    on `digits_conv`, one thread, jax 0.10.2: 1.6 ms a step against 0.33 ms).
     """
     number, height, width, channels = images.shape
     rows, columns = -(-height // stride), -(-width // stride)
     padded = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    taps = [padded[:, i : i + height : stride, j : j + width : stride, :] for i in range(3) for j in range(3)]
+    taps = [
+        padded[:, i : i + height : stride, j : j + width : stride, :]
+        for i in range(3)
+        for j in range(3)
+    ]
     patches = jnp.concatenate(taps, axis=-1).reshape(number * rows * columns, 9 * channels)
     flat = {"kernel": layer["kernel"].reshape(9 * channels, -1), "bias": layer["bias"]}
     return affine(flat, patches).reshape(number, rows, columns, -1)
 
 
 def layer_norm(layer: Layer, x: Float[Array, "*rows width"]) -> Float[Array, "*rows width"]:
-    """Shift and scale every row to mean 0 and variance 1, then by the layer's own `scale` and `shift`."""
+    """Shift and scale every row to mean 0 and variance 1, then by the layer's own `scale` and
+    `shift`.
+    """
     centred = x - jnp.mean(x, axis=-1, keepdims=True)
     y = centred * jax.lax.rsqrt(jnp.mean(centred**2, axis=-1, keepdims=True) + 1e-5)
     return y * jnp.broadcast_to(layer["scale"], y.shape) + jnp.broadcast_to(layer["shift"], y.shape)
 
 
-def causal_attention(qkv: Float[Array, "batch time triple_width"], heads: int) -> Float[Array, "batch time width"]:
-    """Mix the past into every position (Vaswani et al. 2017), from queries, keys and values side by side."""
+def causal_attention(
+    qkv: Float[Array, "batch time triple_width"], heads: int
+) -> Float[Array, "batch time width"]:
+    """Mix the past into every position (Vaswani et al.
+
+    2017), from queries, keys and values side by side.
+    """
     batch, time, _ = qkv.shape
     query, key, value = jnp.split(qkv.reshape(batch, time, 3 * heads, -1), 3, axis=2)
     scores = jnp.einsum("bqhd,bkhd->bhqk", query, key) * query.shape[-1] ** -0.5
@@ -103,12 +122,14 @@ def causal_attention(qkv: Float[Array, "batch time triple_width"], heads: int) -
     return jnp.einsum("bhqk,bkhd->bqhd", weights, value).reshape(batch, time, -1)
 
 
-def cross_entropy(logits: Float[Array, "*rows classes"], labels: Int[Array, "*rows"]) -> Float[Array, ""]:
+def cross_entropy(
+    logits: Float[Array, "*rows classes"], labels: Int[Array, "*rows"]
+) -> Float[Array, ""]:
     """Compute the mean of -log softmax(logits)[label], in nats.
 
-    The largest logit is taken off first. Without that, as in optax's function for integer labels, equal
-    logits of 1e17 give log(10) + 1e17 - 1e17 = 0: a perfect score for a network that has blown up. The
-    search found this within a minute.
+    The largest logit is taken off first. Without that, as in optax's function for integer labels,
+    equal logits of 1e17 give log(10) + 1e17 - 1e17 = 0: a perfect score for a network that has
+    blown up. The search found this within a minute.
     """
     chosen = jnp.take_along_axis(jax.nn.log_softmax(logits, axis=-1), labels[..., None], axis=-1)
     return -chosen.mean()

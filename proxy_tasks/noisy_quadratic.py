@@ -17,7 +17,9 @@ OPTIMUM_SEED = 2019
 
 @functools.cache
 def bowl(dim: int, condition: float) -> dict[str, np.ndarray]:
-    """Return the curvatures h, log-spaced from 1 down to 1/condition, and the optimum c ~ N(0, 1)."""
+    """Return the curvatures h, log-spaced from 1 down to 1/condition, and the optimum c ~ N(0,
+    1).
+    """
     return {
         "curvature": frozen(np.geomspace(1.0, 1.0 / condition, dim), np.float32),
         "optimum": frozen(np.random.default_rng(OPTIMUM_SEED).standard_normal(dim), np.float32),
@@ -29,8 +31,8 @@ class NoisyQuadratic(PredictionTask):
     """Minimise ½ Σ hᵢ(wᵢ - cᵢ)² when each gradient carries N(0, hᵢ) noise.
 
     The paper has c = 0. Here c is a fixed draw of N(0, 1), as far from 0 as the initial w: with the
-    optimum at 0 the program `return w` would reach a loss of exactly 0 in one step, and any weight decay
-    would be a shortcut.
+    optimum at 0 the program `return w` would reach a loss of exactly 0 in one step, and any weight
+    decay would be a shortcut.
 
     There is no data, so train, validation and test are the same bowl.
 
@@ -41,10 +43,12 @@ class NoisyQuadratic(PredictionTask):
 
     kind: ClassVar[str] = "noisy_quadratic"
     measures: ClassVar[str] = (
-        "Whether the optimizer averages noise in the steep directions without stalling in the flat ones."
+        "Whether the optimizer averages noise in the steep directions without stalling in the "
+        "flat ones."
     )
     cannot: ClassVar[str] = (
-        "Nothing about generalisation, rotation or curvature that changes: the axes are the eigenvectors, "
+        "Nothing about generalisation, rotation or curvature that changes: the axes are the "
+        "eigenvectors, "
         "which flatters per-coordinate methods, and test is the same bowl as validation."
     )
     source: ClassVar[str] = "Generated; Zhang et al. 2019, arXiv:1907.04164 (no data set)"
@@ -65,16 +69,21 @@ class NoisyQuadratic(PredictionTask):
     def draws(self, key: PRNGKeyArray) -> Float[Array, "steps dim"]:
         return jax.random.normal(key, (self.steps, self.dim), jnp.float32)
 
-    def predict(self, params: Params, data: dict[str, Any], draw: Float[Array, " dim"]) -> Float[Array, " dim"]:
+    def predict(
+        self, params: Params, data: dict[str, Any], draw: Float[Array, " dim"]
+    ) -> Float[Array, " dim"]:
         return params["point"]["w"] - data["train"]["optimum"]
 
     def judge(
         self, predictions: Float[Array, " dim"], data: dict[str, Any], draw: Float[Array, " dim"]
     ) -> Float[Array, ""]:
         h, away = data["train"]["curvature"], predictions
-        # The last term makes it ½ Σ (√hᵢ(wᵢ - cᵢ) + drawᵢ)², of which the gradient tells all. Without it the noise of
-        # loss and gradient would be one, and a program that reads both could solve for c from dim + 1 batches.
-        return 0.5 * jnp.sum(h * away**2) + jnp.sum(jnp.sqrt(h) * draw * away) + 0.5 * jnp.sum(draw**2)
+        # The last term makes it ½ Σ (√hᵢ(wᵢ - cᵢ) + drawᵢ)², of which the gradient tells all.
+        # Without it the noise of loss and gradient would be one, and a program that reads both
+        # could solve for c from dim + 1 batches.
+        return (
+            0.5 * jnp.sum(h * away**2) + jnp.sum(jnp.sqrt(h) * draw * away) + 0.5 * jnp.sum(draw**2)
+        )
 
     def evaluate(self, params: Params, data: dict[str, Any], part: str) -> Float[Array, ""]:
         h, c = data[part]["curvature"], data[part]["optimum"]

@@ -1,14 +1,16 @@
-"""Curvature of a task's loss at a point, as functions from vectors to vectors; no matrix is ever formed.
+"""Curvature of a task's loss at a point, as functions from vectors to vectors; no matrix is ever
+formed.
 
     tree v  →  H v    `hvp`, the Hessian
     tree v  →  G v    `gnvp`, the Gauss-Newton matrix Jᵀ H_judge J
 
-    key     →  layers    what goes into every affine layer and what comes back, for curvature layer by layer
+    key     →  layers    what goes into every affine layer and what comes back, for curvature layer
+    by layer
 
 Trees are shaped as the parameters. All is pure, and may be traced inside any loop.
 
-Only reverse mode is used, because `networks.matmul` states a gradient of its own, which forward mode cannot
-pass. What that leaves out is made up for by symmetry and transposition:
+Only reverse mode is used, because `networks.matmul` states a gradient of its own, which forward
+mode cannot pass. What that leaves out is made up for by symmetry and transposition:
 
     H v = Hᵀ v          the gradient of ⟨∇loss, v⟩
     J v = (Jᵀ)ᵀ v       u ↦ Jᵀ u is linear, so its own reverse is J
@@ -42,7 +44,10 @@ def gnvp(task: Task, params: Params, data: dict[str, Any], draw: PyTree[Array]) 
     """
     if not isinstance(task, PredictionTask):
         able = sorted(kind for kind, cls in TASKS.items() if issubclass(cls, PredictionTask))
-        raise ValueError(f"{task.kind} has no Gauss-Newton matrix, because it predicts nothing; {listed(able)} do.")
+        raise ValueError(
+            f"{task.kind} has no Gauss-Newton matrix, because it predicts nothing; "
+            f"{listed(able)} do."
+        )
     predictions, back = jax.vjp(lambda w: task.predict(w, data, draw), params)
     forward = transposed(lambda u: back(u)[0], jax.tree.map(jnp.zeros_like, predictions))
     bend = transposed(jax.grad(lambda p: task.judge(p, data, draw)), predictions)
@@ -52,11 +57,12 @@ def gnvp(task: Task, params: Params, data: dict[str, Any], draw: PyTree[Array]) 
 def layers(
     task: DenseTask, params: Params, data: dict[str, Any], draw: PyTree[Array], key: PRNGKeyArray
 ) -> dict[str, tuple[Float[Array, "row inputs"], Float[Array, "row outputs"]]]:
-    """Compute by name what goes into every layer, and the signals that come back to what it puts out.
+    """Compute by name what goes into every layer, and the signals that come back to what it puts
+    out.
 
-    The signal of a row is the gradient of that row's own penalty, for a target drawn from the model, so that
-    the mean of products of signals is a piece of the Fisher matrix (Martens and Grosse 2015). It is found
-    as the gradient in a bias that every row has for itself.
+    The signal of a row is the gradient of that row's own penalty, for a target drawn from the
+    model, so that the mean of products of signals is a piece of the Fisher matrix (Martens and
+    Grosse 2015). It is found as the gradient in a bias that every row has for itself.
     """
     rows = jax.eval_shape(task.predict, params, data, draw).shape[0]
 
@@ -66,7 +72,10 @@ def layers(
         targets = jax.lax.stop_gradient(task.sample(key, predictions))
         return rows * task.penalty(predictions, targets), inputs
 
-    biases = {name: jnp.broadcast_to(layer["bias"], (rows, layer["bias"].size)) for name, layer in params.items()}
+    biases = {
+        name: jnp.broadcast_to(layer["bias"], (rows, layer["bias"].size))
+        for name, layer in params.items()
+    }
     signals, inputs = jax.grad(total, has_aux=True)(biases)
     return {name: (inputs[name], signals[name]) for name in params}
 

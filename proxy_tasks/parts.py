@@ -1,4 +1,6 @@
-"""How data is cut: into train, validation and test once and for all, and the train part into batches."""
+"""How data is cut: into train, validation and test once and for all, and the train part into
+batches.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -24,11 +26,17 @@ def split_blocks(length: int, block: int) -> dict[str, Int[np.ndarray, " part"]]
     The order within a part is that of the text.
     """
     number = np.arange(length) // block % 10
-    chosen = {"train": (number != 4) & (number != 9), "validation": number == 4, "test": number == 9}
+    chosen = {
+        "train": (number != 4) & (number != 9),
+        "validation": number == 4,
+        "test": number == 9,
+    }
     return {part: np.flatnonzero(chosen[part]) for part in PARTS}
 
 
-def shuffled_batches(key: PRNGKeyArray, steps: int, batch: int, rows: int) -> Int[Array, "steps batch"]:
+def shuffled_batches(
+    key: PRNGKeyArray, steps: int, batch: int, rows: int
+) -> Int[Array, "steps batch"]:
     """Draw row numbers epoch by epoch: every row once in random order, then all of them again.
 
     A batch may span the end of an epoch; no row is left over.
@@ -46,7 +54,9 @@ def shuffled_batches(key: PRNGKeyArray, steps: int, batch: int, rows: int) -> In
 
 
 def deal_anew(key: PRNGKeyArray, data: dict[str, PyTree[Array]]) -> dict[str, PyTree[Array]]:
-    """Shuffle train and validation rows together and cut them again where they were cut; test stays."""
+    """Shuffle train and validation rows together and cut them again where they were cut; test
+    stays.
+    """
     train, validation = data["train"], data["validation"]
     rows, kept = (jax.tree.leaves(part)[0].shape[0] for part in (train, validation))
     order = jax.random.permutation(key, rows + kept)
@@ -57,11 +67,18 @@ def deal_anew(key: PRNGKeyArray, data: dict[str, PyTree[Array]]) -> dict[str, Py
 
 def batch_above(batch: int, rows: int) -> str | None:
     """Say that a batch is larger than the train part, or None."""
-    return f"batch must be at most {rows}, the rows of the train part, not {batch}" if batch > rows else None
+    return (
+        f"batch must be at most {rows}, the rows of the train part, not {batch}"
+        if batch > rows
+        else None
+    )
 
 
 def take_rows(part: PyTree[Array], rows: Int[Array, "..."]) -> PyTree[Array]:
-    """Select rows of every array of a part. Row numbers come from `draws`, so they are always inside."""
+    """Select rows of every array of a part.
+
+    Row numbers come from `draws`, so they are always inside.
+    """
     return jax.tree.map(lambda array: jnp.take(jnp.asarray(array), rows, axis=0, mode="clip"), part)
 
 

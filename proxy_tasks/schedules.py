@@ -1,11 +1,15 @@
 """Learning-rate schedules: shapes with peak 1 that a program's `learning_rate` is multiplied with.
 
-A schedule is written as `cosine` or `step_decay(factor=0.5, every=0.25)`. Two conventions hold for all:
+A schedule is written as `cosine` or `step_decay(factor=0.5, every=0.25)`. Two conventions hold for
+all:
 
-- Every length is a share of the run, above 0 and at most 1, so that one text serves tasks with different numbers of
+- Every length is a share of the run, above 0 and at most 1, so that one text serves tasks with
+different numbers of
   steps: `every=0.25` is a quarter of the run. It is rounded to whole steps, at least one.
-- Step t = 1..steps reads the curve at t - 1, as optax does: the first step takes the value at the start, the last one
-  is just short of the end. A warm-up from zero reads it at t, on a curve one step longer: no step has a rate of 0.
+- Step t = 1..steps reads the curve at t - 1, as optax does: the first step takes the value at the
+start, the last one
+  is just short of the end. A warm-up from zero reads it at t, on a curve one step longer: no step
+  has a rate of 0.
 
 Curves are optax's where it has one. Adding one is adding one function below, under `@curve`.
 """
@@ -39,8 +43,12 @@ class Limits:
 
 
 Share = Annotated[float, Limits("a share of the run, above 0 and at most 1", lambda x: 0 < x <= 1)]
-HalfShare = Annotated[float, Limits("a share of the run, above 0 and at most 0.5", lambda x: 0 < x <= 0.5)]
-InnerShare = Annotated[float, Limits("a share of the run, above 0 and below 1", lambda x: 0 < x < 1)]
+HalfShare = Annotated[
+    float, Limits("a share of the run, above 0 and at most 0.5", lambda x: 0 < x <= 0.5)
+]
+InnerShare = Annotated[
+    float, Limits("a share of the run, above 0 and below 1", lambda x: 0 < x < 1)
+]
 Level = Annotated[float, Limits("at least 0 and below 1", lambda x: 0 <= x < 1)]
 Factor = Annotated[float, Limits("above 0 and at most 1", lambda x: 0 < x <= 1)]
 Ratio = Annotated[float, Limits("at least 1", lambda x: x >= 1)]
@@ -60,7 +68,10 @@ def whole(share: float, steps: int) -> int:
 
 
 def from_zero(steps: int) -> Float[np.ndarray, " steps"]:
-    """Return t - 1: 0..steps-1. float64, because 1 + cos near its zero is 0 in float32 after some 20,000 steps."""
+    """Return t - 1: 0..steps-1.
+
+    float64, because 1 + cos near its zero is 0 in float32 after some 20,000 steps.
+    """
     return np.arange(steps, dtype=np.float64)
 
 
@@ -78,7 +89,9 @@ def constant(steps: int) -> Shape:
 @curve
 def step_decay(steps: int, factor: Factor, every: Share) -> Shape:
     """factor^⌊(t - 1) / every⌋."""
-    return optax.exponential_decay(1.0, whole(every, steps), factor, staircase=True)(from_zero(steps))
+    return optax.exponential_decay(1.0, whole(every, steps), factor, staircase=True)(
+        from_zero(steps)
+    )
 
 
 @curve
@@ -89,7 +102,9 @@ def exponential_decay(steps: int, factor: Factor, every: Share) -> Shape:
 
 @curve
 def cosine(steps: int, end: Level = 0.0) -> Shape:
-    """Half a cosine from 1 to `end` (Loshchilov, Hutter 2017, arXiv:1608.03983, without restarts)."""
+    """Half a cosine from 1 to `end` (Loshchilov, Hutter 2017, arXiv:1608.03983, without
+    restarts).
+    """
     return optax.cosine_decay_schedule(1.0, steps, end)(from_zero(steps))
 
 
@@ -104,14 +119,21 @@ def linear_warmup(steps: int, warmup: Share = 0.05, end: Level = 0.0) -> Shape:
 @curve
 def warmup_cosine(steps: int, warmup: Share = 0.05, end: Level = 0.0) -> Shape:
     """A line from 0 up to 1, then half a cosine down to `end`."""
-    return optax.warmup_cosine_decay_schedule(0.0, 1.0, whole(warmup, steps), steps + 1, end)(from_one(steps))
+    return optax.warmup_cosine_decay_schedule(0.0, 1.0, whole(warmup, steps), steps + 1, end)(
+        from_one(steps)
+    )
 
 
 @curve
 def triangular(steps: int, low: Level, half_period: HalfShare) -> Shape:
-    """Lines from `low` up to 1 and back, again and again (Smith 2017, arXiv:1506.01186). Not in optax."""
+    """Lines from `low` up to 1 and back, again and again (Smith 2017, arXiv:1506.01186).
+
+    Not in optax.
+    """
     half = whole(half_period, steps)
-    away = abs((from_zero(steps) + half) % (2 * half) - half) / half  # from the valleys, where it is 0; 1 at the peaks
+    away = (
+        abs((from_zero(steps) + half) % (2 * half) - half) / half
+    )  # from the valleys, where it is 0; 1 at the peaks
     return jnp.asarray(low + (1 - low) * away)
 
 
@@ -124,9 +146,9 @@ def one_cycle(
     The peak is at ⌊pct_start · steps⌋, in optax's way of rounding.
     Source  Smith, Topin 2019, arXiv:1708.07120; here with cosines, as in optax and PyTorch.
     """
-    return jax.vmap(optax.cosine_onecycle_schedule(steps, 1.0, pct_start, div_factor, final_div_factor))(
-        from_zero(steps)
-    )
+    return jax.vmap(
+        optax.cosine_onecycle_schedule(steps, 1.0, pct_start, div_factor, final_div_factor)
+    )(from_zero(steps))
 
 
 @curve
@@ -137,22 +159,28 @@ def linear_one_cycle(
     div_factor: Ratio = 25.0,
     final_div_factor: Ratio = 1e4,
 ) -> Shape:
-    """Lines from 1/div_factor up to 1, back, and on down to 1/(div_factor · final_div_factor) (Smith, Topin 2019)."""
-    # What optax.linear_onecycle_schedule is made of. That one loses its peak where a run is so short that two of
-    # its corners are the same step.
+    """Lines from 1/div_factor up to 1, back, and on down to 1/(div_factor · final_div_factor)
+    (Smith, Topin 2019).
+    """
+    # What optax.linear_onecycle_schedule is made of. That one loses its peak where a run is so
+    # short that two of its corners are the same step.
     up = int(pct_start * steps)
     back = max(up + 1, int(pct_final * steps))
     corners = {up: div_factor, back: 1 / div_factor, max(back + 1, steps): 1 / final_div_factor}
-    return jax.vmap(optax.piecewise_interpolate_schedule("linear", 1 / div_factor, corners))(from_zero(steps))
+    return jax.vmap(optax.piecewise_interpolate_schedule("linear", 1 / div_factor, corners))(
+        from_zero(steps)
+    )
 
 
 @curve
 def cosine_restarts(steps: int, period: Share, growth: Ratio = 1.0, min: Level = 0.0) -> Shape:
-    """Half cosines from 1 to `min`, each `growth` times as long as the one before, the last one cut off (SGDR).
+    """Half cosines from 1 to `min`, each `growth` times as long as the one before, the last one cut
+    off (SGDR).
 
     Source  Loshchilov, Hutter 2017, arXiv:1608.03983, where `growth` is T_mult.
     """
-    # optax.sgdr_schedule computes the same with a schedule for each cycle, which takes minutes where cycles are many.
+    # optax.sgdr_schedule computes the same with a schedule for each cycle, which takes minutes
+    # where cycles are many.
     progress, done, length = [], 0.0, float(whole(period, steps))
     exact = length
     while done < steps:
@@ -164,42 +192,66 @@ def cosine_restarts(steps: int, period: Share, growth: Ratio = 1.0, min: Level =
 
 @dataclass(frozen=True)
 class Schedule:
-    """A curve by name with all of its parameters. `schedule(steps)` is its shape, `str(schedule)` its text.
+    """A curve by name with all of its parameters.
 
-    Raises  ValueError, one sentence, for an unknown name, and unknown, missing or impossible parameters.
+    `schedule(steps)` is its shape, `str(schedule)` its text.
+
+    Raises  ValueError, one sentence, for an unknown name, and unknown, missing or impossible
+    parameters.
     """
 
     name: str
-    parameters: tuple[tuple[str, float], ...] = ()  # in the order of the curve's; defaults are filled in
+    parameters: tuple[
+        tuple[str, float], ...
+    ] = ()  # in the order of the curve's; defaults are filled in
 
     def __post_init__(self) -> None:
         if self.name not in CURVES:
             raise ValueError(
-                f"no schedule is called {self.name!r}{nearest(self.name, CURVES)}; there are {listed(CURVES)}."
+                f"no schedule is called {self.name!r}{nearest(self.name, CURVES)}; there are "
+                f"{listed(CURVES)}."
             )
         given, known = dict(self.parameters), declared(self.name)
         for name in given:
             if name not in known:
                 it_has = f"it has {listed(known)}" if known else "it has none"
-                raise ValueError(f"{self.name} has no parameter {name!r}{nearest(name, known)}; {it_has}.")
-        if missing := [name for name, p in known.items() if p.default is p.empty and name not in given]:
-            raise ValueError(f"{self.name} needs {listed(missing)}; write {self.name}({', '.join(written(known))}).")
-        values = {name: checked(self.name, p, given.get(name, p.default)) for name, p in known.items()}
+                raise ValueError(
+                    f"{self.name} has no parameter {name!r}{nearest(name, known)}; {it_has}."
+                )
+        if missing := [
+            name for name, p in known.items() if p.default is p.empty and name not in given
+        ]:
+            raise ValueError(
+                f"{self.name} needs {listed(missing)}; write "
+                f"{self.name}({', '.join(written(known))})."
+            )
+        values = {
+            name: checked(self.name, p, given.get(name, p.default)) for name, p in known.items()
+        }
         if values.get("pct_final", 1.0) <= values.get("pct_start", 0.0):
             raise ValueError(
-                f"{self.name}: pct_final must be above pct_start, {values['pct_start']}, not {values['pct_final']}."
+                f"{self.name}: pct_final must be above pct_start, {values['pct_start']}, not "
+                f"{values['pct_final']}."
             )
         object.__setattr__(self, "parameters", tuple(values.items()))
 
     def __call__(self, steps: int) -> Float[np.ndarray, " steps"]:
-        """Compute the shape of the learning rate at t = 1..steps, in float64, then rounded to float32."""
-        with jax.ensure_compile_time_eval(), jax.enable_x64(True), jax.numpy_dtype_promotion("standard"):
+        """Compute the shape of the learning rate at t = 1..steps, in float64, then rounded to
+        float32.
+        """
+        with (
+            jax.ensure_compile_time_eval(),
+            jax.enable_x64(True),
+            jax.numpy_dtype_promotion("standard"),
+        ):
             return np.asarray(CURVES[self.name](steps, **dict(self.parameters)), np.float32)
 
     def __str__(self) -> str:
         """The shortest text that means this: what is at its default is left out."""
         known = declared(self.name)
-        said = [f"{name}={value!r}" for name, value in self.parameters if value != known[name].default]
+        said = [
+            f"{name}={value!r}" for name, value in self.parameters if value != known[name].default
+        ]
         return f"{self.name}({', '.join(said)})" if said else self.name
 
 
@@ -212,7 +264,10 @@ def declared(name: str) -> dict[str, inspect.Parameter]:
 
 def written(parameters: dict[str, inspect.Parameter]) -> list[str]:
     """Show what can be given: `factor=..., every=...`."""
-    return [f"{name}=..." if p.default is p.empty else f"{name}={p.default}" for name, p in parameters.items()]
+    return [
+        f"{name}=..." if p.default is p.empty else f"{name}={p.default}"
+        for name, p in parameters.items()
+    ]
 
 
 def checked(schedule: str, parameter: inspect.Parameter, value: Any) -> float:
@@ -236,7 +291,9 @@ def parse_schedule(text: str) -> Schedule:
     if not isinstance(text, str):
         raise ValueError(f"a schedule is text, not {text!r}; {example}.")
     if len(text) > LONGEST:
-        raise ValueError(f"a schedule has at most {LONGEST} characters, not {len(text)}; {example}.")
+        raise ValueError(
+            f"a schedule has at most {LONGEST} characters, not {len(text)}; {example}."
+        )
     try:
         match ast.parse(text.strip(), mode="eval").body:
             case ast.Name(name):

@@ -1,4 +1,6 @@
-"""Compilation for functions that are called once or twice: making them takes longer than what they do."""
+"""Compilation for functions that are called once or twice: making them takes longer than what they
+do.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Settings of the suite: the environment that scores are made in, the CPU, and strict arithmetic.
 
-jax reads the environment when it is imported, so `pin` comes first: scores in this process then have the
-bits of those in workers. A user's own JAX_PLATFORMS and XLA_FLAGS stay.
+jax reads the environment when it is imported, so `pin` comes first: scores in this process then
+have the bits of those in workers. A user's own JAX_PLATFORMS and XLA_FLAGS stay.
 """
 
 from __future__ import annotations
@@ -26,16 +26,26 @@ hypothesis.settings.load_profile("suite")
 
 
 def pytest_collection_modifyitems(items):
-    """The longest files first: two processes share the files, and neither should wait for one at the end."""
+    """The longest files first: two processes share the files, and neither should wait for one at
+    the end.
+    """
     longest = ("test_promises.py", "test_cli.py", "test_benchmark_smoke.py", "test_tune.py")
-    items.sort(key=lambda item: longest.index(item.path.name) if item.path.name in longest else len(longest))
+    items.sort(
+        key=lambda item: (
+            longest.index(item.path.name) if item.path.name in longest else len(longest)
+        )
+    )
 
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled(tmp_path_factory, worker_id):
-    """Compiled loops are shared by the processes of one run of the suite, and leave nothing in the user's cache."""
+    """Compiled loops are shared by the processes of one run of the suite, and leave nothing in the
+    user's cache.
+    """
     folder = tmp_path_factory.getbasetemp()
     folder = str((folder if worker_id == "master" else folder.parent) / "compiled")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
     jax.config.update("jax_compilation_cache_dir", folder)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)  # most is compiled once: not worth a file
+    jax.config.update(
+        "jax_persistent_cache_min_compile_time_secs", 0.5
+    )  # most is compiled once: not worth a file

@@ -11,33 +11,91 @@ from random import Random
 import numpy as np
 from hypothesis import strategies as st
 
-from primitives import PRIMITIVES, SCALAR, TENSOR, Hyperparameter, Instruction, Primitive, Program, State
+from primitives import (
+    PRIMITIVES,
+    SCALAR,
+    TENSOR,
+    Hyperparameter,
+    Instruction,
+    Primitive,
+    Program,
+    State,
+)
 from primitives.kinds import COLUMN, LEFT, OF_MATRICES, RIGHT, ROW, Kind, takes
-from primitives.program import IDENTITY, INPUTS, KERNELS, LEARNING_RATE, MAX_CONSTANT, STANDING, Fallback
+from primitives.program import (
+    IDENTITY,
+    INPUTS,
+    KERNELS,
+    LEARNING_RATE,
+    MAX_CONSTANT,
+    STANDING,
+    Fallback,
+)
 from primitives.registry import AXIS, ELEMENTWISE, LEAF, MATRIX, MODEL
 
-NAMES = ("a", "b", "c", "m", "v", "x_", "_y", "v1", "v2", "update", "decay", "loss_", "Big", "z9", "self", "print")
+NAMES = (
+    "a",
+    "b",
+    "c",
+    "m",
+    "v",
+    "x_",
+    "_y",
+    "v1",
+    "v2",
+    "update",
+    "decay",
+    "loss_",
+    "Big",
+    "z9",
+    "self",
+    "print",
+)
 
 CALM = (0.0, 1.0, -1.0, 0.5, 2.0, 0.9, 0.1, -0.3, 3.0, 0.999, 1e-3)
 """Literals that seldom make a program overflow."""
 
-WILD = (-0.0, 1e-8, 5e-324, 1e-300, MAX_CONSTANT, -MAX_CONSTANT, 0.1 + 0.2, 1 / 3, 123456789.0, -1e-5)
+WILD = (
+    -0.0,
+    1e-8,
+    5e-324,
+    1e-300,
+    MAX_CONSTANT,
+    -MAX_CONSTANT,
+    0.1 + 0.2,
+    1 / 3,
+    123456789.0,
+    -1e-5,
+)
 
 docstrings = st.text(max_size=40) | st.sampled_from(
-    ['a "quoted" word"', 'three """ quotes', "back\\slash \\n", "two\nlines\n", "ends in \\", '"', '""""', '\\"\\']
+    [
+        'a "quoted" word"',
+        'three """ quotes',
+        "back\\slash \\n",
+        "two\nlines\n",
+        "ends in \\",
+        '"',
+        '""""',
+        '\\"\\',
+    ]
 )
 
 
 @dataclass(frozen=True)
 class Features:
-    """What random programs may say beyond a plain body of inputs, tensors, scalars and states of these."""
+    """What random programs may say beyond a plain body of inputs, tensors, scalars and states of
+    these.
+    """
 
     rings: bool = False
     points: bool = False  # whether a value to evaluate at may be returned
     inputs: tuple[str, ...] = tuple(STANDING)
     kinds: tuple[Kind, ...] = (TENSOR, TENSOR, SCALAR)  # of states
     scopes: tuple[str, ...] = (ELEMENTWISE, LEAF, MODEL)
-    kernels: tuple[str, ...] = ()  # rules for kernels, of which one is drawn; with any, there is a fallback
+    kernels: tuple[
+        str, ...
+    ] = ()  # rules for kernels, of which one is drawn; with any, there is a fallback
 
     @property
     def primitives(self) -> list[Primitive]:
@@ -66,30 +124,42 @@ MATRICES = replace(
 
 
 @st.composite
-def programs(draw, calm: bool = False, docs=None, most: int = 20, features: Features = PLAIN) -> Program:
+def programs(
+    draw, calm: bool = False, docs=None, most: int = 20, features: Features = PLAIN
+) -> Program:
     """A legal program of 1 to `most` statements (and a few that return states to their kind).
 
-    A seed decides all but the length: choices that Hypothesis draws one by one give programs that are nearly all
-    dead. It still shrinks the length. `calm` keeps literals within ±4.
+    A seed decides all but the length: choices that Hypothesis draws one by one give programs that
+    are nearly all dead. It still shrinks the length. `calm` keeps literals within ±4.
     """
     length = draw(st.integers(1, most))
     rng = draw(st.randoms(use_true_random=True))
     return random_program(rng, length, calm, "" if docs is None else draw(docs), features)
 
 
-def random_program(rng: Random, length: int, calm: bool = False, doc: str = "", features: Features = PLAIN) -> Program:
+def random_program(
+    rng: Random, length: int, calm: bool = False, doc: str = "", features: Features = PLAIN
+) -> Program:
     """The program of one seed."""
     inputs = _inputs(rng, features)
     names = rng.sample(NAMES, len(NAMES))
     hyperparameters = []
-    for name in [LEARNING_RATE] * (rng.random() < 0.5) + [names.pop() for _ in range(rng.randrange(4))]:
-        scale, low, high = rng.choice([("linear", -5.0, 5.0), ("log", 1e-6, 10.0), ("log1m", 0.5, 0.9999)])
+    for name in [LEARNING_RATE] * (rng.random() < 0.5) + [
+        names.pop() for _ in range(rng.randrange(4))
+    ]:
+        scale, low, high = rng.choice(
+            [("linear", -5.0, 5.0), ("log", 1e-6, 10.0), ("log1m", 0.5, 0.9999)]
+        )
         span = (low, high) if rng.random() < 0.5 else (None, None)
         hyperparameters.append(Hyperparameter(name, _number(rng, calm), *span, scale))
     states = []
     for _ in range(rng.randrange(5)):
         kind = rng.choice(features.kinds)
-        start = _number(rng, calm) if kind is not TENSOR else rng.choice([0.0, 0.0, "w", "g", _number(rng, calm)])
+        start = (
+            _number(rng, calm)
+            if kind is not TENSOR
+            else rng.choice([0.0, 0.0, "w", "g", _number(rng, calm)])
+        )
         if kind in (LEFT, RIGHT) and rng.random() < 0.5:
             start = IDENTITY
         states.append(State(names.pop(), kind, start))
@@ -108,8 +178,12 @@ def random_program(rng: Random, length: int, calm: bool = False, doc: str = "", 
         inputs_too = _inputs(rng, features)
         shared = [s for s in states if s.kind in (TENSOR, SCALAR) and rng.random() < 0.7]
         hidden = {name for s in states if s not in shared for name in (s.name, *s.slots)}
-        writer = _Writer(rng, calm, inputs_too, [n for n in names if n not in hidden], hyperparameters, shared)
-        fallback = Fallback(inputs_too, *writer.body(rng.randint(1, length), simple.primitives, returns_point))
+        writer = _Writer(
+            rng, calm, inputs_too, [n for n in names if n not in hidden], hyperparameters, shared
+        )
+        fallback = Fallback(
+            inputs_too, *writer.body(rng.randint(1, length), simple.primitives, returns_point)
+        )
     return Program(
         inputs, body, output, tuple(states), tuple(hyperparameters),
         doc=doc, evaluate_at=point, fallback=fallback, kernels=kernels,
@@ -147,7 +221,9 @@ class _Writer:
         rng, kinds, calm = self.rng, self.kinds, self.calm
         of_matrices = [p for p in primitives if p.scope in (AXIS, MATRIX)]
         for _ in range(length):
-            recent = [i.target for i in self.written[-3:]]  # read often: a chain of values is what reaches the update
+            recent = [
+                i.target for i in self.written[-3:]
+            ]  # read often: a chain of values is what reaches the update
             if of_matrices and rng.random() < 0.5 and self.spread(recent):
                 continue
             tries = 0
@@ -161,7 +237,9 @@ class _Writer:
             last = self.tensors() if kind is not TENSOR else []  # a tensor must remain
             old = [name for name in kinds if name not in self.fixed and last != [name]]
             new = [name for name in self.names if name not in kinds]
-            self.emit(rng.choice(new if new and (not old or rng.random() < 0.75) else old), op.name, *args)
+            self.emit(
+                rng.choice(new if new and (not old or rng.random() < 0.75) else old), op.name, *args
+            )
         if of_matrices:
             self.spread([i.target for i in self.written[-3:]])
         for state in self.states:  # a state ends the step as what it is
@@ -181,8 +259,12 @@ class _Writer:
         return tuple(self.written), output, point
 
     def spread(self, recent: list[str]) -> bool:
-        """Make a tensor of a late row, column or square, which would seldom reach the update otherwise."""
-        loose = [name for name in recent if self.kinds[name] in OF_MATRICES and name not in self.fixed]
+        """Make a tensor of a late row, column or square, which would seldom reach the update
+        otherwise.
+        """
+        loose = [
+            name for name in recent if self.kinds[name] in OF_MATRICES and name not in self.fixed
+        ]
         if not loose:
             return False
         x, y = self.rng.choice(loose), self.rng.choice(self.tensors())
@@ -194,7 +276,12 @@ class _Writer:
         return True
 
 
-_RETURN = {ROW: "mean_over_rows", COLUMN: "norm_over_columns", LEFT: "gram_left", RIGHT: "gram_right"}
+_RETURN = {
+    ROW: "mean_over_rows",
+    COLUMN: "norm_over_columns",
+    LEFT: "gram_left",
+    RIGHT: "gram_right",
+}
 
 
 def _number(rng: Random, calm: bool) -> float:
@@ -202,7 +289,9 @@ def _number(rng: Random, calm: bool) -> float:
         return rng.choice(CALM)
     if calm or rng.random() < 0.4:
         return round(rng.uniform(-4.0, 4.0), 2)
-    return rng.choice(WILD) if rng.random() < 0.5 else rng.choice([-1, 1]) * 10 ** rng.uniform(-20, 10)
+    return (
+        rng.choice(WILD) if rng.random() < 0.5 else rng.choice([-1, 1]) * 10 ** rng.uniform(-20, 10)
+    )
 
 
 def _argument(rng: Random, slot, kinds: dict, recent: list[str], calm: bool):
@@ -223,7 +312,9 @@ def parameter_trees(draw, dtype=np.float64):
     shapes = draw(st.lists(st.sampled_from(SHAPES), min_size=1, max_size=4))
     rng = np.random.default_rng(draw(st.integers(0, 2**16)))
     leaves = [np.asarray(rng.normal(0.0, 1.0, shape), dtype) for shape in shapes]
-    wrap = draw(st.sampled_from([list, tuple, lambda x: {f"k{9 - i}": v for i, v in enumerate(x)}, _nested]))
+    wrap = draw(
+        st.sampled_from([list, tuple, lambda x: {f"k{9 - i}": v for i, v in enumerate(x)}, _nested])
+    )
     return wrap(leaves)
 
 

@@ -1,10 +1,11 @@
 """Meaning, machine and compiler agree, on random programs.
 
-The judge is an evaluator of thirty lines below: numpy, float64, one primitive at a time. Random programs can be
-chaotic (sin of a large number, a comparison at a tie), so the judge also says how far rounding alone can move a
-result: it runs again with every inexact operation perturbed by a few units in the last place. Where that spread is
-large, or a value leaves the range in which the dtype is accurate, nothing can be learnt and nothing is compared;
-the share that is compared is asserted.
+The judge is an evaluator of thirty lines below: numpy, float64, one primitive at a time. Random
+programs can be chaotic (sin of a large number, a comparison at a tie), so the judge also says how
+far rounding alone can move a
+result: it runs again with every inexact operation perturbed by a few units in the last place. Where
+that spread is large, or a value leaves the range in which the dtype is accurate, nothing can be
+learnt and nothing is compared; the share that is compared is asserted.
 """
 
 from __future__ import annotations
@@ -33,11 +34,20 @@ SHAPES = (0.5, 1.0, 0.75, 0.25)  # of the schedule, step by step
 STEPS = len(SHAPES)
 ULP = {np.float32: 2.0**-23, np.float64: 2.0**-52}
 EXACT = {
-    "copy", "sign", "abs", "negative", "maximum", "minimum", "where", "invert",
-    "greater", "greater_equal", "less", "less_equal", "equal", "not_equal", "largest",
-    "largest_over_rows", "largest_over_columns", "transpose", "count", "global_count", "row_count", "column_count",
+    "copy", "sign", "abs", "negative", "maximum", "minimum", "where", "invert", "greater",
+    "greater_equal", "less", "less_equal", "equal", "not_equal", "largest", "largest_over_rows",
+    "largest_over_columns", "transpose", "count", "global_count", "row_count", "column_count",
 }  # fmt: skip
-PLAIN = {"add", "subtract", "multiply", "divide", "square", "reciprocal", "sqrt", "cube"}  # one or two roundings
+PLAIN = {
+    "add",
+    "subtract",
+    "multiply",
+    "divide",
+    "square",
+    "reciprocal",
+    "sqrt",
+    "cube",
+}  # one or two roundings
 
 TREES = {
     "one vector": [(5,)],
@@ -46,15 +56,20 @@ TREES = {
 }
 
 
-# --- the judge -------------------------------------------------------------------------------------
+# --- the judge ------------------------------------------------------------------------------------
 
 
 class Judge:
-    """Runs programs in float64 with constants rounded to `dtype`; says what rounding can do to the result."""
+    """Runs programs in float64 with constants rounded to `dtype`; says what rounding can do to the
+    result.
+    """
 
     def __init__(self, program: Program, w, gradients, dtype, feed=None):
         self.program, self.dtype = program, dtype
-        self.w, self.gradients = [np.float64(x) for x in w], [[np.float64(x) for x in g] for g in gradients]
+        self.w, self.gradients = (
+            [np.float64(x) for x in w],
+            [[np.float64(x) for x in g] for g in gradients],
+        )
         self.feed = feed or [{}] * STEPS
         self.low, self.high = np.inf, 0.0  # of the magnitudes seen
         self.updates, self.points = self.run()
@@ -62,7 +77,9 @@ class Judge:
         if self.usable:
             noisy = [self.run(noise) for noise in (self.rounded, *map(self.shaken, range(3)))]
             self.spread, self.scale = self.judged(self.updates, [updates for updates, _ in noisy])
-            self.point_spread, self.point_scale = self.judged(self.points, [points for _, points in noisy])
+            self.point_spread, self.point_scale = self.judged(
+                self.points, [points for _, points in noisy]
+            )
 
     def judged(self, results, noisy):
         """The spread and the size of results, step by step. What spreads too far is of no use."""
@@ -74,7 +91,10 @@ class Judge:
     @staticmethod
     def distance(a, b) -> np.ndarray:  # [step]
         return np.array(
-            [max(np.abs(x - y).max(initial=0.0) for x, y in zip(p, q, strict=True)) for p, q in zip(a, b, strict=True)]
+            [
+                max(np.abs(x - y).max(initial=0.0) for x, y in zip(p, q, strict=True))
+                for p, q in zip(a, b, strict=True)
+            ]
         )
 
     def rounded(self, x):
@@ -89,7 +109,10 @@ class Judge:
         return [np.float64(self.dtype(value))] * len(leaves)
 
     def run(self, noise=None):
-        """Updates and points of evaluation, [step][leaf]. `noise` falls on every result that is rounded."""
+        """Updates and points of evaluation, [step][leaf].
+
+        `noise` falls on every result that is rounded.
+        """
         program, w, updates, points = self.program, self.w, [], []
         views = [(function, of) for function, of in split_up(program, [x.shape for x in w]) if of]
         states = [self.starts(function, of) for function, of in views]
@@ -100,7 +123,9 @@ class Judge:
                 for returned, name in ((update, function.output), (point, function.evaluate_at)):
                     rest = iter(env[name] if name else ())
                     for leaf, many in of if name else ():
-                        returned[leaf] = np.reshape([next(rest) for _ in range(many[0])], w[leaf].shape)
+                        returned[leaf] = np.reshape(
+                            [next(rest) for _ in range(many[0])], w[leaf].shape
+                        )
             with np.errstate(all="ignore"):
                 w = [a - b for a, b in zip(w, update, strict=True)]
             updates.append(update)
@@ -121,7 +146,9 @@ class Judge:
                 elif s.start == "w":
                     value = w
                 else:
-                    value = [np.full(extent(s.kind, x.shape), self.dtype(s.start), float) for x in w]
+                    value = [
+                        np.full(extent(s.kind, x.shape), self.dtype(s.start), float) for x in w
+                    ]
                 states[s.name] = [value] * s.ring if s.ring else value
         return states
 
@@ -130,14 +157,31 @@ class Judge:
         w = seen(w, of)
         lr = [np.float64(SHAPES[step]) * x for x in self.number(self.program.learning_rate, w)]
         lr = [noise(x) for x in lr] if noise else lr
-        env = {"w": w, "g": seen(self.gradients[step], of), "lr": lr, "t": self.number(step + 1.0, w)}
+        env = {
+            "w": w,
+            "g": seen(self.gradients[step], of),
+            "lr": lr,
+            "t": self.number(step + 1.0, w),
+        }
         for name, value in self.feed[step].items():
-            env[name] = self.number(value, w) if name == "loss" else seen([np.float64(x) for x in value], of)
+            env[name] = (
+                self.number(value, w)
+                if name == "loss"
+                else seen([np.float64(x) for x in value], of)
+            )
         env = {name: env[name] for name in function.inputs}
-        env |= {name: self.number(value, w) for name, value in self.program.values.items() if name != LEARNING_RATE}
+        env |= {
+            name: self.number(value, w)
+            for name, value in self.program.values.items()
+            if name != LEARNING_RATE
+        }
         rings = {s.name: s.ring for s in self.program.states if s.ring and s.name in states}
         env |= {name: value for name, value in states.items() if name not in rings}
-        env |= {f"{name}{k + 1}": states[name][k] for name, length in rings.items() for k in range(length)}
+        env |= {
+            f"{name}{k + 1}": states[name][k]
+            for name, length in rings.items()
+            for k in range(length)
+        }
         for line in function.body:
             values = [env[a] if isinstance(a, str) else self.number(a, w) for a in line.args]
             env[line.target] = self.apply(PRIMITIVES[line.op], values, noise, w)
@@ -165,7 +209,9 @@ class Judge:
         return result
 
     def allowed(self) -> np.ndarray:  # [step]
-        """What rounding can do to the parameters: 32 times the spread, and 64 ulp for w - update itself."""
+        """What rounding can do to the parameters: 32 times the spread, and 64 ulp for w - update
+        itself.
+        """
         size = np.maximum.accumulate(self.scale) + max(np.abs(x).max(initial=0.0) for x in self.w)
         return np.cumsum(32 * self.spread + 64 * ULP[self.dtype] * size)
 
@@ -175,7 +221,9 @@ class Judge:
 
 
 def split_up(program: Program, shapes) -> list:
-    """The bodies of a program, each with the leaves it sees: (number of the leaf, (how many, *shape of each))."""
+    """The bodies of a program, each with the leaves it sees: (number of the leaf, (how many, *shape
+    of each)).
+    """
     if program.fallback is None:
         return [(program, [(n, (1, *shape)) for n, shape in enumerate(shapes)])]
     matrices, others = [], []
@@ -191,7 +239,11 @@ def split_up(program: Program, shapes) -> list:
 
 def extent(kind, shape) -> tuple:
     """The shape of a state of this kind beside a leaf."""
-    return shape if kind is TENSOR else tuple({"1": 1, "r": shape[0], "c": shape[1]}[axis] for axis in kind.axes)
+    return (
+        shape
+        if kind is TENSOR
+        else tuple({"1": 1, "r": shape[0], "c": shape[1]}[axis] for axis in kind.axes)
+    )
 
 
 def seen(leaves, of) -> list:
@@ -216,7 +268,7 @@ def random_feed(program: Program, shapes, seed: int, dtype) -> list[dict]:
     return [{name: draws[name]() for name in sorted(program.needs)} for _ in range(STEPS)]
 
 
-# --- the machine -----------------------------------------------------------------------------------
+# --- the machine ----------------------------------------------------------------------------------
 
 
 @cache
@@ -224,7 +276,12 @@ def compiled_machine(tree: str, dtype):
     """Start and step of the machine for one tree: what a task compiles once."""
     layout = Layout.of([np.zeros(s, dtype) for s in TREES[tree]])
     start = jax.jit(lambda code, w: machine.start(code, layout, w))
-    return layout, start, jax.jit(lambda *args: machine.step(args[0], layout, *args[1:])), jax.jit(machine.point)
+    return (
+        layout,
+        start,
+        jax.jit(lambda *args: machine.step(args[0], layout, *args[1:])),
+        jax.jit(machine.point),
+    )
 
 
 def machine_trajectory(program: Program, tree: str, w, gradients, dtype, feed=None):
@@ -256,7 +313,9 @@ def meaning_trajectory(program: Program, w, gradients, xp, compiled=False, feed=
     with np.errstate(all="ignore"):
         states = meaning.init(program, w, xp)
         for t in range(STEPS):
-            w, states, point = step(w, gradients[t], states, SHAPES[t], t + 1, feed[t] if feed else {})
+            w, states, point = step(
+                w, gradients[t], states, SHAPES[t], t + 1, feed[t] if feed else {}
+            )
             assert all(x.dtype == gradients[t][0].dtype for x in (*w, *point))
             trajectory.append(([np.float64(x) for x in w], [np.float64(x) for x in point]))
     return trajectory
@@ -267,14 +326,26 @@ def graph_trajectory(program: Program, w, gradients, feed=None):
     said, layout = graph(program, np.float64), Layout.of(w)
     w, trajectory = flat(w), []
     states = [
-        np.float64(s.start) if s.kind is SCALAR else w if s.start == "w" else np.full(layout.size, s.start)
+        np.float64(s.start)
+        if s.kind is SCALAR
+        else w
+        if s.start == "w"
+        else np.full(layout.size, s.start)
         for s in said.states
     ]
     mask = np.float64(layout.mask(said.kernels or "flatten"))
     with np.errstate(all="ignore"):
         for t in range(STEPS):
-            leaves = {"w": w, "g": flat(gradients[t]), "t": np.float64(t + 1), "lr": np.float64(SHAPES[t])}
-            leaves |= {MATRIX_LEAF: mask, "loss": np.float64(feed[t].get("loss", 0.0) if feed else 0.0)}
+            leaves = {
+                "w": w,
+                "g": flat(gradients[t]),
+                "t": np.float64(t + 1),
+                "lr": np.float64(SHAPES[t]),
+            }
+            leaves |= {
+                MATRIX_LEAF: mask,
+                "loss": np.float64(feed[t].get("loss", 0.0) if feed else 0.0),
+            }
             values = evaluate(said, layout, leaves, states)
             w, states = w - values[said.update], [values[s.next] for s in said.states]
             at = w if said.evaluation is None else values[said.evaluation]
@@ -289,7 +360,8 @@ def assert_close(judge: Judge, trajectory, what: str):
         for got, wanted, allowed in zip(trajectory[t], (w, judge.points[t]), bounds, strict=True):
             error = max(np.abs(a - b).max(initial=0.0) for a, b in zip(got, wanted, strict=True))
             assert error <= allowed, (
-                f"{what} is {error:.3g} away at step {t + 1} ({allowed:.3g} is rounding)\n{judge.program}"
+                f"{what} is {error:.3g} away at step {t + 1} ({allowed:.3g} is "
+                f"rounding)\n{judge.program}"
             )
 
 
@@ -309,7 +381,7 @@ class Tally:
         assert self.compared > 0.6 * self.all
 
 
-# --- random programs -------------------------------------------------------------------------------
+# --- random programs ------------------------------------------------------------------------------
 
 calm_programs = programs(calm=True, features=FLAT)
 DTYPES = pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["float64", "float32"])
@@ -339,13 +411,21 @@ def test_the_machine_does_what_a_program_means(tree, dtype):
     tally.check(f"machine, {tree}, {dtype.__name__}")
 
 
-POSITIVE = {"x": "abs(g) + 0.5", "y": "abs(w) + 0.25", "z": "abs(g - w) + 1.0"}  # divisors of every pattern
+POSITIVE = {
+    "x": "abs(g) + 0.5",
+    "y": "abs(w) + 0.25",
+    "z": "abs(g - w) + 1.0",
+}  # divisors of every pattern
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["alone", "shared"])
 @pytest.mark.parametrize("pattern", FUSED, ids=str)
-def test_calls_of_calls_are_one_instruction_where_nobody_else_needs_what_lies_between(pattern, shared):
-    """Each pattern as a program of its own; with `shared`, what lies between is part of the update too."""
+def test_calls_of_calls_are_one_instruction_where_nobody_else_needs_what_lies_between(
+    pattern, shared
+):
+    """Each pattern as a program of its own; with `shared`, what lies between is part of the update
+    too.
+    """
     vectors, numbers = iter(["x", "y", "z"]), iter(["0.7", "0.3", "1.7", "0.9", "0.6"])
     between = []
 
@@ -366,7 +446,9 @@ def test_calls_of_calls_are_one_instruction_where_nobody_else_needs_what_lies_be
     w, gradients = random_inputs(TREES["a network"], 3, np.float32)
     judge = Judge(program, w, gradients, np.float32)
     assert judge.usable
-    assert_close(judge, machine_trajectory(program, "a network", w, gradients, np.float32), "the machine")
+    assert_close(
+        judge, machine_trajectory(program, "a network", w, gradients, np.float32), "the machine"
+    )
 
 
 def test_the_meaning_and_the_graph_agree_on_trees_of_any_structure():
@@ -386,7 +468,11 @@ def test_the_meaning_and_the_graph_agree_on_trees_of_any_structure():
             stepped, _ = meaning.step(program, tree, first, states, SHAPES[0], 1, np, feed[0])
         assert jax.tree.structure(stepped) == structure
         if tally.add(judge.usable):
-            assert_close(judge, meaning_trajectory(program, w, gradients, np, feed=feed), "the meaning in numpy")
+            assert_close(
+                judge,
+                meaning_trajectory(program, w, gradients, np, feed=feed),
+                "the meaning in numpy",
+            )
             assert_close(judge, graph_trajectory(program, w, gradients, feed), "the graph")
 
     every()
@@ -406,7 +492,9 @@ def test_the_meaning_in_jax_does_what_a_program_means_called_plainly(dtype):
         judge = Judge(program, w, gradients, dtype, feed)
         if tally.add(judge.usable):
             arrays = jax.tree.map(jnp.asarray, (w, gradients, feed))
-            assert_close(judge, meaning_trajectory(program, *arrays[:2], jnp, feed=arrays[2]), "the meaning")
+            assert_close(
+                judge, meaning_trajectory(program, *arrays[:2], jnp, feed=arrays[2]), "the meaning"
+            )
 
     with jax.enable_x64(dtype is np.float64):
         every()
@@ -435,7 +523,9 @@ def test_the_meaning_traced_by_jit_is_a_compiler(dtype):
 
 @DTYPES
 def test_the_comparison_is_sharp(dtype):
-    """What it would let pass in the first step is below 1e-11 of the largest number in float64, 1e-3 in float32."""
+    """What it would let pass in the first step is below 1e-11 of the largest number in float64,
+    1e-3 in float32.
+    """
     share = []
     for seed in range(200):
         rng = Random(seed)
@@ -444,11 +534,13 @@ def test_the_comparison_is_sharp(dtype):
         if judge.usable:
             share.append(judge.allowed()[0] / (judge.scale[0] + max(np.abs(x).max() for x in w)))
     promised = {np.float64: 1e-11, np.float32: 1e-3}[dtype]
-    print(f"\n{dtype.__name__}: tolerance {np.median(share):.1e} (median), {max(share):.1e} (largest)")
+    print(
+        f"\n{dtype.__name__}: tolerance {np.median(share):.1e} (median), {max(share):.1e} (largest)"
+    )
     assert max(share) < promised
 
 
-# --- what has to be loaded with care ---------------------------------------------------------------
+# --- what has to be loaded with care --------------------------------------------------------------
 
 AWKWARD = {
     "states that swap": """
@@ -613,7 +705,9 @@ def test_awkward_programs_run_on_the_machine(name, dtype):
             w, gradients = random_inputs(TREES[tree], 7, dtype)
             judge = Judge(program, w, gradients, dtype)
             assert judge.usable
-            assert_close(judge, machine_trajectory(program, tree, w, gradients, dtype), "the machine")
+            assert_close(
+                judge, machine_trajectory(program, tree, w, gradients, dtype), "the machine"
+            )
 
 
 def test_a_program_with_many_live_values_runs_or_is_refused_cleanly():
@@ -621,12 +715,20 @@ def test_a_program_with_many_live_values_runs_or_is_refused_cleanly():
     fitted = []
     for n in range(20, 40):
         lines = [f"    x{i} = g * {i + 1}.5" for i in range(n)]
-        lines += ["    u = x0 - x1", *[f"    u = u - sin(x{i})" for i in range(2, n)], "    return u"]
+        lines += [
+            "    u = x0 - x1",
+            *[f"    u = u - sin(x{i})" for i in range(2, n)],
+            "    return u",
+        ]
         program = parse("def step(g):\n" + "\n".join(lines) + "\n")
         w, gradients = random_inputs(TREES["a network"], n, np.float32)
         judge = Judge(program, w, gradients, np.float32)
         with suppress(machine.DoesNotFit):
-            assert_close(judge, machine_trajectory(program, "a network", w, gradients, np.float32), "the machine")
+            assert_close(
+                judge,
+                machine_trajectory(program, "a network", w, gradients, np.float32),
+                "the machine",
+            )
             fitted.append(n)
     assert fitted == list(range(20, fitted[-1] + 1))
     assert fitted[-1] >= machine.VECTORS - 4
@@ -647,7 +749,9 @@ def _states(n: int, kind: str) -> str:
     [
         _states(machine.VECTORS, "zeros_like(w)"),
         _states(machine.NUMBERS // 2, "scalar(1.0)"),
-        "def step(g):\n" + "".join(f"    g = g * {i}.5\n" for i in range(1, 110)) + "    return g\n",
+        "def step(g):\n"
+        + "".join(f"    g = g * {i}.5\n" for i in range(1, 110))
+        + "    return g\n",
         "def step(g):\n" + "    g = sin(g)\n" * 200 + "    return g\n",
         "def step(g):\n" + "    a = global_norm(g)\n    g = g / a - a\n" * 40 + "    return g\n",
     ],

@@ -1,4 +1,5 @@
-"""Runs in the order of arrival: stragglers hold up nobody, and going on is as exact as in the order of the numbers.
+"""Runs in the order of arrival: stragglers hold up nobody, and going on is as exact as in the order
+of the numbers.
 
 Scores come from a hash of the program, so these tests train nothing.
 """
@@ -30,7 +31,9 @@ LONG = 150  # ... so many others
 
 
 class Stragglers(Pool):
-    """Answers one job at a time: which one depends on the numbers of those in flight, not on what was before."""
+    """Answers one job at a time: which one depends on the numbers of those in flight, not on what
+    was before.
+    """
 
     def arrivals(self, timeout: float) -> list[tuple[int, Outcome]]:
         number, job = min(self.queue, key=lambda asked: takes_until(asked[0]))
@@ -50,20 +53,29 @@ def often(monkeypatch):
 
 
 def settings(*changes: str) -> Config:
-    return config("search.order=arrival", "search.phase=150", f"budget.candidates={BUDGET}", *changes)
+    return config(
+        "search.order=arrival", "search.phase=150", f"budget.candidates={BUDGET}", *changes
+    )
 
 
 class Life:
     """A run in a file that ends after some candidates, and then goes on."""
 
-    def __init__(self, path: Path, settings: Config, pool: Pool | None = None, begin: int | None = None):
+    def __init__(
+        self, path: Path, settings: Config, pool: Pool | None = None, begin: int | None = None
+    ):
         self.search = Search(settings, [baselines.get("adamw"), baselines.get("lion")])
         self.journal = Journal(path, repeatable=settings.search.order == "number")
-        self.driver = Driver(self.search, pool or Stragglers(), self.journal, settings.budget, Clock(), begin=begin)
+        self.driver = Driver(
+            self.search, pool or Stragglers(), self.journal, settings.budget, Clock(), begin=begin
+        )
         self.committed: list[Committed] = []
 
     def until(self, commits: int | None, killed: bool = False) -> Life:
-        """Live until so many are committed, None for the end. One that is killed loses what it had not written."""
+        """Live until so many are committed, None for the end.
+
+        One that is killed loses what it had not written.
+        """
         life = self.driver.run()
         for committed in life:
             self.committed.append(committed)
@@ -90,8 +102,14 @@ def test_a_straggler_holds_up_nobody_and_everybody_is_committed_once(undisturbed
     assert sorted(undisturbed.order) == list(range(BUDGET))
     assert undisturbed.order == [c.candidate.number for c in undisturbed.committed]
     came = {number: position for position, number in enumerate(undisturbed.order)}
-    slow = [c.candidate.number for c in undisturbed.committed if c.candidate.job and c.candidate.number % SLOW == 7]
-    assert [n for n in slow if came[n] > n + LONG / 2], "stragglers were overtaken by more than were in flight"
+    slow = [
+        c.candidate.number
+        for c in undisturbed.committed
+        if c.candidate.job and c.candidate.number % SLOW == 7
+    ]
+    assert [n for n in slow if came[n] > n + LONG / 2], (
+        "stragglers were overtaken by more than were in flight"
+    )
     assert max(came[n] - n for n in slow) > 2 * lag
     for position, number in enumerate(undisturbed.order):
         assert number <= position + lag + 1, "no more are in flight than the lag says"
@@ -100,7 +118,11 @@ def test_a_straggler_holds_up_nobody_and_everybody_is_committed_once(undisturbed
 def test_who_shares_an_outcome_is_committed_after_it(undisturbed):
     came = {number: position for position, number in enumerate(undisturbed.order)}
     shared = [c for c in undisturbed.committed if c.status == CACHED]
-    late = [c for c in shared if came[c.candidate.same_as] > came[c.candidate.number] - 3 and c.candidate.number > 40]
+    late = [
+        c
+        for c in shared
+        if came[c.candidate.same_as] > came[c.candidate.number] - 3 and c.candidate.number > 40
+    ]
     assert len(shared) > 20
     assert late, "some waited for the one whose outcome they share"
     for c in shared:
@@ -109,7 +131,9 @@ def test_who_shares_an_outcome_is_committed_after_it(undisturbed):
 
 
 def test_a_killed_run_goes_on_to_the_end_of_the_undisturbed_one(tmp_path, undisturbed, monkeypatch):
-    """Given the same arrivals: who follows, what the search knows, order, chain and checkpoints are the same."""
+    """Given the same arrivals: who follows, what the search knows, order, chain and checkpoints are
+    the same.
+    """
     rng = random.Random(3)
     path, restored = tmp_path / "killed", 0
     for stop in sorted(rng.sample(range(1, BUDGET), 14)):
@@ -149,7 +173,9 @@ def test_a_run_whose_workers_answer_as_they_like_is_bred_again_as_it_was(tmp_pat
 
 
 def test_a_run_that_came_to_its_end_goes_on_with_a_longer_budget(tmp_path, undisturbed):
-    """What was in flight at the end is committed there, so another order than in one go; but nothing is lost."""
+    """What was in flight at the end is committed there, so another order than in one go; but
+    nothing is lost.
+    """
     Life(tmp_path / "run", settings("budget.candidates=200")).until(None)
     life = Life(tmp_path / "run", settings()).until(None)
     assert sorted(life.order) == list(range(BUDGET))
@@ -159,12 +185,15 @@ def test_a_run_that_came_to_its_end_goes_on_with_a_longer_budget(tmp_path, undis
 
 
 TAMPERED = {
-    "swapped": "UPDATE arrival SET number = (SELECT SUM(number) FROM arrival WHERE position BETWEEN {at} AND {at} + 1)"
+    "swapped": "UPDATE arrival SET number = (SELECT SUM(number) FROM arrival WHERE position "
+    "BETWEEN {at} AND {at} + 1)"
     " - number WHERE position BETWEEN {at} AND {at} + 1",
-    "twice": "UPDATE arrival SET number = (SELECT number FROM arrival WHERE position = {at} + 3) WHERE position = {at}",
+    "twice": "UPDATE arrival SET number = (SELECT number FROM arrival WHERE position = {at} + 3) "
+    "WHERE position = {at}",
     "nobody": "UPDATE arrival SET number = 100000 WHERE position = {at}",
     "missing": "DELETE FROM arrival WHERE position = {at}",
-    "row": "UPDATE candidate SET outcome = 'x' WHERE number = (SELECT number FROM arrival WHERE position = {at})",
+    "row": "UPDATE candidate SET outcome = 'x' WHERE number = (SELECT number FROM arrival WHERE "
+    "position = {at})",
 }
 
 
@@ -176,12 +205,17 @@ def test_tampering_with_the_order_is_found_and_its_place_is_named(tmp_path, how,
     with contextlib.closing(sqlite3.connect(tmp_path / "run")) as db:
         db.execute(TAMPERED[how].format(at=at))
         db.commit()
-    with pytest.raises(JournalError, match=rf"row {at} in the order of arrival is damaged: its hash does not follow"):
+    with pytest.raises(
+        JournalError,
+        match=rf"row {at} in the order of arrival is damaged: its hash does not follow",
+    ):
         Life(tmp_path / "run", settings()).until(None)
 
 
 def test_an_order_that_cannot_have_been_is_refused_though_its_chain_is_sound(tmp_path):
-    """Of two that were in flight together, the one that shares the other's outcome is put before it."""
+    """Of two that were in flight together, the one that shares the other's outcome is put before
+    it.
+    """
     life = Life(tmp_path / "run", settings()).until(120)
     shared, owner = next(
         (c.candidate.number, c.candidate.same_as)
@@ -194,12 +228,16 @@ def test_an_order_that_cannot_have_been_is_refused_though_its_chain_is_sound(tmp
         for position, number in enumerate(order):
             chain = journal.row(number).linked(chain)
             journal.db.execute("UPDATE candidate SET chain = ? WHERE number = ?", (chain, number))
-            journal.db.execute("UPDATE arrival SET number = ? WHERE position = ?", (number, position))
-    with pytest.raises(JournalError, match=f"candidate {shared} comes out as another program than the one recorded"):
+            journal.db.execute(
+                "UPDATE arrival SET number = ? WHERE position = ?", (number, position)
+            )
+    with pytest.raises(
+        JournalError, match=f"candidate {shared} comes out as another program than the one recorded"
+    ):
         Life(tmp_path / "run", settings(), begin=0).until(None)
 
 
-# --- what the record says of it --------------------------------------------------------------------
+# --- what the record says of it -------------------------------------------------------------------
 
 
 class Scorer(Stragglers):
@@ -222,7 +260,9 @@ def test_the_record_says_whether_a_run_is_repeatable(tmp_path, monkeypatch, orde
 
     monkeypatch.setattr(run, "make_executor", make)
     monkeypatch.setattr(run, "collect_rarely", lambda: None)
-    config, inputs = run.resolve(load_config("smoke", (f"search.order={order}", "budget={candidates: 60}")))
+    config, inputs = run.resolve(
+        load_config("smoke", (f"search.order={order}", "budget={candidates: 60}"))
+    )
     folder = RunFolder.create(tmp_path, config, config.model_dump(mode="json"), inputs)
     repeatable = order == "number"
     assert status(folder)["repeatable"] == repeatable

@@ -1,4 +1,6 @@
-"""The baselines take the steps of their second opinions (tests/opinions): by meaning, compiler and machine."""
+"""The baselines take the steps of their second opinions (tests/opinions): by meaning, compiler and
+machine.
+"""
 
 from __future__ import annotations
 
@@ -20,18 +22,23 @@ from primitives.program import LEARNING_RATE
 @pytest.mark.parametrize("name", baselines.names())
 def test_a_baseline_takes_a_hundred_steps_like_its_second_opinions(name):
     stored = catalogue.agreement()[name]
-    assert stored["key"] == catalogue.program_key(baselines.get(name)), "measure it again: make agreement"
+    assert stored["key"] == catalogue.program_key(baselines.get(name)), (
+        "measure it again: make agreement"
+    )
     known = {opinion["by"]: opinion for opinion in stored["opinions"]}
     for dtype in (np.float32, np.float64):
         for by, error in errors(baselines.get(name), dtype).items():
             opinion = next(o for o in opinions_on(name) if o.by == by)
             assert error <= opinion.bar(dtype), (by, error)
             # the table's figure was measured on another machine, where rounding differed
-            assert error <= 10 * known[by][dtype.__name__] + 0.1 * opinion.bar(dtype), (by, "make agreement")
+            assert error <= 10 * known[by][dtype.__name__] + 0.1 * opinion.bar(dtype), (
+                by,
+                "make agreement",
+            )
     assert set(known) == {opinion.by for opinion in opinions_on(name)}
 
 
-# --- the files -------------------------------------------------------------------------------------
+# --- the files ------------------------------------------------------------------------------------
 
 FILES = {name: (baselines.PROGRAMS / f"{name}.py").read_text() for name in baselines.names()}
 each = pytest.mark.parametrize("name", FILES)
@@ -64,7 +71,7 @@ def test_a_program_file_parses_to_itself(name):
     assert (program.name, str(again)) == (name, str(program))
 
 
-# --- the catalogue ---------------------------------------------------------------------------------
+# --- the catalogue --------------------------------------------------------------------------------
 
 ROWS = catalogue.rows()
 
@@ -86,19 +93,31 @@ def test_the_table_in_the_documentation_is_generated():
 
 
 def optax_optimizers() -> set[str]:
-    """Optax's aliases, and what makes an optimizer in its contrib; parts of optimizers are not meant."""
+    """Optax's aliases, and what makes an optimizer in its contrib; parts of optimizers are not
+    meant.
+    """
     from optax._src import alias
 
     partial = type(optax.nadam)
-    found = {f"optax.{n}" for n, f in vars(alias).items() if getattr(optax, n, None) is f and _is_maker(f, partial)}
+    found = {
+        f"optax.{n}"
+        for n, f in vars(alias).items()
+        if getattr(optax, n, None) is f and _is_maker(f, partial)
+    }
     for name, maker in vars(optax.contrib).items():
-        if callable(maker) and not isinstance(maker, type) and not name.startswith(("_", "scale_by_")):
+        if (
+            callable(maker)
+            and not isinstance(maker, type)
+            and not name.startswith(("_", "scale_by_"))
+        ):
             found.add(f"optax.contrib.{name}")
     return found - HELPERS
 
 
 def _is_maker(function, partial) -> bool:
-    return isinstance(function, partial) or getattr(function, "__module__", "") == "optax._src.alias"
+    return (
+        isinstance(function, partial) or getattr(function, "__module__", "") == "optax._src.alias"
+    )
 
 
 HELPERS = {
@@ -188,7 +207,10 @@ def test_what_the_project_promises_is_there():
 @pytest.mark.parametrize("prologue", baselines.prologues())
 def test_a_prologue_is_optax_chained_before(prologue):
     bound = 0.3
-    chained = {"clip_by_norm": optax.clip_by_global_norm(bound), "clip_by_value": optax.clip(bound)}[prologue]
+    chained = {
+        "clip_by_norm": optax.clip_by_global_norm(bound),
+        "clip_by_value": optax.clip(bound),
+    }[prologue]
     part = baselines.prologue(prologue)
     program = baselines.find(f"{prologue}+heavy_ball").with_values({next(iter(part.values)): bound})
     optimizer = optax.chain(chained, optax.sgd(program.learning_rate, momentum=0.9))
@@ -232,11 +254,14 @@ def test_an_unknown_name_is_refused_with_a_suggestion():
     with pytest.raises(ProgramError) as error:
         baselines.get("adamww")
     assert str(error.value) == (
-        "no optimizer is called 'adamww'\nDid you mean 'adamw'? `evolve list optimizers` shows all; a file ends in .py."
+        "no optimizer is called 'adamww'\nDid you mean 'adamw'? `evolve list optimizers` shows "
+        "all; a file ends in .py."
     )
 
 
-@pytest.mark.parametrize("name", ["", "../programs/adam", "..", "adam\0", "/etc/passwd", "nothing.py"])
+@pytest.mark.parametrize(
+    "name", ["", "../programs/adam", "..", "adam\0", "/etc/passwd", "nothing.py"]
+)
 def test_a_name_reaches_no_file_outside_the_folder(name):
     with pytest.raises(ProgramError):
         baselines.get(name)

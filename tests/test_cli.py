@@ -1,4 +1,6 @@
-"""The command line: every command says how it is used, every mistake gets one clear message, nothing is left behind."""
+"""The command line: every command says how it is used, every mistake gets one clear message,
+nothing is left behind.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,7 @@ def finished(tmp_path_factory) -> tuple[Path, str, list[str]]:
     return home / out.splitlines()[-1], out, beside
 
 
-# --- help and lists --------------------------------------------------------------------------------
+# --- help and lists -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("command", sorted(main.commands))
@@ -102,22 +104,46 @@ def test_lists_hold_everything_there_is_for_people_and_for_machines(what, names)
     assert all(name in out for name in names)
 
 
-# --- mistakes --------------------------------------------------------------------------------------
+# --- mistakes -------------------------------------------------------------------------------------
 
 SET = ("run", "tiny.yaml", "--set")
 MISTAKES = [
     (("run", "quickstrt"), "no preset is called 'quickstrt'. Did you mean 'quickstart'?"),
     (("run", "zzz"), "There are: matrices, overnight, quickstart, smoke; a file ends in .yaml."),
-    (("run", "missing.yaml"), "missing.yaml: cannot be read: No such file or directory. Check the path."),
+    (
+        ("run", "missing.yaml"),
+        "missing.yaml: cannot be read: No such file or directory. Check the path.",
+    ),
     (("run", "./"), "cannot be read: Is a directory"),
-    ((*SET, "search.populaton=5"), "tiny.yaml: no key is called 'search.populaton'; did you mean 'population'?"),
+    (
+        (*SET, "search.populaton=5"),
+        "tiny.yaml: no key is called 'search.populaton'; did you mean 'population'?",
+    ),
     ((*SET, "sarch.population=5"), "tiny.yaml: no key is called 'sarch'; did you mean 'search'?"),
-    ((*SET, "search.population=0"), "search.population: Input should be greater than or equal to 1, not 0"),
-    ((*SET, "search.population=-3"), "search.population: Input should be greater than or equal to 1, not -3"),
-    ((*SET, "search.population=1.5"), "search.population: Input should be a valid integer, not 1.5"),
-    ((*SET, "search.population=many"), "search.population: Input should be a valid integer, not 'many'"),
-    ((*SET, "search.population=true"), "search.population: Input should be a valid integer, not True"),
-    ((*SET, "search.population.x=1"), "--set search.population.x=1: 'population' has no keys of its own"),
+    (
+        (*SET, "search.population=0"),
+        "search.population: Input should be greater than or equal to 1, not 0",
+    ),
+    (
+        (*SET, "search.population=-3"),
+        "search.population: Input should be greater than or equal to 1, not -3",
+    ),
+    (
+        (*SET, "search.population=1.5"),
+        "search.population: Input should be a valid integer, not 1.5",
+    ),
+    (
+        (*SET, "search.population=many"),
+        "search.population: Input should be a valid integer, not 'many'",
+    ),
+    (
+        (*SET, "search.population=true"),
+        "search.population: Input should be a valid integer, not True",
+    ),
+    (
+        (*SET, "search.population.x=1"),
+        "--set search.population.x=1: 'population' has no keys of its own",
+    ),
     ((*SET, "search={1: 2}"), "no key is called 'search.1'"),
     ((*SET, "search.initial=[]"), "search.initial: List should have at least 1 item"),
     ((*SET, "search.initial=adamw"), "search.initial: Input should be a valid list, not 'adamw'"),
@@ -127,17 +153,51 @@ MISTAKES = [
         (*SET, "search.families=[lionn]"),
         "no family of primitives is called 'lionn'; there are: arithmetic, lion, logic, matrix",
     ),
-    ((*SET, "search.initial=[lbfgs_zoom]"), "search.initial: lbfgs_zoom is written by hand; a search starts from pro"),
-    ((*SET, "search.initial=[clip+adam]"), "no prologue is called 'clip'\nThere are: clip_by_norm, clip_by_value."),
-    ((*SET, "search.initial=[muon]", "--set", "budget.candidates=1", "--set", "confirm.baselines=[lionn]"), "'lionn'"),
+    (
+        (*SET, "search.initial=[lbfgs_zoom]"),
+        "search.initial: lbfgs_zoom is written by hand; a search starts from pro",
+    ),
+    (
+        (*SET, "search.initial=[clip+adam]"),
+        "no prologue is called 'clip'\nThere are: clip_by_norm, clip_by_value.",
+    ),
+    (
+        (
+            *SET,
+            "search.initial=[muon]",
+            "--set",
+            "budget.candidates=1",
+            "--set",
+            "confirm.baselines=[lionn]",
+        ),
+        "'lionn'",
+    ),
     ((*SET, "schedule=cosin"), "schedule: no schedule is called 'cosin' (did you mean 'cosine'?)"),
-    (("score", "lion", "--schedule", "step_decay"), "--schedule: step_decay needs factor and every; write step_decay("),
-    (("export", "kfac"), "kfac is written by hand and has no program\n`evolve score` takes it too."),
-    (("reference", "smoke", "--optimizers", "adamw,muno"), "no optimizer is called 'muno'\nDid you mean 'muon'?"),
-    ((*SET, "search.kind=annealing"), "search.kind: Input should be 'evolution', 'random' or 'constants'"),
+    (
+        ("score", "lion", "--schedule", "step_decay"),
+        "--schedule: step_decay needs factor and every; write step_decay(",
+    ),
+    (
+        ("export", "kfac"),
+        "kfac is written by hand and has no program\n`evolve score` takes it too.",
+    ),
+    (
+        ("reference", "smoke", "--optimizers", "adamw,muno"),
+        "no optimizer is called 'muno'\nDid you mean 'muon'?",
+    ),
+    (
+        (*SET, "search.kind=annealing"),
+        "search.kind: Input should be 'evolution', 'random' or 'constants'",
+    ),
     ((*SET, "confirm.baselines=[lio]"), "no optimizer is called 'lio'\nDid you mean 'lion'?"),
-    ((*SET, "scoring.hurdle_percentile=no"), "scoring.hurdle_percentile: Input should be a valid number, not 'no'"),
-    ((*SET, "scoring.hurdle_percentile=100"), "scoring.hurdle_percentile: Input should be less than 100"),
+    (
+        (*SET, "scoring.hurdle_percentile=no"),
+        "scoring.hurdle_percentile: Input should be a valid number, not 'no'",
+    ),
+    (
+        (*SET, "scoring.hurdle_percentile=100"),
+        "scoring.hurdle_percentile: Input should be less than 100",
+    ),
     ((*SET, "budget.seconds=1e999"), "budget.seconds: Input should be a finite number, not inf"),
     ((*SET, "budget={}"), "budget: give candidates, seconds, or both"),
     ((*SET, "seed=-1"), "seed: Input should be greater than or equal to 0, not -1"),
@@ -146,27 +206,63 @@ MISTAKES = [
     ((*SET, "suite=[]"), "suite tiny has no task: give at least one"),
     ((*SET, "suite=[{width: 5}]"), "tiny.yaml: the key 'suite.1.kind' is missing"),
     ((*SET, "suite=[digits_dense]"), "tiny.yaml: suite.1: Input should be a valid dictionary"),
-    ((*SET, "suite=[{kind: digits_dens}]"), "suite tiny, task 1: no task is called 'digits_dens' (did you mean"),
-    ((*SET, "suite=[{kind: digits_dense, widht: 5}]"), "has no field 'widht' (did you mean 'width'?)"),
-    ((*SET, "suite=[{kind: digits_dense, width: true}]"), "suite.1.width: Input should be a valid integer, not True"),
-    ((*SET, "suite=[{kind: digits_dense, width: 0}]"), "digits_dense: width must be at least 1, not 0"),
-    ((*SET, "suite=[{kind: digits_dense, width: 7}]"), "so it has no score. Run `evolve reference SUITE`"),
+    (
+        (*SET, "suite=[{kind: digits_dens}]"),
+        "suite tiny, task 1: no task is called 'digits_dens' (did you mean",
+    ),
+    (
+        (*SET, "suite=[{kind: digits_dense, widht: 5}]"),
+        "has no field 'widht' (did you mean 'width'?)",
+    ),
+    (
+        (*SET, "suite=[{kind: digits_dense, width: true}]"),
+        "suite.1.width: Input should be a valid integer, not True",
+    ),
+    (
+        (*SET, "suite=[{kind: digits_dense, width: 0}]"),
+        "digits_dense: width must be at least 1, not 0",
+    ),
+    (
+        (*SET, "suite=[{kind: digits_dense, width: 7}]"),
+        "so it has no score. Run `evolve reference SUITE`",
+    ),
     ((*SET, "name=../x"), "name: '../x' is no name for a run; use letters, digits"),
     ((*SET, 'name="x\\n"'), "is no name for a run"),
     ((*SET, "name=NUL.txt"), "is no name for a run"),
     ((*SET, "nonsense"), "--set nonsense: write --set "),
     ((*SET, "=5"), "--set =5: write --set "),
     ((*SET, "seed=!!int 5"), "--set seed:1: anchors, aliases and tags are not allowed"),
-    (("run", "tiny.yaml", "--workers", "nonsense"), "--workers nonsense: write auto, inline, local, devices, ray, or"),
-    (("run", "tiny.yaml", "--workers", "0"), "--workers 0: write auto, inline, local, devices, ray, or a number of"),
-    (("run", "tiny.yaml", "--workers", "2", "--address", "auto"), "--address auto is for --workers ray, not for"),
-    (("run", "tiny.yaml", "--address", "ray://head:10001"), "'ray://head:10001' is Ray's client; run on a node of"),
-    (("run", "tiny.yaml", "--address", "head"), "'head' is no address of a Ray cluster: write auto, or HOST:PORT"),
+    (
+        ("run", "tiny.yaml", "--workers", "nonsense"),
+        "--workers nonsense: write auto, inline, local, devices, ray, or",
+    ),
+    (
+        ("run", "tiny.yaml", "--workers", "0"),
+        "--workers 0: write auto, inline, local, devices, ray, or a number of",
+    ),
+    (
+        ("run", "tiny.yaml", "--workers", "2", "--address", "auto"),
+        "--address auto is for --workers ray, not for",
+    ),
+    (
+        ("run", "tiny.yaml", "--address", "ray://head:10001"),
+        "'ray://head:10001' is Ray's client; run on a node of",
+    ),
+    (
+        ("run", "tiny.yaml", "--address", "head"),
+        "'head' is no address of a Ray cluster: write auto, or HOST:PORT",
+    ),
     ((*SET, "workers.gpus=0.5"), "address, cpus, gpus and tpus are for workers of kind ray"),
     (("run", "tiny.yaml", "--seed", "x"), "Invalid value for '--seed': 'x' is not a valid integer"),
-    (("run", "tiny.yaml", "--output", "tiny.yaml"), "cannot be written: Not a directory. Choose another folder"),
+    (
+        ("run", "tiny.yaml", "--output", "tiny.yaml"),
+        "cannot be written: Not a directory. Choose another folder",
+    ),
     (("resume", "nowhere"), "nowhere: there is no such folder."),
-    (("status", "."), ".: is no run: it has no meta.json. Give the folder that `evolve run` printed."),
+    (
+        ("status", "."),
+        ".: is no run: it has no meta.json. Give the folder that `evolve run` printed.",
+    ),
     (("show", "adamww"), "no optimizer is called 'adamww'\nDid you mean 'adamw'?"),
     (("show", "nowhere.py"), "nowhere.py: there is no such file\nCheck the path."),
     (("score", "adamww"), "no optimizer is called 'adamww'"),
@@ -181,26 +277,39 @@ MISTAKES = [
     ),
     (("score", "lion", "--suite", "smoke", "--seeds", "1"), "1 is not in the range 2<=x<=1000"),
     (("score", "."), ".: is no run"),
-    (("export", "lion", "-o", "tiny.yaml"), "tiny.yaml: exists already. Choose another name, or write over it with"),
-    (("export", "lion", "-o", "no/where.py"), "no/where.py: cannot be written: No such file or directory. Choose"),
+    (
+        ("export", "lion", "-o", "tiny.yaml"),
+        "tiny.yaml: exists already. Choose another name, or write over it with",
+    ),
+    (
+        ("export", "lion", "-o", "no/where.py"),
+        "no/where.py: cannot be written: No such file or directory. Choose",
+    ),
     (("export", "lion", "--name", "bad name"), "'bad name' cannot name a Python function"),
     (("export", "lion", "--to", "keras"), "'keras' is not 'optax'"),
     (
         ("list", "things"),
-        "'things' is not one of 'optimizers', 'prologues', 'primitives', 'schedules', 'tasks', 'presets', 'suites'",
+        "'things' is not one of 'optimizers', 'prologues', 'primitives', 'schedules', 'tasks', "
+        "'presets', 'suites'",
     ),
     (("statuss", "x"), "No such command 'statuss'. Did you mean 'status'?"),
 ]
 
 
-@pytest.mark.parametrize(("command", "message"), MISTAKES, ids=lambda v: " ".join(v) if isinstance(v, tuple) else "")
-def test_a_mistake_gets_one_clear_message_and_exit_code_2_and_nothing_is_written(command, message, desk):
+@pytest.mark.parametrize(
+    ("command", "message"), MISTAKES, ids=lambda v: " ".join(v) if isinstance(v, tuple) else ""
+)
+def test_a_mistake_gets_one_clear_message_and_exit_code_2_and_nothing_is_written(
+    command, message, desk
+):
     result = call(*command)
     assert result.exit_code == 2
     assert message in result.stderr
     assert result.stderr.count("Did you mean") <= 1
     assert "Traceback" not in result.stderr
-    assert not any(word in result.stderr for word in ("constrained-int", "literal[", "list[", "Value error"))
+    assert not any(
+        word in result.stderr for word in ("constrained-int", "literal[", "list[", "Value error")
+    )
     assert result.stdout == ""
     assert [p.name for p in desk.iterdir()] == ["tiny.yaml"]
 
@@ -210,9 +319,11 @@ TRAPS = {
     "{a: {b: 1, b: 2}}": "x.yaml:1: the key 'b' is given twice",
     "a: &x 1": "x.yaml:1: anchors, aliases and tags are not allowed",
     "b: *x": "x.yaml:1: anchors, aliases and tags are not allowed",
-    "a: !!python/object/apply:os.system [ls]": "x.yaml:1: anchors, aliases and tags are not allowed",
+    "a: !!python/object/apply:os.system [ls]": "x.yaml:1: anchors, aliases and tags are not "
+    "allowed",
     'a: !!float ".nan"': "x.yaml:1: anchors, aliases and tags are not allowed",
-    '[{kind: a, "\\ud800": 1}]': "x.yaml:1: a text with one half of a surrogate pair, which no file can hold",
+    '[{kind: a, "\\ud800": 1}]': "x.yaml:1: a text with one half of a surrogate pair, which no "
+    "file can hold",
     "a\0b": "x.yaml: not valid YAML: unacceptable character #x0000",
     b"a: \xff": "x.yaml: not valid YAML: unacceptable character #x00ff",
     "[" * 40: "x.yaml:1: nested too deeply",
@@ -251,12 +362,16 @@ def test_numbers_are_read_as_json_writes_them_and_everything_else_is_text(text, 
     assert (read, type(read)) == (value, type(value))
 
 
-@pytest.mark.parametrize("name", ["1e3", "1.5e3", "1E5", "12", "0.5", "no", "null", "0x1", "a.b-c_d"])
+@pytest.mark.parametrize(
+    "name", ["1e3", "1.5e3", "1E5", "12", "0.5", "no", "null", "0x1", "a.b-c_d"]
+)
 def test_what_we_write_is_read_back_as_it_was(name):
     content = {"name": name, "x": [1e-5, 1e20, 3, -0.5, None, True, "~", "", "a: b", "é\n"]}
     assert read_yaml(write_yaml(content), "here") == content
     config = load_config("smoke", (f'name="{name}"',))
-    assert validated(read_yaml(write_yaml(config.model_dump(mode="json")), "here"), "here") == config
+    assert (
+        validated(read_yaml(write_yaml(config.model_dump(mode="json")), "here"), "here") == config
+    )
 
 
 def test_every_preset_is_valid():
@@ -280,7 +395,12 @@ def test_every_key_misspelt_once_is_named_with_the_right_one():
 
 def test_a_mistake_in_a_program_is_shown_with_its_file_and_line():
     Path("mine.py").write_text("def step(g, lr):\n    u = multiplyy(g, lr)\n    return u\n")
-    for command in (("show", "mine.py"), ("score", "mine.py"), ("export", "mine.py"), ("validate", "mine.py")):
+    for command in (
+        ("show", "mine.py"),
+        ("score", "mine.py"),
+        ("export", "mine.py"),
+        ("validate", "mine.py"),
+    ):
         result = call(*command)
         assert result.exit_code == 2
         assert (result.stderr or result.stdout) == (
@@ -290,7 +410,7 @@ def test_a_mistake_in_a_program_is_shown_with_its_file_and_line():
         )
 
 
-# --- what commands do ------------------------------------------------------------------------------
+# --- what commands do -----------------------------------------------------------------------------
 
 
 def test_show_prints_a_program_that_can_be_read_again_and_what_it_costs():
@@ -301,7 +421,9 @@ def test_show_prints_a_program_that_can_be_read_again_and_what_it_costs():
     assert parse(found["program"]) == baselines.get("lion")
     assert found["buffers_per_parameter"] == 1
     assert len(found["key"]) == 32
-    Path("dead.py").write_text("def step(w, g, lr):\n    x = sin(w)\n    u = g * lr\n    return u\n")
+    Path("dead.py").write_text(
+        "def step(w, g, lr):\n    x = sin(w)\n    u = g * lr\n    return u\n"
+    )
     assert "sin" in fine("show", "dead.py")
     assert "sin" not in fine("show", "dead.py", "--live")
 
@@ -340,25 +462,38 @@ def test_a_matrix_primitive_on_a_leaf_without_a_rule_is_said_before_anything_run
     assert not Path("runs").exists()
 
 
-def test_a_program_that_asks_for_what_a_task_does_not_offer_is_said_before_anything_runs(desk, monkeypatch):
+def test_a_program_that_asks_for_what_a_task_does_not_offer_is_said_before_anything_runs(
+    desk, monkeypatch
+):
     task = TASKS["noisy_quadratic"]
     monkeypatch.setattr(task, "offers", task.offers - {"hvp"})
     result = call("score", "newton_cg", "--suite", "smoke")
     assert result.exit_code == 2
     assert "newton_cg.py:" in result.stderr
-    assert "newton_cg asks for 'hvp', and the task noisy_quadratic does not offer it\n    def step(" in result.stderr
-    assert "noisy_quadratic offers gnvp, loss, noise, rademacher: use another program, or a suite" in result.stderr
+    assert (
+        "newton_cg asks for 'hvp', and the task noisy_quadratic does not offer it\n    def step("
+        in result.stderr
+    )
+    assert (
+        "noisy_quadratic offers gnvp, loss, noise, rademacher: use another program, or a suite"
+        in result.stderr
+    )
 
 
 def test_score_takes_prologues_handwritten_optimizers_matrix_programs_and_schedules():
     out = fine(
-        "score", "clip_by_norm+lion", "gradient_descent_armijo", "shampoo", "--suite", "smoke", "--seeds", "2",
-        "--schedule", "step_decay(factor=0.5, every=0.25)", "--workers", "inline", "--json",
+        "score", "clip_by_norm+lion", "gradient_descent_armijo", "shampoo", "--suite", "smoke",
+        "--seeds", "2", "--schedule", "step_decay(factor=0.5, every=0.25)", "--workers", "inline",
+        "--json",
     )  # fmt: skip
     found = json.loads(out)
     assert found["schedule"] == "step_decay(factor=0.5, every=0.25)"
     names = [v["name"] for v in found["verdicts"]]
-    assert names == ["clip_by_norm_lion", "gradient_descent_armijo (as written)", "shampoo (as written)"]
+    assert names == [
+        "clip_by_norm_lion",
+        "gradient_descent_armijo (as written)",
+        "shampoo (as written)",
+    ]
     assert all(v["status"] == "ok" for v in found["verdicts"])
 
 
@@ -389,11 +524,18 @@ def test_a_search_over_matrix_programs_mutates_matrix_statements_and_exports_wha
 def test_validate_judges_programs_and_configs_and_exits_with_2_when_one_is_bad():
     Path("good.py").write_text("def step(g, lr):\n    u = g * lr\n    return u\n")
     Path("bad.yaml").write_text("suite: smoke\n")
-    assert fine("validate", "good.py", "tiny.yaml", "lion") == "good.py: fine\ntiny.yaml: fine\nlion: fine\n"
+    assert (
+        fine("validate", "good.py", "tiny.yaml", "lion")
+        == "good.py: fine\ntiny.yaml: fine\nlion: fine\n"
+    )
     result = call("validate", "good.py", "bad.yaml", "nowhere.py", "--json")
     assert result.exit_code == 2
     rows = json.loads(result.stdout)
-    assert [(r["file"], r["valid"]) for r in rows] == [("good.py", True), ("bad.yaml", False), ("nowhere.py", False)]
+    assert [(r["file"], r["valid"]) for r in rows] == [
+        ("good.py", True),
+        ("bad.yaml", False),
+        ("nowhere.py", False),
+    ]
     assert rows[1]["error"] == "bad.yaml: the key 'budget' is missing"
 
 
@@ -402,7 +544,12 @@ def test_export_names_the_optimizer_and_its_transformation_after_the_program():
     assert "\ndef lion(" in source
     assert "\ndef scale_by_lion(" in source
     found = json.loads(fine("export", "lion", "-o", "out.py", "--name", "tiger", "--json"))
-    assert found == {"file": "out.py", "alias": "tiger", "scale_by": "scale_by_tiger", "target": "optax"}
+    assert found == {
+        "file": "out.py",
+        "alias": "tiger",
+        "scale_by": "scale_by_tiger",
+        "target": "optax",
+    }
     written = Path("out.py").read_text()
     assert "\ndef tiger(" in written
     assert call("export", "sgd", "-o", "out.py").exit_code == 2
@@ -415,10 +562,23 @@ def test_score_puts_known_names_and_files_side_by_side():
     Path("mine.py").write_text("def step(g, lr):\n    u = g * lr\n    return u\n")
     Path("small.yaml").write_text("tasks:\n  - {kind: noisy_quadratic, dim: 32, steps: 60}\n")
     result = call(
-        "score", "adamw", "lion", "mine.py", "--suite", "small.yaml", "--seeds", 3, "--workers", "inline", "--json"
+        "score",
+        "adamw",
+        "lion",
+        "mine.py",
+        "--suite",
+        "small.yaml",
+        "--seeds",
+        3,
+        "--workers",
+        "inline",
+        "--json",
     )
     assert result.exit_code == 0, result.stderr
-    assert "mine.py states no learning_rate; 0.001 is used as the peak of the schedule" in result.stderr
+    assert (
+        "mine.py states no learning_rate; 0.001 is used as the peak of the schedule"
+        in result.stderr
+    )
     found = json.loads(result.stdout)
     assert (found["suite"], found["seeds"], found["part"]) == ("small", 3, "test")
     adamw, lion, mine = found["verdicts"]
@@ -437,20 +597,30 @@ def test_workers_find_references_in_the_folder_of_the_user():
     fingerprint = make_task("noisy_quadratic", dim=3, steps=5).fingerprint
     Path("references").mkdir()
     values = {"learning_rate": 0.01}
-    Path(f"references/{fingerprint}.json").write_text(json.dumps({"optimizers": {"adamw": {"values": values}}}))
+    Path(f"references/{fingerprint}.json").write_text(
+        json.dumps({"optimizers": {"adamw": {"values": values}}})
+    )
     Path("small.yaml").write_text(json.dumps({"tasks": [task]}))
-    found = json.loads(fine("score", "adamw", "--suite", "small.yaml", "--seeds", 2, "--workers", 1, "--json"))
+    found = json.loads(
+        fine("score", "adamw", "--suite", "small.yaml", "--seeds", 2, "--workers", 1, "--json")
+    )
     assert found["verdicts"][0]["scores"] == [0.0, 0.0]
 
 
-# --- a run -----------------------------------------------------------------------------------------
+# --- a run ----------------------------------------------------------------------------------------
 
 
 def test_a_run_prints_its_folder_last_and_writes_what_is_documented_and_nothing_elsewhere(finished):
     folder, out, beside = finished
     assert out.splitlines()[-1] == str(folder.relative_to(folder.parent.parent))
     name = f"runs/{folder.name}"
-    files = ["config.yaml", "config.resolved.yaml", "meta.json", "journal.sqlite", "hall_of_fame.json"]
+    files = [
+        "config.yaml",
+        "config.resolved.yaml",
+        "meta.json",
+        "journal.sqlite",
+        "hall_of_fame.json",
+    ]
     files += ["summary.json", "best", "best/program.py", "best/optax.py", "logs", "run.lock"]
     assert beside == sorted(["tiny.yaml", "runs", name, *(f"{name}/{f}" for f in files)])
     import evolve.folder
@@ -473,11 +643,15 @@ def test_a_run_says_what_it_found_and_what_to_do_next(finished):
 
 def test_status_holds_the_facts_of_a_run(finished):
     folder, _, _ = finished
-    before = {p: p.stat().st_mtime_ns for p in folder.rglob("*") if not p.name.startswith("journal")}
+    before = {
+        p: p.stat().st_mtime_ns for p in folder.rglob("*") if not p.name.startswith("journal")
+    }
     found = json.loads(fine("status", folder, "--json"))
     assert found["state"] == "finished"
     assert found["candidates"] == 120
-    assert found["candidates"] == found["evaluated"] + found["cached"] + sum(found["rejected"].values())
+    assert found["candidates"] == found["evaluated"] + found["cached"] + sum(
+        found["rejected"].values()
+    )
     assert set(found["rejected"]) <= {"no_gradient", "ascent"}
     assert found["best"]["score"] > 0
     assert found["hash_chain"] == json.loads((folder / "summary.json").read_text())["chain"]
@@ -510,20 +684,34 @@ def test_a_run_stands_for_its_best_program(finished):
 
 def test_a_run_with_nobody_to_confirm_ends_as_finished(desk):
     """A random search of two programs finds nothing."""
-    changes = ("search.kind=random", "budget.candidates=2", "confirm.baselines=[]", "scoring.seeds=1")
+    changes = (
+        "search.kind=random",
+        "budget.candidates=2",
+        "confirm.baselines=[]",
+        "scoring.seeds=1",
+    )
     args = [word for change in changes for word in ("--set", change)]
     result = call("run", "tiny.yaml", *args)
     assert result.exit_code == 0, result.stderr
-    assert json.loads(fine("status", result.stdout.splitlines()[-1], "--json"))["state"] == "finished"
+    assert (
+        json.loads(fine("status", result.stdout.splitlines()[-1], "--json"))["state"] == "finished"
+    )
 
 
 def test_the_command_is_installed_and_pins_the_environment_before_jax():
-    code = "import sys, evolve.cli, os; print('jax' in sys.modules, os.environ['NPROC'], os.environ['XLA_FLAGS'])"
+    code = (
+        "import sys, evolve.cli, os; "
+        "print('jax' in sys.modules, os.environ['NPROC'], os.environ['XLA_FLAGS'])"
+    )
     env = {k: v for k, v in os.environ.items() if k not in ("NPROC", "XLA_FLAGS")}
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True).stdout
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=env, check=True
+    ).stdout
     assert said.split()[1] == "1"
     assert "xla_cpu_max_isa=" in said or os.uname().machine != "x86_64"
     own = env | {"XLA_FLAGS": "--xla_cpu_max_isa=SSE4_2"}
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=own, check=True).stdout
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=own, check=True
+    ).stdout
     assert said.count("xla_cpu_max_isa") == 1
     assert "SSE4_2" in said

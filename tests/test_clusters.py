@@ -1,4 +1,6 @@
-"""The files of clusters: Ray takes them, they let nobody in, and every command and option in them is there."""
+"""The files of clusters: Ray takes them, they let nobody in, and every command and option in them
+is there.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def cluster(given) -> dict:
 def starts(cluster: dict) -> list[list[str]]:
     """The words of each command that starts Ray on a node."""
     commands = [*cluster["head_start_ray_commands"], *cluster["worker_start_ray_commands"]]
-    return [shlex.split(command.rpartition(";")[2]) for command in commands if "ray start" in command]
+    return [
+        shlex.split(command.rpartition(";")[2]) for command in commands if "ray start" in command
+    ]
 
 
 def assert_takes(group, words: list[str]) -> None:
@@ -69,7 +73,9 @@ def test_they_are_no_presets_of_runs():
 
 
 def test_every_key_is_one_of_ours(given, cluster):
-    """Ray fills what a file leaves out with defaults of its own, which open the dashboard to everybody."""
+    """Ray fills what a file leaves out with defaults of its own, which open the dashboard to
+    everybody.
+    """
     assert set(cluster) - set(given) <= {
         "docker",
         "cluster_synced_files",
@@ -91,7 +97,9 @@ def test_gpu_nodes_get_the_extra_that_computes_there(cluster):
     wants = "GPU" in cluster["available_node_types"]["worker"]["resources"]
     assert wants == any("[cuda]" in command for command in cluster["worker_setup_commands"])
     installs = [command for command in cluster["worker_setup_commands"] if ".whl" in command]
-    assert all("-c ~/pride/constraints.txt" in command for command in installs), "equal versions on all nodes"
+    assert all("-c ~/pride/constraints.txt" in command for command in installs), (
+        "equal versions on all nodes"
+    )
     for local in ("dist", "constraints.txt"):
         assert cluster["file_mounts"][f"/home/ubuntu/pride/{local}"] == local
 
@@ -106,34 +114,53 @@ def test_every_node_asks_for_the_token_and_gets_it_unreadable_for_others(cluster
 
 
 def test_no_port_is_open_to_others(cluster):
-    assert "security_group" not in cluster["provider"], "Ray's own lets in the nodes and SSH, and nothing else"
+    assert "security_group" not in cluster["provider"], (
+        "Ray's own lets in the nodes and SSH, and nothing else"
+    )
     for words in starts(cluster):
-        assert not [word for word in words if word.startswith(("--dashboard-host", "--ray-debugger-external"))]
+        assert not [
+            word
+            for word in words
+            if word.startswith(("--dashboard-host", "--ray-debugger-external"))
+        ]
         assert ("--head" in words) == ("--include-dashboard=false" in words)
 
 
 def test_ray_start_takes_the_options(cluster, ray):
     for words in starts(cluster):
-        assert_takes(ray, [word.replace("$RAY_HEAD_IP", "10.0.0.1") for word in words[words.index("start") :]])
+        assert_takes(
+            ray,
+            [word.replace("$RAY_HEAD_IP", "10.0.0.1") for word in words[words.index("start") :]],
+        )
 
 
-# --- the page --------------------------------------------------------------------------------------
+# --- the page -------------------------------------------------------------------------------------
 
 
 def said(page: str) -> list[list[str]]:
     """The words of each command in the blocks and between backticks of a page."""
-    blocks = [line for block in re.findall(r"^```\n(.*?)^```", page, re.S | re.M) for line in block.splitlines()]
+    blocks = [
+        line
+        for block in re.findall(r"^```\n(.*?)^```", page, re.S | re.M)
+        for line in block.splitlines()
+    ]
     inline = re.findall(r"(?<!`)`([^`]+)`(?!`)", page)
     commands = [line.partition("   #")[0] for line in blocks + inline]
-    commands = [re.sub(r"^\(umask 077; (.*) > /dev/null\)$", r"\1", command.strip()) for command in commands]
-    return [shlex.split(c) for c in commands if c.startswith(("evolve ", "ray ", "sbatch ")) and len(c.split()) > 2]
+    commands = [
+        re.sub(r"^\(umask 077; (.*) > /dev/null\)$", r"\1", command.strip()) for command in commands
+    ]
+    return [
+        shlex.split(c)
+        for c in commands
+        if c.startswith(("evolve ", "ray ", "sbatch ")) and len(c.split()) > 2
+    ]
 
 
 def test_the_commands_of_the_page_are_there(ray):
     commands = said(PAGE)
     assert {(words[0], words[1]) for words in commands} >= {
-        ("evolve", "run"), ("evolve", "resume"), ("ray", "up"), ("ray", "attach"), ("ray", "rsync-down"),
-        ("ray", "get-auth-token"), ("sbatch", "configs/clusters/slurm.sh"),
+        ("evolve", "run"), ("evolve", "resume"), ("ray", "up"), ("ray", "attach"),
+        ("ray", "rsync-down"), ("ray", "get-auth-token"), ("sbatch", "configs/clusters/slurm.sh"),
     }  # fmt: skip
     for words in commands:
         if words[0] == "sbatch":
@@ -162,7 +189,7 @@ def test_the_page_is_short():
     assert max(map(len, PAGE.splitlines())) <= 130
 
 
-# --- Slurm -----------------------------------------------------------------------------------------
+# --- Slurm ----------------------------------------------------------------------------------------
 
 # Commands that say what they were called with, and how Ray was to know whom to trust.
 FAKE = """#!/bin/bash
@@ -195,14 +222,16 @@ def slurm(tmp_path):
     calls = tmp_path / "calls"
     environment = {
         "PATH": "/usr/bin:/bin:" + str(Path(sys.executable).parent), "HOME": str(tmp_path),
-        "CALLS": str(calls), "PRIDE_ENV": str(tmp_path / "env"), "SLURM_JOB_ID": "7", "SLURM_JOB_NUM_NODES": "3",
-        "SLURM_CPUS_PER_TASK": "8", "SLURMD_NODENAME": "first",
+        "CALLS": str(calls), "PRIDE_ENV": str(tmp_path / "env"), "SLURM_JOB_ID": "7",
+        "SLURM_JOB_NUM_NODES": "3", "SLURM_CPUS_PER_TASK": "8", "SLURMD_NODENAME": "first",
     }  # fmt: skip
 
     def start() -> subprocess.Popen:
         calls.write_text("")
         script = ["bash", str(CLUSTERS / "slurm.sh"), "overnight", "--set", "search.lag=64"]
-        return subprocess.Popen(script, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(
+            script, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True
+        )
 
     return start, calls
 
@@ -224,23 +253,36 @@ def test_a_job_whose_time_is_over_stops_its_run_and_is_queued_again_to_go_on(slu
     words = [shlex.split(line.partition("| ")[0]) for line in calls.read_text().splitlines()]
     (run,) = [line[1:] for line in words if line[0] == "evolve"]
     (srun,) = [line[1:] for line in words if line[0] == "srun"]
-    head, other = sorted((line[1:] for line in words if line[0] == "ray"), key=lambda line: "--head" not in line)
+    head, other = sorted(
+        (line[1:] for line in words if line[0] == "ray"), key=lambda line: "--head" not in line
+    )
     address = run[-1]
     assert run[:4] == ["run", "overnight", "--set", "search.lag=64"]
     for group, line in ((cli.main, run), (ray, head), (ray, other)):
         assert_takes(group, line)
     ip, port = address.split(":")
-    assert {"--head", f"--node-ip-address={ip}", f"--port={port}", "--num-cpus=7", "--include-dashboard=false"} <= set(
-        head
-    )
+    assert {
+        "--head",
+        f"--node-ip-address={ip}",
+        f"--port={port}",
+        "--num-cpus=7",
+        "--include-dashboard=false",
+    } <= set(head)
     assert {"--nodes=2", "--ntasks=2", "--exclude=first"} <= set(srun)
     assert {f"--address={address}", "--num-cpus=8", "--block"} <= set(other)
     for line in (head, other):
-        (folder,) = [Path(word.partition("=")[2]) for word in line if word.startswith("--temp-dir=")]
-        assert folder.stat().st_mode & 0o777 == 0o700, "Ray's own is open to everybody on the machine"
+        (folder,) = [
+            Path(word.partition("=")[2]) for word in line if word.startswith("--temp-dir=")
+        ]
+        assert folder.stat().st_mode & 0o777 == 0o700, (
+            "Ray's own is open to everybody on the machine"
+        )
         folder.rmdir()
     assert words[-2:] == [["saved"], ["scontrol", "requeue", "7"]]
-    assert {line.partition("| ")[2] for line in calls.read_text().splitlines()} == {"token 600 64", ""}
+    assert {line.partition("| ")[2] for line in calls.read_text().splitlines()} == {
+        "token 600 64",
+        "",
+    }
     token = (calls.parent / "runs" / "slurm-7" / "auth_token").read_text()
 
     job = start()  # again, as Slurm does

@@ -25,11 +25,21 @@ from compiling import cheap_jit
 from opinions import harness
 
 import baselines
-from primitives import Hyperparameter, Instruction, Program, ProgramError, export_optax, meaning, parse
+from primitives import (
+    Hyperparameter,
+    Instruction,
+    Program,
+    ProgramError,
+    export_optax,
+    meaning,
+    parse,
+)
 from primitives.export_optax import PROGRAM_HEADING, to_optax_source
 
 STEPS = 100
-TOLERANCE = 1e-6  # the same float32 arithmetic up to the compiler's fused multiply-adds and the place of lr
+TOLERANCE = (
+    1e-6  # the same float32 arithmetic up to the compiler's fused multiply-adds and the place of lr
+)
 
 ODD = {
     "inside": """
@@ -323,7 +333,17 @@ def _odd(name: str) -> Program:
 
 PROGRAMS = {name: partial(baselines.get, name) for name in baselines.names()}
 PROGRAMS |= {f"{name}_": partial(_odd, name) for name in ODD}
-FEW = ("adamw", "sgd", "inside_", "anchored_", "whole_", "asking_", "drawn_", "adafactor", "stacked_")  # of each form
+FEW = (
+    "adamw",
+    "sgd",
+    "inside_",
+    "anchored_",
+    "whole_",
+    "asking_",
+    "drawn_",
+    "adafactor",
+    "stacked_",
+)  # of each form
 every_program = pytest.mark.parametrize("which", PROGRAMS)
 each_form = pytest.mark.parametrize("which", FEW)
 
@@ -360,7 +380,9 @@ def tree(seed: int, steps: int | None = None, dtype=jnp.float32) -> dict:
     """Normal numbers on every shape of leaf, for all steps at once where `steps` is given."""
     rng = np.random.default_rng(seed)
     lead = () if steps is None else (steps,)
-    return {name: jnp.asarray(rng.normal(size=lead + shape), dtype) for name, shape in SHAPES.items()}
+    return {
+        name: jnp.asarray(rng.normal(size=lead + shape), dtype) for name, shape in SHAPES.items()
+    }
 
 
 def shape_of_schedule(count):
@@ -378,13 +400,18 @@ def gnvp(x):
 
 
 ORACLES = {"hvp": hvp, "gnvp": gnvp}
-GIVEN = {"value": np.float32(0.5), **ORACLES}  # keywords of update; those that an optimizer does not know are ignored
+GIVEN = {
+    "value": np.float32(0.5),
+    **ORACLES,
+}  # keywords of update; those that an optimizer does not know are ignored
 
 
 def offered(seed: int, steps: int, dtype=jnp.float32) -> dict:
     """What a task offers beside gradients, for all steps at once."""
     losses = jnp.asarray(np.random.default_rng(seed).uniform(0.5, 2.0, steps), dtype)
-    signs = jax.tree.map(lambda x: jnp.where(x < 0.0, -1.0, 1.0).astype(dtype), tree(seed + 1, steps, dtype))
+    signs = jax.tree.map(
+        lambda x: jnp.where(x < 0.0, -1.0, 1.0).astype(dtype), tree(seed + 1, steps, dtype)
+    )
     return {"loss": losses, "noise": tree(seed, steps, dtype), "rademacher": signs}
 
 
@@ -392,7 +419,9 @@ def offered(seed: int, steps: int, dtype=jnp.float32) -> dict:
 def drawing(module: ModuleType, now: dict):
     """The module draws these random numbers while it is traced."""
     own = getattr(module, "_draws", None)
-    module._draws = lambda draw, key, like: now["noise" if draw is jax.random.normal else "rademacher"]
+    module._draws = lambda draw, key, like: now[
+        "noise" if draw is jax.random.normal else "rademacher"
+    ]
     yield
     module._draws = own
 
@@ -414,7 +443,9 @@ def walk(optimizer, params, gradients, more=None, module=None, oracles=ORACLES, 
             updates, state = optimizer.update(g, state, params, **given)
         else:
             with drawing(module, more):
-                updates, state = optimizer.update(g, state, params, **given | {"value": more["loss"]})
+                updates, state = optimizer.update(
+                    g, state, params, **given | {"value": more["loss"]}
+                )
         params = optax.apply_updates(params, updates)
         return (params, state), (params, evaluated(state, params) if evaluated else ())
 
@@ -434,7 +465,9 @@ def walk_of_meaning(program: Program, params, gradients, more=None, shapes=None,
     def one(carry, now):
         params, states = carry
         g, more, count, shape = now
-        new = meaning.step(program, params, g, states, shape, count + 1, feed=(more or {}) | oracles)
+        new = meaning.step(
+            program, params, g, states, shape, count + 1, feed=(more or {}) | oracles
+        )
         return new, (new[0], meaning.evaluation(program, *new) if program.evaluate_at else ())
 
     def run(params, *now):
@@ -466,7 +499,9 @@ def described(values) -> tuple:
 
 
 def scheduled(module, program: Program, make: Callable | None = None):
-    return (make or module.optimizer)(lambda count: program.learning_rate * shape_of_schedule(count))
+    return (make or module.optimizer)(
+        lambda count: program.learning_rate * shape_of_schedule(count)
+    )
 
 
 # --- the file -------------------------------------------------------------------------------------
@@ -502,7 +537,16 @@ def test_every_file_passes_ruffs_default_rules(exported, folder):
 
 
 def assert_ruff_is_content(folder):
-    command = [sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "--quiet", str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "ruff",
+        "check",
+        "--isolated",
+        "--no-cache",
+        "--quiet",
+        str(folder),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
 
@@ -515,14 +559,18 @@ def test_the_optimizer_is_named_after_the_program(exported):
     assert "def scale_by_tiger(" in to_optax_source(baselines.get("lion"), name="tiger")
 
 
-@pytest.mark.parametrize("name", ["2fast", "no-name", "class", "", "jax", "max", "_hidden", "naïve"])
+@pytest.mark.parametrize(
+    "name", ["2fast", "no-name", "class", "", "jax", "max", "_hidden", "naïve"]
+)
 def test_a_name_that_python_cannot_use_is_refused_with_a_remedy(name):
     with pytest.raises(ProgramError, match="name") as refused:
         to_optax_source(baselines.get("lion"), name=name)
     assert refused.value.hint
 
 
-@pytest.mark.parametrize("doc", ['Ends badly \\"""\nimport os\x00\u2028"', '"""', 'a\\"', "\\", '""""'])
+@pytest.mark.parametrize(
+    "doc", ['Ends badly \\"""\nimport os\x00\u2028"', '"""', 'a\\"', "\\", '""""']
+)
 def test_a_hostile_docstring_stays_a_docstring(doc):
     module = ast.parse(to_optax_source(replace(baselines.get("sgd"), doc=doc), found='"""\\'))
     assert doc.strip() in ast.get_docstring(module, clean=False)
@@ -532,14 +580,19 @@ def test_a_hostile_docstring_stays_a_docstring(doc):
 def test_the_learning_rate_is_annotated_as_optax_annotates_it(exported):
     for which in ("adam", "inside_"):
         assert exported(which).optimizer.__annotations__["learning_rate"] is optax.ScalarOrSchedule
-    assert exported("adam").optimizer.__annotations__["return"] is optax.GradientTransformationExtraArgs
+    assert (
+        exported("adam").optimizer.__annotations__["return"]
+        is optax.GradientTransformationExtraArgs
+    )
 
 
 STAGES = {"sgd": 2, "lion": 3, "adam": 2, "lion_seed": 3, "distributed_": 3, "anchored_": 2}
 
 
 @pytest.mark.parametrize(("which", "stages"), STAGES.items())
-def test_the_learning_rate_and_the_decay_stand_outside_where_the_program_allows_it(which, stages, exported):
+def test_the_learning_rate_and_the_decay_stand_outside_where_the_program_allows_it(
+    which, stages, exported
+):
     assert len(exported(which).optimizer().init(jnp.ones(2))) == stages
 
 
@@ -574,7 +627,11 @@ def _of_matrices(given: dict) -> dict:
 @each_form
 def test_in_float64_the_steps_agree_to_twelve_digits(which, exported):
     with jax.enable_x64(True):
-        program, params, gradients = PROGRAMS[which](), tree(0, dtype=float), tree(1, 20, dtype=float)
+        program, params, gradients = (
+            PROGRAMS[which](),
+            tree(0, dtype=float),
+            tree(1, 20, dtype=float),
+        )
         more = offered(2, 20, dtype=float)
         ours = walk(scheduled(exported(which), program), params, gradients, more, exported(which))
         error = relative_error(ours, walk_of_meaning(program, params, gradients, more))
@@ -610,7 +667,9 @@ def test_the_known_optimizers_take_the_steps_of_optaxs_own(which, exported):
     program, params, gradients = PROGRAMS[which](), tree(2), tree(3, STEPS)
     ours = walk(scheduled(exported(which), program), params, gradients, jit=jax.jit)
     with jax.numpy_dtype_promotion("standard"):  # optax mixes integers and floats
-        known = OPTAX[which](lambda count: program.learning_rate * shape_of_schedule(count), program.values)
+        known = OPTAX[which](
+            lambda count: program.learning_rate * shape_of_schedule(count), program.values
+        )
         theirs = walk(known, params, gradients, jit=jax.jit)
     error = relative_error(ours, theirs)
     print(f"\n{which}: {error:.1e}")
@@ -629,7 +688,9 @@ def test_the_exported_optimizer_finds_the_bottom_of_a_parabola(which, exported):
 
     with jax.numpy_dtype_promotion("standard"):
         start = jnp.asarray([-1.0, 2.0, 3.0])
-        (params, _), _ = cheap_jit(lambda p: jax.lax.scan(one, (p, optimizer.init(p)), None, 1500))(start)
+        (params, _), _ = cheap_jit(lambda p: jax.lax.scan(one, (p, optimizer.init(p)), None, 1500))(
+            start
+        )
     # Decoupled decay moves the bottom by at most weight_decay / 2 for Adam; a sign step by lr.
     np.testing.assert_allclose(params, goal, atol=3e-2)
 
@@ -643,18 +704,28 @@ START = {
 
 def _cosines(scale: float) -> dict:
     """Three steps of numbers like START."""
-    return jax.tree.map(lambda w: jnp.stack([jnp.cos(w * scale * t) for t in (1.0, 2.0, 3.0)]), START)
+    return jax.tree.map(
+        lambda w: jnp.stack([jnp.cos(w * scale * t) for t in (1.0, 2.0, 3.0)]), START
+    )
 
 
 def test_random_programs_take_the_same_steps_and_pass_ruff(tmp_path):
-    """Half of the plain ones end with `lr · (update + w · c)`, the form that is split into stages."""
+    """Half of the plain ones end with `lr · (update + w · c)`, the form that is split into
+    stages.
+    """
     kinds = []
     features = [strategies.PLAIN] * 10 + [strategies.MORE] * 3 + [strategies.MATRICES] * 5
     more = {"loss": jnp.asarray([1.0, 0.5, 0.75]), "noise": _cosines(5.0)}
     more["rademacher"] = jax.tree.map(jnp.sign, _cosines(7.0))
     for seed, said in enumerate(features):
-        program = strategies.random_program(Random(seed), length=1 + seed % 11, calm=True, features=said)
-        if said is strategies.PLAIN and seed % 2 and not {"w", "lr"} & {i.target for i in program.body}:
+        program = strategies.random_program(
+            Random(seed), length=1 + seed % 11, calm=True, features=said
+        )
+        if (
+            said is strategies.PLAIN
+            and seed % 2
+            and not {"w", "lr"} & {i.target for i in program.body}
+        ):
             program = _decayed(program)
         source = to_optax_source(program, name="drawn")
         (tmp_path / f"drawn{seed}.py").write_text(source, encoding="utf-8")
@@ -663,11 +734,16 @@ def test_random_programs_take_the_same_steps_and_pass_ruff(tmp_path):
         module.eval_params = getattr(module, "drawn_eval_params", None)
         state = module.drawn().init(START)
         kinds.append("inside" if hasattr(state, "_fields") else "stages")
-        optimizer, params = scheduled(module, program, module.drawn), jax.tree.map(jnp.asarray, START)
+        optimizer, params = (
+            scheduled(module, program, module.drawn),
+            jax.tree.map(jnp.asarray, START),
+        )
         ours = walk(optimizer, params, _cosines(1.0), more, module)
         theirs = walk_of_meaning(program, params, _cosines(1.0), more)
         for x, expected in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
-            np.testing.assert_allclose(x, expected, rtol=1e-5, atol=1e-6, err_msg=str(program))  # equal_nan
+            np.testing.assert_allclose(
+                x, expected, rtol=1e-5, atol=1e-6, err_msg=str(program)
+            )  # equal_nan
     assert min(kinds.count("stages"), kinds.count("inside")) >= 4
     assert_ruff_is_content(tmp_path)
 
@@ -691,12 +767,16 @@ def _decayed(program: Program) -> Program:
 
 
 @each_form
-def test_a_number_a_sweep_of_traced_numbers_and_a_schedule_are_the_same_learning_rate(which, exported):
+def test_a_number_a_sweep_of_traced_numbers_and_a_schedule_are_the_same_learning_rate(
+    which, exported
+):
     module, params = exported(which), tree(0)
     given = tree(1, 4), offered(2, 4), module
     number = walk(module.optimizer(0.01), params, *given)
     schedule = walk(module.optimizer(optax.constant_schedule(0.01)), params, *given)
-    swept = jax.vmap(lambda lr: walk(module.optimizer(lr), params, *given))(jnp.asarray([0.01, 0.02]))
+    swept = jax.vmap(lambda lr: walk(module.optimizer(lr), params, *given))(
+        jnp.asarray([0.01, 0.02])
+    )
     for other in (schedule, jax.tree.map(lambda x: x[0], swept)):
         assert relative_error(other, number) <= TOLERANCE
 
@@ -704,14 +784,16 @@ def test_a_number_a_sweep_of_traced_numbers_and_a_schedule_are_the_same_learning
 @each_form
 def test_injected_hyperparameters_take_the_same_steps(which, exported):
     module, params, gradients = exported(which), tree(0), tree(1, 4)
-    more = None if which == "drawn_" else offered(2, 4)  # without, it draws by itself: from the same key
+    more = (
+        None if which == "drawn_" else offered(2, 4)
+    )  # without, it draws by itself: from the same key
     plain = walk(module.optimizer(0.01), params, gradients, more, module)
     optimizer = optax.inject_hyperparams(module.optimizer)(learning_rate=0.01)
     injected = walk(optimizer, params, gradients, more, module)
     assert relative_error(injected, plain) <= TOLERANCE
 
 
-# --- what a program asks of the task ----------------------------------------------------------------
+# --- what a program asks of the task --------------------------------------------------------------
 
 
 def test_an_input_of_the_task_is_a_keyword_that_cannot_be_left_out(exported):
@@ -727,7 +809,11 @@ def test_an_input_of_the_task_is_a_keyword_that_cannot_be_left_out(exported):
 
 def _lines_of_advice(module) -> list[str]:
     """What the docstring says of making an oracle."""
-    return [line.strip() for line in module.optimizer.__doc__.splitlines() if " = " in line and "jax." in line]
+    return [
+        line.strip()
+        for line in module.optimizer.__doc__.splitlines()
+        if " = " in line and "jax." in line
+    ]
 
 
 def _quadratic():
@@ -740,7 +826,13 @@ def _quadratic():
     def loss_of_y(y):
         return jnp.sum(y * y)
 
-    return {"params": params, "model": model, "loss_of_y": loss_of_y, "loss": lambda p: loss_of_y(model(p)), "jax": jax}
+    return {
+        "params": params,
+        "model": model,
+        "loss_of_y": loss_of_y,
+        "loss": lambda p: loss_of_y(model(p)),
+        "jax": jax,
+    }
 
 
 def test_the_advice_of_the_docstring_makes_a_product_with_the_hessian(exported):
@@ -749,7 +841,9 @@ def test_the_advice_of_the_docstring_makes_a_product_with_the_hessian(exported):
     params, optimizer = names["params"], module.optimizer(1.0)
     g = jax.grad(names["loss"])(params)
     updates, _ = optimizer.update(g, optimizer.init(params), params, hvp=names["hvp"])
-    for bottom in jax.tree.leaves(optax.apply_updates(params, updates)):  # five steps solve three equations
+    for bottom in jax.tree.leaves(
+        optax.apply_updates(params, updates)
+    ):  # five steps solve three equations
         np.testing.assert_allclose(bottom, np.zeros(bottom.shape), atol=1e-5)
 
 
@@ -758,7 +852,9 @@ def test_the_advice_of_the_docstring_makes_a_product_with_the_gauss_newton_matri
     for which in ("natural_gradient", "newton_cg"):
         exec("\n".join(_lines_of_advice(exported(which))), names)
     x = {"a": jnp.asarray([0.3, 0.7]), "b": jnp.asarray(-1.0)}
-    for ours, theirs in zip(*map(jax.tree.leaves, (names["gnvp"](x), names["hvp"](x))), strict=True):
+    for ours, theirs in zip(
+        *map(jax.tree.leaves, (names["gnvp"](x), names["hvp"](x))), strict=True
+    ):
         np.testing.assert_allclose(ours, theirs, rtol=1e-6)  # the same, as the model is linear
 
 
@@ -787,7 +883,9 @@ def test_random_numbers_differ_between_steps_leaves_seeds_and_kinds(exported):
     drawn = [np.asarray(x) / np.std(x) for x in (first["a"], first["b"], second["a"], other["a"])]
     assert np.all(np.abs(np.corrcoef(drawn) - np.eye(4)) < 0.15)
     assert all(abs(x.mean()) < 0.1 for x in drawn)
-    np.testing.assert_array_equal(update(g, module.optimizer(1.0, seed=0).init(g), g)[0]["b"], first["b"])
+    np.testing.assert_array_equal(
+        update(g, module.optimizer(1.0, seed=0).init(g), g)[0]["b"], first["b"]
+    )
 
     seen = {}
     own = exported("drawn_")._draws
@@ -815,7 +913,7 @@ def test_an_input_that_optax_cannot_give_is_refused_with_a_remedy(monkeypatch):
     )
 
 
-# --- where the model is evaluated -------------------------------------------------------------------
+# --- where the model is evaluated -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("which", ["asking_", "averaged_sgd", "schedule_free_sgd"])
@@ -846,10 +944,14 @@ def assert_trees_equal(ours, theirs):
 def test_a_state_that_holds_the_parameters_to_evaluate_at_is_not_kept_twice(exported):
     assert exported("schedule_free_sgd").scale_by().init(jnp.ones(2))._fields[1:3] == ("z", "x")
     assert "evaluate_at" not in exported("schedule_free_sgd").scale_by().init(jnp.ones(2))._fields
-    assert exported("averaged_sgd").scale_by().init(jnp.ones(2))._fields == ("count", "average", "evaluate_at")
+    assert exported("averaged_sgd").scale_by().init(jnp.ones(2))._fields == (
+        "count",
+        "average",
+        "evaluate_at",
+    )
 
 
-# --- matrices ---------------------------------------------------------------------------------------
+# --- matrices -------------------------------------------------------------------------------------
 
 
 def test_matrices_of_a_stack_are_leaves_of_their_own(exported):
@@ -864,13 +966,52 @@ def test_matrices_of_a_stack_are_leaves_of_their_own(exported):
 def test_states_beside_a_matrix_are_as_small_as_they_can_be_and_never_in_16_bits(exported):
     params = tree(0, dtype=jnp.bfloat16)
     state = exported("stacked_").scale_by().init(params)
-    shapes = {field: {leaf: x.shape for leaf, x in getattr(state, field).items()} for field in state._fields[1:]}
-    assert shapes["l_"] == {"scalar": (), "vector": (), "matrix": (4, 4), "kernel": (2, 2, 3, 3), "empty": (0, 0)}
-    assert shapes["r"] == {"scalar": (), "vector": (), "matrix": (3, 3), "kernel": (2, 2, 4, 4), "empty": (3, 3)}
-    assert shapes["rows"] == {"scalar": (), "vector": (), "matrix": (1, 3), "kernel": (2, 2, 1, 4), "empty": (1, 3)}
-    assert shapes["columns"] == {"scalar": (), "vector": (), "matrix": (4, 1), "kernel": (2, 2, 3, 1), "empty": (0, 1)}
-    assert shapes["calm"] == {"scalar": (), "vector": (), "matrix": (), "kernel": (2, 2), "empty": ()}
-    assert shapes["m"] == {"scalar": (), "vector": (5,), "matrix": (), "kernel": (2, 2), "empty": ()}
+    shapes = {
+        field: {leaf: x.shape for leaf, x in getattr(state, field).items()}
+        for field in state._fields[1:]
+    }
+    assert shapes["l_"] == {
+        "scalar": (),
+        "vector": (),
+        "matrix": (4, 4),
+        "kernel": (2, 2, 3, 3),
+        "empty": (0, 0),
+    }
+    assert shapes["r"] == {
+        "scalar": (),
+        "vector": (),
+        "matrix": (3, 3),
+        "kernel": (2, 2, 4, 4),
+        "empty": (3, 3),
+    }
+    assert shapes["rows"] == {
+        "scalar": (),
+        "vector": (),
+        "matrix": (1, 3),
+        "kernel": (2, 2, 1, 4),
+        "empty": (1, 3),
+    }
+    assert shapes["columns"] == {
+        "scalar": (),
+        "vector": (),
+        "matrix": (4, 1),
+        "kernel": (2, 2, 3, 1),
+        "empty": (0, 1),
+    }
+    assert shapes["calm"] == {
+        "scalar": (),
+        "vector": (),
+        "matrix": (),
+        "kernel": (2, 2),
+        "empty": (),
+    }
+    assert shapes["m"] == {
+        "scalar": (),
+        "vector": (5,),
+        "matrix": (),
+        "kernel": (2, 2),
+        "empty": (),
+    }
     assert shapes["slow"] == SHAPES
     np.testing.assert_array_equal(state.l_["kernel"][1, 0], np.eye(3))
     assert {str(x.dtype) for x in jax.tree.leaves(state.l_)} == {"float32"}
@@ -884,7 +1025,9 @@ def test_a_rule_for_matrices_alone_refuses_other_leaves_with_a_remedy(exported):
     with pytest.raises(ValueError, match="takes matrices; choose them with optax"):
         module.optimizer().update(params, module.optimizer().init(params))
     parts = {"matrix": module.optimizer(), "other": exported("sgd").optimizer()}
-    both = optax.partition(parts, jax.tree.map(lambda x: "matrix" if x.ndim > 1 else "other", params))
+    both = optax.partition(
+        parts, jax.tree.map(lambda x: "matrix" if x.ndim > 1 else "other", params)
+    )
     updates, _ = both.update(params, both.init(params))
     np.testing.assert_allclose(updates["vector"], -0.1 * params["vector"], rtol=1e-6)
 
@@ -905,12 +1048,17 @@ def test_wrappers_of_optax_accept_the_optimizer(which, exported):
     mask = {name: name != "matrix" for name in SHAPES}
 
     def first_update(wrapped):
-        return cheap_jit(lambda: wrapped.update(g, wrapped.init(params), params, **GIVEN, unknown=1.0)[0])()
+        return cheap_jit(
+            lambda: wrapped.update(g, wrapped.init(params), params, **GIVEN, unknown=1.0)[0]
+        )()
 
     plain = first_update(optimizer)
 
     chained = first_update(optax.chain(optimizer, optax.scale(2.0)))
-    assert relative_error(stacked(chained), stacked(jax.tree.map(lambda u: 2.0 * u, plain))) <= TOLERANCE
+    assert (
+        relative_error(stacked(chained), stacked(jax.tree.map(lambda u: 2.0 * u, plain)))
+        <= TOLERANCE
+    )
     finite = first_update(optax.apply_if_finite(optimizer, 3))
     assert relative_error(stacked(finite), stacked(plain)) <= TOLERANCE
     masked = first_update(optax.masked(optimizer, mask))
@@ -921,7 +1069,9 @@ def test_wrappers_of_optax_accept_the_optimizer(which, exported):
     steps = optax.MultiSteps(optimizer, every_k_schedule=2)
     state = steps.init(params)
     update = cheap_jit(partial(steps.update, **GIVEN))
-    with jax.numpy_dtype_promotion("standard"):  # MultiSteps counts in int32 and averages in float32
+    with jax.numpy_dtype_promotion(
+        "standard"
+    ):  # MultiSteps counts in int32 and averages in float32
         silent, state = update(g, state, params)
         emitted, _ = update(g, state, params)
     assert all(not np.any(u) for u in jax.tree.leaves(silent))
@@ -948,14 +1098,18 @@ def test_a_mask_keeps_weight_decay_from_some_leaves(exported):
 def test_dtypes_never_change(which, of_grads, exported):
     of_params = "bfloat16"
     params, g = tree(0, dtype=of_params), tree(1, dtype=of_grads)
-    mixed = "strict" if of_params == of_grads else "standard"  # add_decayed_weights adds w to the direction
+    mixed = (
+        "strict" if of_params == of_grads else "standard"
+    )  # add_decayed_weights adds w to the direction
     with jax.numpy_dtype_promotion(mixed):
         optimizer = exported(which).optimizer(0.01)
         state = optimizer.init(params)
 
         @cheap_jit
         def update(yes, state):
-            updates, new = optax.with_extra_args_support(optimizer).update(g, state, params, **GIVEN)
+            updates, new = optax.with_extra_args_support(optimizer).update(
+                g, state, params, **GIVEN
+            )
             return updates, jax.lax.cond(yes, lambda: new, lambda: state)
 
         updates, new = update(True, state)
@@ -978,7 +1132,9 @@ def test_float64_leaves_stay_float64_beside_float32_ones(which, exported):
         updates, after = jax.jit(partial(optimizer.update, **_known(optimizer)))(g, before, params)
         dtypes = {name: str(u.dtype) for name, u in updates.items()}
         assert dtypes == {"double": "float64", "single": "float32"}
-        assert [x.dtype for x in jax.tree.leaves(before)] == [x.dtype for x in jax.tree.leaves(after)]
+        assert [x.dtype for x in jax.tree.leaves(before)] == [
+            x.dtype for x in jax.tree.leaves(after)
+        ]
 
 
 def test_scalars_are_computed_in_float32_beside_low_precision_leaves(exported):
@@ -1027,11 +1183,21 @@ def test_state_can_be_mapped_like_parameters(which, exported):
     optimizer, params = exported(which).optimizer(0.01), tree(0)
     state = optimizer.init(params)
     marked = optax.tree.map_params(
-        optimizer, lambda _, name: name, state, {n: n for n in SHAPES}, transform_non_params=lambda _: "count"
+        optimizer,
+        lambda _, name: name,
+        state,
+        {n: n for n in SHAPES},
+        transform_non_params=lambda _: "count",
     )
     fields = exported(which).scale_by().init(params)._fields
-    alone = [name for name in fields if name in ("count", "key") and not (which == "asking_" and name == "key")]
-    assert sorted(jax.tree.leaves(marked)) == sorted([*SHAPES] * (len(fields) - len(alone)) + ["count"] * len(alone))
+    alone = [
+        name
+        for name in fields
+        if name in ("count", "key") and not (which == "asking_" and name == "key")
+    ]
+    assert sorted(jax.tree.leaves(marked)) == sorted(
+        [*SHAPES] * (len(fields) - len(alone)) + ["count"] * len(alone)
+    )
     same = optax.tree.map_params(optimizer, lambda x: x, state)
     assert jax.tree.structure(same) == jax.tree.structure(state)
 
@@ -1042,7 +1208,10 @@ def test_state_can_be_mapped_like_parameters(which, exported):
 def test_state_that_starts_at_the_parameters_is_a_copy(which, field, exported):
     params = {"a": jnp.ones(3)}
     state = exported(which).optimizer().init(params)
-    assert optax.tree.get(state, field)["a"].unsafe_buffer_pointer() != params["a"].unsafe_buffer_pointer()
+    assert (
+        optax.tree.get(state, field)["a"].unsafe_buffer_pointer()
+        != params["a"].unsafe_buffer_pointer()
+    )
 
 
 @each_form

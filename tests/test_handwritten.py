@@ -1,4 +1,6 @@
-"""Handwritten baselines against their libraries, SciPy and closed forms; and what all of them promise."""
+"""Handwritten baselines against their libraries, SciPy and closed forms; and what all of them
+promise.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ CURVATURE = np.diag(np.geomspace(1.0, 100.0, 6)) + 0.1 * np.ones((6, 6))
 CENTRE = RNG.normal(size=6)
 
 every = pytest.mark.parametrize("name", handwritten.names())
-usable = pytest.mark.parametrize("name", [name for name in handwritten.names() if not HANDWRITTEN[name].missing])
+usable = pytest.mark.parametrize(
+    "name", [name for name in handwritten.names() if not HANDWRITTEN[name].missing]
+)
 
 
 def rosenbrock(w):
@@ -39,7 +43,9 @@ def bowl(w):
 
 
 def objective_of(value):
-    """With the Hessian as the Gauss-Newton matrix, as if the outputs were the parameters; and with some layer."""
+    """With the Hessian as the Gauss-Newton matrix, as if the outputs were the parameters; and with
+    some layer.
+    """
     return Objective(value, lambda w, v: jax.jvp(jax.grad(value), (w,), (v,))[1], some_layer)
 
 
@@ -64,7 +70,7 @@ def walk(entry, value, start, steps, lr=None):
     return np.asarray(run(start))
 
 
-# --- what all promise --------------------------------------------------------------------------------
+# --- what all promise -----------------------------------------------------------------------------
 
 
 @every
@@ -94,7 +100,9 @@ def test_steps_run_in_a_compiled_while_loop_and_bring_the_loss_down(name):
             i, w, kept = state
             return i + 1, *entry.step(w, kept, objective, jnp.float32(entry.learning_rate))
 
-        return jax.lax.while_loop(lambda s: s[0] < 30, step, (jnp.int32(0), w, entry.init(w, objective)))[1]
+        return jax.lax.while_loop(
+            lambda s: s[0] < 30, step, (jnp.int32(0), w, entry.init(w, objective))
+        )[1]
 
     start = jnp.zeros(6, jnp.float32)
     end = train(start)
@@ -125,7 +133,9 @@ def test_a_step_never_costs_more_than_it_says(name):
             return counted(objective_of(rosenbrock).hvp, 2)(w, v)
 
     # a value whose gradient is asked for calls back once: the derivative has no callback
-    objective = Counted(counted(rosenbrock, 1), counted(objective_of(rosenbrock).gnvp, 2), counted(some_layer, 1))
+    objective = Counted(
+        counted(rosenbrock, 1), counted(objective_of(rosenbrock).gnvp, 2), counted(some_layer, 1)
+    )
     w = jnp.linspace(-10.0, 10.0, 8)
     state = entry.init(w, objective)
     worst = 0
@@ -175,7 +185,7 @@ def test_a_task_without_gauss_newton_products_is_refused():
         handwritten.get("gauss_newton_cg").init(jnp.zeros(3), Objective(bowl))
 
 
-# --- optax -------------------------------------------------------------------------------------------
+# --- optax ----------------------------------------------------------------------------------------
 
 
 def optax_walk(optimizer, value, start, steps):
@@ -190,7 +200,9 @@ def optax_walk(optimizer, value, start, steps):
         return (w, state), w
 
     with jax.numpy_dtype_promotion("standard"):
-        return np.asarray(cheap_jit(lambda w: jax.lax.scan(step, (w, optimizer.init(w)), length=steps)[1])(start))
+        return np.asarray(
+            cheap_jit(lambda w: jax.lax.scan(step, (w, optimizer.init(w)), length=steps)[1])(start)
+        )
 
 
 @pytest.mark.parametrize("value", [bowl, rosenbrock])
@@ -198,8 +210,12 @@ def optax_walk(optimizer, value, start, steps):
 def test_lbfgs_zoom_takes_the_steps_of_optax(value, cap):
     with jax.enable_x64(True):
         start = jnp.linspace(-1.0, 2.0, 6)
-        search = optax.scale_by_zoom_linesearch(20, max_learning_rate=cap, initial_guess_strategy="one")
-        theirs = optax_walk(optax.lbfgs() if cap is None else optax.lbfgs(linesearch=search), value, start, 15)
+        search = optax.scale_by_zoom_linesearch(
+            20, max_learning_rate=cap, initial_guess_strategy="one"
+        )
+        theirs = optax_walk(
+            optax.lbfgs() if cap is None else optax.lbfgs(linesearch=search), value, start, 15
+        )
         ours = walk(handwritten.get("lbfgs_zoom"), value, start, 15, lr=cap or 1e6)
     # fifteen steps amplify the rounding of the subtraction that keeps batches apart
     np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
@@ -217,19 +233,25 @@ def test_gradient_descent_armijo_takes_the_steps_of_optax(value):
 
 
 def test_lbfgs_zoom_learns_curvature_from_one_batch_at_a_time():
-    """On batches that differ by a linear term, as in the noisy quadratic, the change of the gradient has no noise."""
+    """On batches that differ by a linear term, as in the noisy quadratic, the change of the
+    gradient has no noise.
+    """
     entry = handwritten.get("lbfgs_zoom")
     w = jnp.zeros(6)
     state = entry.init(w, objective_of(bowl))
-    step = cheap_jit(lambda w, s, n: entry.step(w, s, objective_of(lambda w: bowl(w) + n @ w), jnp.float32(1.0)))
+    step = cheap_jit(
+        lambda w, s, n: entry.step(w, s, objective_of(lambda w: bowl(w) + n @ w), jnp.float32(1.0))
+    )
     noises = jnp.asarray(np.random.default_rng(1).normal(0, 10, (9, 6)), jnp.float32)
     for noise in noises:
         w, state = step(w, state, noise)
     moved, changed = state[0].diff_params_memory, state[0].diff_updates_memory
-    np.testing.assert_allclose(changed[:8], moved[:8] @ jnp.asarray(CURVATURE, jnp.float32), rtol=2e-3, atol=2e-3)
+    np.testing.assert_allclose(
+        changed[:8], moved[:8] @ jnp.asarray(CURVATURE, jnp.float32), rtol=2e-3, atol=2e-3
+    )
 
 
-# --- Newton ------------------------------------------------------------------------------------------
+# --- Newton ---------------------------------------------------------------------------------------
 
 
 def test_newton_ends_in_one_step_on_a_quadratic():
@@ -245,18 +267,25 @@ def test_newton_leaves_a_saddle_and_finds_the_minimum_of_rosenbrock():
         points = walk(handwritten.get("newton"), rosenbrock, start, 40)
     values = [float(rosenbrock(p)) for p in points]
     assert values == sorted(values, reverse=True)
-    np.testing.assert_allclose(jax.grad(rosenbrock)(jnp.asarray(points[-1], jnp.float32)), 0, atol=1e-4)
+    np.testing.assert_allclose(
+        jax.grad(rosenbrock)(jnp.asarray(points[-1], jnp.float32)), 0, atol=1e-4
+    )
 
 
 def test_a_matrix_is_shifted_no_more_than_it_needs():
     with jax.enable_x64(True):
         rhs = jnp.ones(6)
         positive = jnp.asarray(CURVATURE)
-        np.testing.assert_allclose(solve_shifted(positive, rhs, 1e-3), np.linalg.solve(CURVATURE, np.ones(6)))
-        # the least eigenvalue is -3; the diagonal says 0, so shifts are 0.001 · 2ᵏ, and 4.096 is the first above 3
+        np.testing.assert_allclose(
+            solve_shifted(positive, rhs, 1e-3), np.linalg.solve(CURVATURE, np.ones(6))
+        )
+        # the least eigenvalue is -3; the diagonal says 0, so shifts are 0.001 · 2ᵏ, and 4.096 is
+        # the first above 3
         indefinite = np.kron(np.eye(3), [[0.0, 3.0], [3.0, 0.0]])
         expected = np.linalg.solve(indefinite + 4.096 * np.eye(6), np.ones(6))
-        np.testing.assert_allclose(solve_shifted(jnp.asarray(indefinite), rhs, 1e-3), expected, rtol=1e-10)
+        np.testing.assert_allclose(
+            solve_shifted(jnp.asarray(indefinite), rhs, 1e-3), expected, rtol=1e-10
+        )
 
 
 @pytest.mark.parametrize("cap", [1000.0, 0.3])
@@ -297,7 +326,8 @@ def test_gauss_newton_takes_the_steps_of_a_dense_solve_and_adapts_its_damping():
     x, y = rng.normal(size=(20, 5)), rng.uniform(-0.9, 0.9, 20)
     start = 2.0 * rng.normal(size=5)
 
-    # twenty steps: after some more the loss falls by rounding only, which then decides what is taken
+    # twenty steps: after some more the loss falls by rounding only, which then decides what is
+    # taken
     w, damping, expected = start.copy(), 1.0, []
     for _ in range(20):
         z = np.tanh(x @ w)
@@ -334,14 +364,15 @@ def test_gauss_newton_takes_the_steps_of_a_dense_solve_and_adapts_its_damping():
     np.testing.assert_allclose(state, damping, rtol=1e-12)
 
 
-# --- K-FAC -------------------------------------------------------------------------------------------
+# --- K-FAC ----------------------------------------------------------------------------------------
 
 
 def kfac_in_numpy(weights, batches, rates, judge, sample, activation, slope, damping):
-    """K-FAC on two layers from Martens and Grosse 2015, example by example, with matrices formed whole.
+    """K-FAC on two layers from Martens and Grosse 2015, example by example, with matrices formed
+    whole.
 
-    `judge` gives loss, gradient and Hessian of one example in its outputs, `sample` targets of a batch. Returns
-    parameters after every step, and what λ was multiplied by.
+    `judge` gives loss, gradient and Hessian of one example in its outputs, `sample` targets of a
+    batch. Returns parameters after every step, and what λ was multiplied by.
     """
     shapes = [m.shape for m in weights]
     cut = weights[0].size
@@ -355,7 +386,9 @@ def kfac_in_numpy(weights, batches, rates, judge, sample, activation, slope, dam
         return np.append(x, 1.0), before, after, second, after @ second
 
     def signals(seen, top):
-        """Back-propagate a gradient in the outputs: what arrives before each of the two layers' nonlinearities."""
+        """Back-propagate a gradient in the outputs: what arrives before each of the two layers'
+        nonlinearities.
+        """
         _, before, _, second, _ = seen
         return slope(before) * (second[:-1] @ top), top
 
@@ -369,7 +402,9 @@ def kfac_in_numpy(weights, batches, rates, judge, sample, activation, slope, dam
     for t, ((xs, ys), lr) in enumerate(zip(batches, rates, strict=True), start=1):
         runs = [forward(w, x) for x in xs]
         moments, gradient, fisher = [0.0] * 4, 0.0, 0.0
-        for seen, y, drawn in zip(runs, ys, sample(t, np.array([seen[-1] for seen in runs])), strict=True):
+        for seen, y, drawn in zip(
+            runs, ys, sample(t, np.array([seen[-1] for seen in runs])), strict=True
+        ):
             _, slope_there, bend = judge(seen[-1], y)
             jacobian = np.array([backward(seen, unit) for unit in np.eye(len(bend))])
             gradient = gradient + backward(seen, slope_there) / len(xs)
@@ -381,7 +416,9 @@ def kfac_in_numpy(weights, batches, rates, judge, sample, activation, slope, dam
         averages = [epsilon * a + (1 - epsilon) * m for a, m in zip(averages, moments, strict=True)]
 
         pieces = []
-        for piece, a, s in zip(np.split(gradient, [cut]), averages[::2], averages[1::2], strict=True):
+        for piece, a, s in zip(
+            np.split(gradient, [cut]), averages[::2], averages[1::2], strict=True
+        ):
             pi = np.sqrt(np.mean(np.linalg.eigvalsh(a)) / np.mean(np.linalg.eigvalsh(s)))
             a, s = a + pi * damping**0.5 * np.eye(len(a)), s + damping**0.5 / pi * np.eye(len(s))
             pieces.append(-np.linalg.solve(np.kron(a, s), piece))
@@ -407,7 +444,13 @@ def patient(z, y):
 
 
 CASES = {
-    "digits_dense": (digit, lambda u: np.maximum(u, 0), lambda u: (u > 0).astype(float), "image", "label"),
+    "digits_dense": (
+        digit,
+        lambda u: np.maximum(u, 0),
+        lambda u: (u > 0).astype(float),
+        "image",
+        "label",
+    ),
     "diabetes_regression": (patient, np.tanh, lambda u: 1 - np.tanh(u) ** 2, "x", "y"),
 }
 
@@ -422,25 +465,38 @@ def test_kfac_trains_tasks_as_the_paper_says_example_by_example(kind, damping):
     w, draws, dealt = begin
     part = {name: np.asarray(array) for name, array in dealt["train"].items()}
     start = trials.layout.unflatten(np.asarray(w, np.float64))
-    weights = [np.vstack([start[name]["kernel"], start[name]["bias"]]) for name in ("hidden", "head")]
+    weights = [
+        np.vstack([start[name]["kernel"], start[name]["bias"]]) for name in ("hidden", "head")
+    ]
 
-    batches = [(part[x][at].reshape(len(at), -1).astype(np.float64), part[y][at]) for at in np.asarray(draws.task)]
+    batches = [
+        (part[x][at].reshape(len(at), -1).astype(np.float64), part[y][at])
+        for at in np.asarray(draws.task)
+    ]
 
     def sample(t, outputs):
         key = jax.random.fold_in(jax.random.fold_in(draws.key, t - 1), 2)
-        return np.asarray(task.sample(key, jnp.asarray(outputs if kind == "digits_dense" else outputs[:, 0])))
+        return np.asarray(
+            task.sample(key, jnp.asarray(outputs if kind == "digits_dense" else outputs[:, 0]))
+        )
 
     with jax.enable_x64(True):
-        expected, factors = kfac_in_numpy(weights, batches, rates, judge, sample, activation, slope, damping)
+        expected, factors = kfac_in_numpy(
+            weights, batches, rates, judge, sample, activation, slope, damping
+        )
         run, args = trials.compiled(handwritten.get("kfac").with_values({"damping": damping}))
-        wide = jax.tree.map(lambda a: np.asarray(a, np.float64) if a.dtype == np.float32 else a, dealt)
+        wide = jax.tree.map(
+            lambda a: np.asarray(a, np.float64) if a.dtype == np.float32 else a, dealt
+        )
         begin = begin._replace(w=jnp.asarray(np.asarray(w), jnp.float64), data=wide)
         w, finite = run(args, begin, jnp.asarray(rates, jnp.float64))
     assert finite
     if damping < 0.1:
         assert len(set(factors)) > 1  # λ did not always fall
     end = trials.layout.unflatten(np.asarray(w))
-    ours = np.concatenate([end[name][leaf].ravel() for name in ("hidden", "head") for leaf in ("kernel", "bias")])
+    ours = np.concatenate(
+        [end[name][leaf].ravel() for name in ("hidden", "head") for leaf in ("kernel", "bias")]
+    )
     np.testing.assert_allclose(ours, expected[-1], rtol=0, atol=1e-12 * np.abs(expected[-1]).max())
 
 
@@ -454,7 +510,9 @@ def test_kfac_with_exact_factors_is_natural_gradient_and_solves_least_squares_at
     with jax.enable_x64(True):
 
         def value(w):
-            return 0.5 * jnp.mean(jnp.sum((jnp.asarray(a) @ w.reshape(4, 2) - jnp.asarray(y)) ** 2, axis=1))
+            return 0.5 * jnp.mean(
+                jnp.sum((jnp.asarray(a) @ w.reshape(4, 2) - jnp.asarray(y)) ** 2, axis=1)
+            )
 
         layer = Layer(np.arange(8).reshape(4, 2), jnp.asarray(x), jnp.asarray(white))
         objective = dataclasses.replace(objective_of(value), layers=lambda w: (layer,))
@@ -467,7 +525,10 @@ def test_kfac_with_exact_factors_is_natural_gradient_and_solves_least_squares_at
 
 
 def test_kfac_as_written_is_ahead_of_tuned_adamw_after_sixty_steps_on_digits():
-    """Equal steps, not equal costs. On ten seeds of `evolve score` it is 16 % less loss, from 8 % to 20 %."""
+    """Equal steps, not equal costs.
+
+    On ten seeds of `evolve score` it is 16 % less loss, from 8 % to 20 %.
+    """
     (task,) = suite("quickstart").tasks
     trials = Trials(task)
     ours, theirs = (
@@ -479,26 +540,36 @@ def test_kfac_as_written_is_ahead_of_tuned_adamw_after_sixty_steps_on_digits():
 
 @pytest.mark.parametrize("kind", sorted(set(TASKS) - set(CASES)))
 def test_kfac_refuses_a_task_that_is_no_row_of_dense_layers(kind):
-    with pytest.raises(ProgramError, match=f"^kfac looks into affine layers in a row, and {kind} has none to show"):
+    with pytest.raises(
+        ProgramError, match=f"^kfac looks into affine layers in a row, and {kind} has none to show"
+    ):
         check_fit(handwritten.get("kfac"), make_task(kind))
 
 
 @pytest.mark.parametrize(
-    "task", [make_task(kind) for kind in CASES] + list(suite("quickstart").tasks), ids=lambda t: t.kind
+    "task",
+    [make_task(kind) for kind in CASES] + list(suite("quickstart").tasks),
+    ids=lambda t: t.kind,
 )
 def test_kfac_fits_tasks_of_dense_layers(task):
     check_fit(handwritten.get("kfac"), task)
 
 
-# --- optimistix, where it is installed ---------------------------------------------------------------
+# --- optimistix, where it is installed ------------------------------------------------------------
 
 
 @pytest.mark.parametrize("value", [bowl, rosenbrock])
 @pytest.mark.parametrize("name", ["bfgs", "nonlinear_cg"])
 def test_the_accepted_points_are_those_of_optimistix(name, value):
     optimistix = pytest.importorskip("optimistix")
-    solver = {"bfgs": optimistix.BFGS, "nonlinear_cg": optimistix.NonlinearCG}[name](rtol=0.0, atol=0.0)
-    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+    solver = {"bfgs": optimistix.BFGS, "nonlinear_cg": optimistix.NonlinearCG}[name](
+        rtol=0.0, atol=0.0
+    )
+    with (
+        jax.enable_x64(True),
+        jax.numpy_dtype_promotion("standard"),
+        jax.numpy_rank_promotion("allow"),
+    ):
         start = jnp.linspace(-1.0, 2.0, 6)
 
         def fn(w, args):

@@ -49,7 +49,12 @@ def test_ray_is_known_to_two_files_that_are_imported_where_it_is_asked_for():
     knowing = [p.name for package in OURS for p in files(package) if "ray" in imports(p)]
     assert knowing == ["cluster.py", "tune.py"]
     code = "import sys, evolve.cli, evolve.run, evolve.workers; print('ray' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT).stdout == "False\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT
+        ).stdout
+        == "False\n"
+    )
 
 
 def test_nothing_reads_pickles_or_evaluates_text():
@@ -67,7 +72,9 @@ def test_nothing_reads_pickles_or_evaluates_text():
 @pytest.mark.parametrize("package", OURS)
 def test_importing_a_package_imports_no_other_that_it_may_not(package):
     code = f"import sys, {package}; print(*sorted({{m.split('.')[0] for m in sys.modules}}))"
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True).stdout
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True
+    ).stdout
     assert set(said.split()) & set(OURS) <= MAY[package] | {package}
     assert "ray" not in said.split()
 
@@ -85,12 +92,20 @@ sys.meta_path.insert(0, Look())
 import evolve.cli
 import jax
 """
-    env = {k: v for k, v in os.environ.items() if k not in ("NPROC", "PJRT_NPROC", "OMP_NUM_THREADS", "XLA_FLAGS")}
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, cwd=ROOT, check=True)
+    env = {
+        k: v
+        for k, v in os.environ.items()
+        if k not in ("NPROC", "PJRT_NPROC", "OMP_NUM_THREADS", "XLA_FLAGS")
+    }
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=env, cwd=ROOT, check=True
+    )
     assert said.stdout.startswith("1 1 --xla_")
 
 
-@pytest.mark.parametrize("folder", ["baselines", "configs", "evolve", "primitives", "proxy_tasks", "tests", "runs"])
+@pytest.mark.parametrize(
+    "folder", ["baselines", "configs", "evolve", "primitives", "proxy_tasks", "tests", "runs"]
+)
 def test_every_folder_says_what_it_is_for(folder):
     text = (ROOT / folder / "README.md").read_text()
     assert 3 <= len(text.splitlines()) <= 60

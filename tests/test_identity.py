@@ -1,4 +1,6 @@
-"""Programs that compute the same have one key, programs that do not have two; and pruning changes nothing."""
+"""Programs that compute the same have one key, programs that do not have two; and pruning changes
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,17 @@ from strategies import AXES, FLAT, MATRICES, MORE, programs, random_program
 from walk import updates as walk_steps
 
 import baselines
-from primitives import SCALAR, TENSOR, Hyperparameter, Instruction, Program, State, identity, meaning, parse
+from primitives import (
+    SCALAR,
+    TENSOR,
+    Hyperparameter,
+    Instruction,
+    Program,
+    State,
+    identity,
+    meaning,
+    parse,
+)
 from primitives.graph import TABLES, graph
 from primitives.liveness import live_statements, prune
 from primitives.program import INPUTS, LEARNING_RATE
@@ -27,11 +39,15 @@ ROOT = Path(__file__).parent.parent
 
 
 def read(text: str) -> Program:
-    """A program from a few lines: declarations, a blank line, statements; the last statement is the update."""
+    """A program from a few lines: declarations, a blank line, statements; the last statement is the
+    update.
+    """
     head, _, body = text.strip().rpartition("\n\n")
     lines = [line.strip() for line in body.splitlines()]
     step = "".join(f"    {line}\n" for line in lines)
-    return parse(f"{head}\ndef step(w, g, lr, t):\n{step}    return {lines[-1].split('=')[0].strip()}\n")
+    return parse(
+        f"{head}\ndef step(w, g, lr, t):\n{step}    return {lines[-1].split('=')[0].strip()}\n"
+    )
 
 
 def key(program: Program) -> str:
@@ -42,7 +58,7 @@ def probe(program: Program) -> str:
     return identity.probe(graph(program)).key
 
 
-# --- pairs that merge ------------------------------------------------------------------------------
+# --- pairs that merge -----------------------------------------------------------------------------
 
 SAME = {
     "names": (
@@ -141,13 +157,15 @@ def test_the_probe_merges_what_is_equal_up_to_rounding(pair):
 
 @pytest.mark.parametrize("start", range(1, 30))
 def test_equal_states_merge_whatever_their_hashes_are(start):
-    """The order of commutative arguments comes from hashes; it must not depend on how many states are equal."""
+    """The order of commutative arguments comes from hashes; it must not depend on how many states
+    are equal.
+    """
     one = f"m = full_like(w, {start}.0)\n\nm = m * 0.5 + g\nx = sin(m)\nu = m + x\nu = u * g"
     two = f"m = full_like(w, {start}.0)\nn = m\n\nm = m * 0.5 + g\nn = n * 0.5 + g\nx = sin(n)\nu = m + x\nu = u * g"
     assert key(read(one)) == key(read(two.replace("n = m\n", f"n = full_like(w, {start}.0)\n")))
 
 
-# --- pairs that do not -----------------------------------------------------------------------------
+# --- pairs that do not ----------------------------------------------------------------------------
 
 DIFFERENT = {
     "the seventh digit of a constant": ("u = g * 0.9", "u = g * 0.9000001"),
@@ -172,8 +190,7 @@ DIFFERENT = {
     "a copy of w or of g": ("m = copy(w)\n\nm = m * 0.9 + g\nu = m * lr", "m = copy(g)\n\nm = m * 0.9 + g\nu = m * lr"),
     "the norm of a leaf or of the model": ("a = norm(g)\nu = g / a", "a = global_norm(g)\nu = g / a"),
     "mean and total": ("a = mean(g)\nu = g * a", "a = total(g)\nu = g * a"),
-    "w or g": ("u = sin(w)", "u = sin(g)"),
-    "lr or t": ("u = g * lr", "u = g * t"),
+    "w or g": ("u = sin(w)", "u = sin(g)"), "lr or t": ("u = g * lr", "u = g * t"),
     "old and new value of a state": (
         "m = zeros_like(w)\n\nu = m + 0.0\nm = interp(g, m, 0.9)\nu = u * lr",
         "m = zeros_like(w)\n\nm = interp(g, m, 0.9)\nu = m * lr",
@@ -237,7 +254,9 @@ def test_no_two_baselines_share_a_key():
     assert len(set(said)) == len(said) > len(known) / 2
 
 
-@pytest.mark.parametrize("betas", [(0.95, 0.99), (0.85, 0.99), (0.9, 0.98), (0.9, 0.999), (0.99, 0.9), (0.9, 0.9)])
+@pytest.mark.parametrize(
+    "betas", [(0.95, 0.99), (0.85, 0.99), (0.9, 0.98), (0.9, 0.999), (0.99, 0.9), (0.9, 0.9)]
+)
 def test_the_probe_sees_the_betas_of_lion_through_its_sign(betas):
     """The signs of the probe's gradients change, or all of these would be one program."""
     other = baselines.get("lion").with_values(dict(zip(("beta1", "beta2"), betas, strict=True)))
@@ -253,14 +272,18 @@ def test_a_program_that_overflows_on_the_probe_has_no_probe_key_and_is_not_judge
     assert (overflow.finite, overflow.key, overflow.descends) == (False, "", True)
 
 
-# --- properties ------------------------------------------------------------------------------------
+# --- properties -----------------------------------------------------------------------------------
 
 many = settings(max_examples=250)
-any_programs = programs() | programs(features=MORE) | programs(features=AXES) | programs(features=MATRICES)
+any_programs = (
+    programs() | programs(features=MORE) | programs(features=AXES) | programs(features=MATRICES)
+)
 
 
 def renamed(program: Program, rng: Random) -> Program:
-    """All names but those of the inputs and of the learning rate are new; an input stays an input when reassigned."""
+    """All names but those of the inputs and of the learning rate are new; an input stays an input
+    when reassigned.
+    """
     old = [h.name for h in program.hyperparameters if h.name != LEARNING_RATE]
     old += [i.target for body in program.bodies for i in body]
     old = sorted({*old, *(s.name for s in program.states)} - set(INPUTS))
@@ -286,7 +309,9 @@ def renamed(program: Program, rng: Random) -> Program:
 
 
 def shuffled(program: Program, rng: Random) -> Program:
-    """Neighbours that do not touch each other's names change places; declarations change places freely."""
+    """Neighbours that do not touch each other's names change places; declarations change places
+    freely.
+    """
 
     def function(of) -> dict:
         body = list(of.body)
@@ -309,12 +334,16 @@ def shuffled(program: Program, rng: Random) -> Program:
 
 
 def with_dead_code(program: Program, rng: Random) -> Program:
-    """Statements with targets that nobody reads, and a state, a ring and a hyperparameter of their own."""
+    """Statements with targets that nobody reads, and a state, a ring and a hyperparameter of their
+    own.
+    """
 
     def longer(body):
         body = list(body)
         for number in range(4):
-            dead = Instruction(f"dead{number}", rng.choice(["sin", "exp", "norm", "negative"]), ("dead_state",))
+            dead = Instruction(
+                f"dead{number}", rng.choice(["sin", "exp", "norm", "negative"]), ("dead_state",)
+            )
             body.insert(rng.randrange(len(body) + 1), dead)
         body.append(Instruction("dead_state", "multiply", ("dead_ring2", "dead_number")))
         return (*body, Instruction("dead_ring", "copy", ("dead_state",)))
@@ -323,12 +352,21 @@ def with_dead_code(program: Program, rng: Random) -> Program:
         program,
         body=longer(program.body),
         fallback=program.fallback and replace(program.fallback, body=longer(program.fallback.body)),
-        states=(State("dead_state", TENSOR, "w"), *program.states, State("dead_ring", TENSOR, "w", 2)),
+        states=(
+            State("dead_state", TENSOR, "w"),
+            *program.states,
+            State("dead_ring", TENSOR, "w", 2),
+        ),
         hyperparameters=(*program.hyperparameters, Hyperparameter("dead_number", 3.5)),
     )
 
 
-REWRITES = {"renamed": renamed, "shuffled": shuffled, "with dead code": with_dead_code, "pruned": lambda p, _: prune(p)}
+REWRITES = {
+    "renamed": renamed,
+    "shuffled": shuffled,
+    "with dead code": with_dead_code,
+    "pruned": lambda p, _: prune(p),
+}
 
 
 @pytest.mark.parametrize("rewrite", REWRITES.values(), ids=REWRITES)
@@ -345,7 +383,9 @@ def test_key_and_probe_do_not_see(rewrite):
 
 
 def walk(program: Program, steps: int = 4) -> list[bytes]:
-    """The bits of the parameters, and of where the model is evaluated, after each step, in numpy."""
+    """The bits of the parameters, and of where the model is evaluated, after each step, in
+    numpy.
+    """
     rng = np.random.default_rng(5)
     shapes = [(3,), (2, 2), (2, 1, 3)]
     w = [rng.normal(size=shape) for shape in shapes]
@@ -353,7 +393,11 @@ def walk(program: Program, steps: int = 4) -> list[bytes]:
     with np.errstate(all="ignore"):
         for t in range(steps):
             grads, noise, signs = ([rng.normal(size=shape) for shape in shapes] for _ in range(3))
-            feed = {"loss": rng.uniform(), "noise": noise, "rademacher": [np.sign(x) for x in signs]}
+            feed = {
+                "loss": rng.uniform(),
+                "noise": noise,
+                "rademacher": [np.sign(x) for x in signs],
+            }
             w, states = meaning.step(program, w, grads, states, 0.5 + t, t + 1, np, feed)
             seen += [x.tobytes() for x in (*w, *meaning.evaluation(program, w, states, np))]
     return seen
@@ -373,26 +417,32 @@ def test_pruning_keeps_every_bit_and_leaves_only_what_is_live(program):
 def test_a_name_that_only_the_other_body_needs_as_state_may_pass_through_pruning():
     program = parse(
         "m = scalar(1.0)\npast = ring(zeros_like(w), 2)\n\n"
-        "def step(w, g):\n    m = m * 0.5\n    u = m * past2\n    past = mean_over_rows(g) + g\n    return u\n\n"
+        "def step(w, g):\n    m = m * 0.5\n    u = m * past2\n    past = mean_over_rows(g) + g\n "
+        "   return u\n\n"
         "def fallback(w, g):\n    m = sin(g)\n    past = norm(m)\n    u = m * past\n    m = 1.0\n"
         "    past = g\n    return u\n"
     )
     pruned = prune(program)
     assert walk(pruned) == walk(program)
-    assert str(pruned).endswith("    kept1 = sin(g)\n    kept2 = norm(kept1)\n    u = kept1 * kept2\n    return u\n")
+    assert str(pruned).endswith(
+        "    kept1 = sin(g)\n    kept2 = norm(kept1)\n    u = kept1 * kept2\n    return u\n"
+    )
     assert prune(pruned) == pruned
 
 
 def test_pruning_keeps_what_only_the_evaluation_needs():
     text = (
-        "mean_ = copy(w)\n\ndef step(w, g, lr):\n    dead = sin(g)\n    update = g * lr\n    after = w - update\n"
+        "mean_ = copy(w)\n\ndef step(w, g, lr):\n    dead = sin(g)\n    update = g * lr\n    "
+        "after = w - update\n"
         "    mean_ = interp(after, mean_, 0.9)\n    return update, mean_\n"
     )
     assert str(prune(parse(text))) == text.replace("    dead = sin(g)\n", "")
 
 
 def reaches(program: Program) -> tuple[set[int], set[str]]:
-    """By brute force: the statements and states whose taint arrives at what is returned within enough steps."""
+    """By brute force: the statements and states whose taint arrives at what is returned within
+    enough steps.
+    """
     slots = {s.name: s.slots for s in program.states}
     rings = [s for s in program.states if s.ring]
     live, live_states = set(), set()
@@ -424,7 +474,9 @@ def test_the_probe_runs_all_steps_at_once_to_the_bits_of_one_after_the_other(pro
     if not said.unflat():
         found, expected = identity.updates(said), walk_steps(said)
         if "power" in said.ops:  # numpy squares by x * x where one exponent serves a whole row
-            found, expected = (identity.digest(x) if np.isfinite(x).all() else "" for x in (found, expected))
+            found, expected = (
+                identity.digest(x) if np.isfinite(x).all() else "" for x in (found, expected)
+            )
         np.testing.assert_array_equal(found, expected)
 
 
@@ -433,7 +485,12 @@ def test_the_probe_runs_all_steps_at_once_to_the_bits_of_one_after_the_other(pro
 def test_graph_and_probe_do_not_depend_on_what_was_asked_before(program, other):
     def facts():
         said = graph(program)
-        return said, identity.key(said), identity.probe(said), "" if said.unflat() else identity.updates(said).tobytes()
+        return (
+            said,
+            identity.key(said),
+            identity.probe(said),
+            "" if said.unflat() else identity.updates(said).tobytes(),
+        )
 
     def forget():
         TABLES.clear()
@@ -461,19 +518,30 @@ def test_threads_that_share_what_is_remembered_find_what_one_finds():
 def test_keys_are_the_same_in_another_process_with_other_string_hashes():
     code = (
         "import sys; sys.path.insert(0, 'tests')\n"
-        "from random import Random\nfrom strategies import random_program\nimport test_identity as t\n"
-        "print([(t.key(p), t.probe(p)) for p in map(lambda s: random_program(Random(s), 15), range(40))])"
+        "from random import Random\nfrom strategies import random_program\nimport test_identity "
+        "as t\n"
+        "print([(t.key(p), t.probe(p)) for p in map(lambda s: random_program(Random(s), 15), "
+        "range(40))])"
     )
     here = [(key(p), probe(p)) for p in (random_program(Random(seed), 15) for seed in range(40))]
     for seed in ("1", "2"):
-        env = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+        env = {
+            **os.environ,
+            "PYTHONHASHSEED": seed,
+            "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
+        }
         done = subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env=env,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         assert done.stdout.strip() == repr(here)
 
 
-# --- the direction ---------------------------------------------------------------------------------
+# --- the direction --------------------------------------------------------------------------------
 
 
 NOT_ON_THE_PROBE = {"adashift": "its first moves come after more steps than the probe has"}
@@ -484,7 +552,11 @@ def opposite(program: Program) -> Program:
     """The program with its updates negated."""
 
     def negated(function):
-        return replace(function, body=(*function.body, Instruction("up", "negative", (function.output,))), output="up")
+        return replace(
+            function,
+            body=(*function.body, Instruction("up", "negative", (function.output,))),
+            output="up",
+        )
 
     return negated(replace(program, fallback=program.fallback and negated(program.fallback)))
 
@@ -503,9 +575,13 @@ def test_every_baseline_descends_on_the_probe_and_its_negative_does_not(name):
         assert not up.descends
 
 
-@pytest.mark.parametrize(("name", "down"), [*((n, True) for n in NOT_ON_THE_PROBE), *((n, False) for n in ASCENDING)])
+@pytest.mark.parametrize(
+    ("name", "down"), [*((n, True) for n in NOT_ON_THE_PROBE), *((n, False) for n in ASCENDING)]
+)
 def test_what_the_probe_does_not_see_descends_where_the_weights_are_its_own(name, down):
-    """On half a squared distance, whose gradient is w; a learning rate of 0.1 or less, as some start at 1."""
+    """On half a squared distance, whose gradient is w; a learning rate of 0.1 or less, as some
+    start at 1.
+    """
     program = baselines.get(name)
     program = program.with_values({LEARNING_RATE: min(program.learning_rate, 0.1)})
     w = [np.array([1.0, -2.0, 0.5]), np.array([[0.3, -1.0], [2.0, 0.7]])]
@@ -534,5 +610,7 @@ def test_a_bound_that_chose_the_same_side_everywhere_is_not_trusted():
     text = "def step(g):\n    a = abs(g)\n    b = {} + a\n    c = maximum(a, b)\n    return c * g\n"
     same = [identity.probe(graph(parse(text.format(bound)))) for bound in ("0.5", "square(g)")]
     assert [probe.key for probe in same] == ["", ""]
-    both = identity.probe(graph(parse("def step(g):\n    a = abs(g)\n    c = maximum(a, 0.1)\n    return c * g\n")))
+    both = identity.probe(
+        graph(parse("def step(g):\n    a = abs(g)\n    c = maximum(a, 0.1)\n    return c * g\n"))
+    )
     assert both.key

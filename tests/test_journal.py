@@ -1,4 +1,6 @@
-"""The journal on disks of all kinds: older formats, network file systems, and disks that are full for a while."""
+"""The journal on disks of all kinds: older formats, network file systems, and disks that are full
+for a while.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,12 @@ BUDGET = 200
 def search_in(journal: Journal, pool: Pool | None = None, **options: object) -> Driver:
     settings = config(f"budget.candidates={BUDGET}")
     return Driver(
-        Search(settings, [baselines.get("adamw")]), pool or Pool(), journal, settings.budget, Clock(), **options
+        Search(settings, [baselines.get("adamw")]),
+        pool or Pool(),
+        journal,
+        settings.budget,
+        Clock(),
+        **options,
     )
 
 
@@ -47,11 +54,13 @@ def chain_of(journal: Journal) -> bytes:
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory) -> bytes:
     """The chain on a disk on which nothing happens."""
-    with contextlib.closing(Journal(tmp_path_factory.mktemp("plain") / "journal.sqlite")) as journal:
+    with contextlib.closing(
+        Journal(tmp_path_factory.mktemp("plain") / "journal.sqlite")
+    ) as journal:
         return chain_of(journal)
 
 
-# --- formats ---------------------------------------------------------------------------------------
+# --- formats --------------------------------------------------------------------------------------
 
 
 @pytest.fixture
@@ -86,12 +95,19 @@ def test_a_run_of_format_1_is_read_without_a_byte_being_written(old):
 def test_format_1_becomes_ours_with_the_first_thing_that_is_written_or_not_at_all(old):
     with contextlib.closing(Journal(old.journal)) as journal:
         rows = list(journal.rows())
-        assert journal.get("decisive") == old.config().decisive(), "what the old software did not say is added"
+        assert journal.get("decisive") == old.config().decisive(), (
+            "what the old software did not say is added"
+        )
         with pytest.raises(JournalError, match="cannot be written: UNIQUE"):
             journal.put(rows[:1])
     with contextlib.closing(Journal(old.journal)) as journal:
         assert journal.format == 1
-        assert "order" not in journal.db.execute("SELECT value FROM meta WHERE name = 'decisive'").fetchone()[0]
+        assert (
+            "order"
+            not in journal.db.execute("SELECT value FROM meta WHERE name = 'decisive'").fetchone()[
+                0
+            ]
+        )
         journal.put([], status="stopped")
         assert journal.format == FORMAT
     with contextlib.closing(Journal(old.journal, read_only=True)) as journal:
@@ -105,7 +121,10 @@ def test_a_newer_format_is_refused_and_left_as_it_is(old, read_only):
     with contextlib.closing(sqlite3.connect(old.journal)) as db:
         db.execute(f"PRAGMA user_version = {FORMAT + 1}")
     before = contents(old.path)
-    newer = rf"a newer Pride wrote this \(format {FORMAT + 1}; this one knows {FORMAT}\). Update Pride.$"
+    newer = (
+        rf"a newer Pride wrote this \(format {FORMAT + 1}; this one knows {FORMAT}\). "
+        "Update Pride.$"
+    )
     with pytest.raises(JournalError, match=newer):
         Journal(old.journal, read_only=read_only)
     assert contents(old.path) == before
@@ -119,7 +138,10 @@ def test_a_fact_that_is_damaged_is_named(old, value):
         value = value if value.startswith(("x", "C")) else f"'{value}'"
         db.execute(f"UPDATE meta SET value = {value} WHERE name = 'decisive'")
         db.commit()
-    with contextlib.closing(Journal(old.journal)) as journal, pytest.raises(JournalError, match="fact 'decisive'"):
+    with (
+        contextlib.closing(Journal(old.journal)) as journal,
+        pytest.raises(JournalError, match="fact 'decisive'"),
+    ):
         journal.get("decisive")
 
 
@@ -127,7 +149,10 @@ def test_a_fact_that_is_damaged_is_named(old, value):
     ("change", "named"),
     [
         ("UPDATE candidate SET phase = 9e999 WHERE number = 7", "row 7 is damaged"),
-        ("UPDATE candidate SET number = 9223372036854775807 WHERE number = 180", "row 180 is damaged"),
+        (
+            "UPDATE candidate SET number = 9223372036854775807 WHERE number = 180",
+            "row 180 is damaged",
+        ),
         ("UPDATE checkpoint SET since = 9e999", None),
     ],
 )
@@ -147,11 +172,13 @@ def test_a_number_that_no_run_has_is_damage_like_any_other(old, change, named):
 
 def test_a_folder_in_place_of_the_lock_is_said(tmp_path):
     (tmp_path / "run.lock").mkdir()
-    with pytest.raises(JournalError, match=r"run.lock: is a folder in place of a file; remove it, then resume$"):
+    with pytest.raises(
+        JournalError, match=r"run.lock: is a folder in place of a file; remove it, then resume$"
+    ):
         Lock(tmp_path / "run.lock")
 
 
-# --- file systems ----------------------------------------------------------------------------------
+# --- file systems ---------------------------------------------------------------------------------
 
 MOUNTS = r"""
 22 1 253:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
@@ -200,13 +227,20 @@ def test_where_the_kernel_does_not_tell_a_disk_is_assumed(monkeypatch, tmp_path)
 
 
 @pytest.mark.parametrize(
-    "kind", ["nfs", "nfs4", "cifs", "smb3", "lustre", "gpfs", "beegfs", "ceph", "9p", "afs", "fuse.x"]
+    "kind",
+    ["nfs", "nfs4", "cifs", "smb3", "lustre", "gpfs", "beegfs", "ceph", "9p", "afs", "fuse.x"],
 )
-def test_on_a_network_file_system_the_journal_is_of_the_older_kind_and_the_chain_the_same(tmp_path, mounts, kind):
+def test_on_a_network_file_system_the_journal_is_of_the_older_kind_and_the_chain_the_same(
+    tmp_path, mounts, kind
+):
     mounts(f"22 1 0:1 / / rw - {kind} server:/ rw\n")
     with contextlib.closing(Journal(tmp_path / "journal.sqlite")) as journal:
         assert journal.network
-        for pragma, want in (("journal_mode", "delete"), ("synchronous", 3), ("locking_mode", "normal")):
+        for pragma, want in (
+            ("journal_mode", "delete"),
+            ("synchronous", 3),
+            ("locking_mode", "normal"),
+        ):
             assert journal.db.execute(f"PRAGMA {pragma}").fetchone() == (want,)
 
 
@@ -220,7 +254,9 @@ def test_a_run_may_move_to_a_network_file_system_and_back(tmp_path, mounts, plai
             driver = search_in(journal)
             life = driver.run()
             for _ in life:
-                with contextlib.closing(Journal(path, read_only=True)) as reader:  # as `evolve status` from elsewhere
+                with contextlib.closing(
+                    Journal(path, read_only=True)
+                ) as reader:  # as `evolve status` from elsewhere
                     assert reader.count() <= max(driver.replaying, driver.search.commits)
                 if stop < 4 and driver.search.commits == stop * BUDGET // 4:
                     break
@@ -242,13 +278,17 @@ os._exit(9)
 """
 
 
-def test_half_a_commit_that_a_kill_left_is_taken_back_also_by_one_who_reads(tmp_path, mounts, plain):
+def test_half_a_commit_that_a_kill_left_is_taken_back_also_by_one_who_reads(
+    tmp_path, mounts, plain
+):
     mounts("22 1 0:1 / / rw - nfs server:/ rw\n")
     path = tmp_path / "journal.sqlite"
     with contextlib.closing(Journal(path)) as journal:
         chain_of(journal)
     assert subprocess.run([sys.executable, "-c", HALF_A_COMMIT, path]).returncode == 9
-    assert path.with_name("journal.sqlite-journal").stat().st_size > 4096, "what was there before lies beside it"
+    assert path.with_name("journal.sqlite-journal").stat().st_size > 4096, (
+        "what was there before lies beside it"
+    )
     with contextlib.closing(Journal(path, read_only=True)) as reader:
         assert reader.link_before(BUDGET) == plain
         assert len(list(reader.rows())) == BUDGET
@@ -277,11 +317,13 @@ def test_what_the_file_system_means_for_a_run_is_said(tmp_path, mounts, monkeypa
     assert "nothing keeps a second driver out" in locks
 
 
-# --- full disks ------------------------------------------------------------------------------------
+# --- full disks -----------------------------------------------------------------------------------
 
 
 class Clockwork:
-    """A clock that goes on by a tenth of a second whenever somebody waits, and a disk that is full for a while."""
+    """A clock that goes on by a tenth of a second whenever somebody waits, and a disk that is full
+    for a while.
+    """
 
     def __init__(self, full_until: float, fault: Callable[[], Exception]):
         self.now, self.full_until, self.fault = 0.0, full_until, fault
@@ -321,14 +363,19 @@ def test_a_full_disk_is_tried_again_with_growing_pauses_and_said_once(clockwork,
     assert at.attempts == pytest.approx([0, 1, 3, 7, 15, 31, 61, 91, 121], abs=1.0)
     first, last = at.said
     assert "cannot be written: " in first
-    assert "What was recorded before is intact; free some space: the run waits up to 10 minutes" in first
+    assert (
+        "What was recorded before is intact; free some space: the run waits up to 10 minutes"
+        in first
+    )
     assert last.startswith("there was room again after 12")
 
 
 @pytest.mark.parametrize("what", FAULTS)
 def test_patience_ends(clockwork, what):
     at = clockwork(1e9, FAULTS[what])
-    with pytest.raises(DiskFull, match=r"What was recorded before is intact; free some space, then resume\.$"):
+    with pytest.raises(
+        DiskFull, match=r"What was recorded before is intact; free some space, then resume\.$"
+    ):
         patience.patiently(at.write, at.said.append, at.tick)
     assert at.attempts[-1] == pytest.approx(patience.PATIENCE, abs=1.0)
     assert len(at.said) == 1
@@ -339,7 +386,10 @@ def test_patience_ends(clockwork, what):
 )
 def test_other_faults_than_a_full_disk_are_raised_at_once(clockwork, fault):
     at = clockwork(1e9, lambda: fault)
-    for write in (patience.attempted, lambda write: patience.patiently(write, at.said.append, at.tick)):
+    for write in (
+        patience.attempted,
+        lambda write: patience.patiently(write, at.said.append, at.tick),
+    ):
         with pytest.raises(type(fault)):
             write(at.write)
     assert at.attempts == [0.0, 0.0]
@@ -417,7 +467,9 @@ def test_a_run_whose_disk_is_full_waits_looks_after_its_workers_and_goes_on(limi
     assert len(list(limited.journal.rows())) == BUDGET
 
 
-def test_a_stop_is_honoured_while_the_disk_is_full_and_what_was_acknowledged_is_there(limited, plain, tmp_path):
+def test_a_stop_is_honoured_while_the_disk_is_full_and_what_was_acknowledged_is_there(
+    limited, plain, tmp_path
+):
     said: list[str] = []
     driver = search_in(limited.journal, Watched(), say=said.append, stop=lambda: bool(said))
     with pytest.raises(Interrupted):
@@ -432,7 +484,9 @@ def test_a_stop_is_honoured_while_the_disk_is_full_and_what_was_acknowledged_is_
     assert again.chain == plain
 
 
-def test_a_file_that_cannot_be_written_whole_stays_as_it_was_and_leaves_nothing(tmp_path, monkeypatch):
+def test_a_file_that_cannot_be_written_whole_stays_as_it_was_and_leaves_nothing(
+    tmp_path, monkeypatch
+):
     path = tmp_path / "a.json"
     replace_file(path, "1")
 
@@ -440,6 +494,8 @@ def test_a_file_that_cannot_be_written_whole_stays_as_it_was_and_leaves_nothing(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
-    assert str(patience.attempted(lambda: replace_file(path, "2"))).startswith(f"{path}: cannot be written: No space")
+    assert str(patience.attempted(lambda: replace_file(path, "2"))).startswith(
+        f"{path}: cannot be written: No space"
+    )
     assert path.read_text() == "1"
     assert list(tmp_path.iterdir()) == [path]

@@ -1,4 +1,6 @@
-"""Text and programs: printing and parsing are inverse, errors finish the conversation, and nothing is executed."""
+"""Text and programs: printing and parsing are inverse, errors finish the conversation, and nothing
+is executed.
+"""
 
 from __future__ import annotations
 
@@ -39,14 +41,23 @@ def body(*lines: str, head: str = "", inputs: str = "w, g, lr") -> str:
     return head + f"def step({inputs}):\n" + "".join(f"    {line}\n" for line in lines)
 
 
-# --- checking ----------------------------------------------------------------------------------------
+# --- checking -------------------------------------------------------------------------------------
 
 
 @settings(max_examples=500)
-@given(programs() | programs(features=MORE) | programs(features=MATRICES), st.randoms(use_true_random=True))
+@given(
+    programs() | programs(features=MORE) | programs(features=MATRICES),
+    st.randoms(use_true_random=True),
+)
 def test_other_statements_are_checked_as_the_whole_program_is(program, rng):
-    """Only what they touch is checked again: what is legal, and of which kind, must not depend on that."""
-    names = [*program.entry_kinds, *(i.target for i in program.body), *(s.name for s in program.states)]
+    """Only what they touch is checked again: what is legal, and of which kind, must not depend on
+    that.
+    """
+    names = [
+        *program.entry_kinds,
+        *(i.target for i in program.body),
+        *(s.name for s in program.states),
+    ]
     for _ in range(20):
         first = rng.randint(0, len(program.body))
         last = min(first + rng.randint(0, 2), len(program.body))
@@ -70,11 +81,15 @@ def test_other_statements_are_checked_as_the_whole_program_is(program, rng):
             program = child
 
 
-# --- printing and parsing --------------------------------------------------------------------------
+# --- printing and parsing -------------------------------------------------------------------------
 
 
 @settings(max_examples=500)
-@given(programs(docs=docstrings) | programs(docs=docstrings, features=MORE) | programs(features=MATRICES))
+@given(
+    programs(docs=docstrings)
+    | programs(docs=docstrings, features=MORE)
+    | programs(features=MATRICES)
+)
 def test_printing_then_parsing_returns_the_same_program(program):
     text = str(program)
     again = parse(text)
@@ -160,7 +175,10 @@ def test_a_literal_keeps_every_bit_in_every_place(value):
 
 def test_numpy_numbers_print_as_numbers():
     program = Program(
-        ("g",), (Instruction("u", "multiply", ("g", np.float64(0.25))),), "u", (State("m", TENSOR, np.float64(2)),)
+        ("g",),
+        (Instruction("u", "multiply", ("g", np.float64(0.25))),),
+        "u",
+        (State("m", TENSOR, np.float64(2)),),
     )
     assert str(program) == "m = full_like(w, 2.0)\n\ndef step(g):\n    u = g * 0.25\n    return u\n"
 
@@ -199,7 +217,9 @@ def test_nested_and_infix_expressions_become_one_call_a_statement(line):
 
 
 def test_an_expression_may_be_returned():
-    assert str(parse(body("return g * lr", inputs="g, lr"))) == body("v1 = g * lr", "return v1", inputs="g, lr")
+    assert str(parse(body("return g * lr", inputs="g, lr"))) == body(
+        "v1 = g * lr", "return v1", inputs="g, lr"
+    )
 
 
 def test_declarations_are_read_as_they_are_printed():
@@ -251,7 +271,8 @@ def test_all_that_a_program_can_declare_is_read_as_it_is_printed():
     assert program.kernels == "stack"
     assert (program.evaluate_at, program.fallback.evaluate_at) == ("v", "w")
     assert [(s.name, str(s.kind), s.start, s.ring) for s in program.states[:4]] == [
-        ("r", "row", 0.5, 0), ("c", "column", 0.0, 0), ("l", "left", "identity", 0), ("m", "right", -2.0, 0),
+        ("r", "row", 0.5, 0), ("c", "column", 0.0, 0), ("l", "left", "identity", 0),
+        ("m", "right", -2.0, 0),
     ]  # fmt: skip
     assert [(s.slots, str(s.kind), s.start, s.ring) for s in program.states[5:]] == [
         (("past1", "past2", "past3"), "tensor", 0.1, 3), (("start1",), "tensor", "w", 1),
@@ -275,7 +296,8 @@ def test_a_body_may_come_first_or_last_and_is_printed_in_order():
 
 def test_a_fallback_has_its_own_variables_and_its_own_use_of_the_states():
     text = (
-        "m = zeros_like(w)\np = ring(zeros_like(w), 2)\n\ndef step(g):\n    a = norm(g)\n    return g\n\n"
+        "m = zeros_like(w)\np = ring(zeros_like(w), 2)\n\ndef step(g):\n    a = norm(g)\n    "
+        "return g\n\n"
         "def fallback(g):\n    a = g + m\n    p = a\n    m = p2\n    return a\n"
     )
     program = parse(text)
@@ -284,7 +306,9 @@ def test_a_fallback_has_its_own_variables_and_its_own_use_of_the_states():
 
 
 def test_a_nested_expression_keeps_out_of_the_way_of_a_ring():
-    program = parse(body("v = g + 2 * g", "return v3", head="v = ring(zeros_like(w), 3)\n", inputs="g"))
+    program = parse(
+        body("v = g + 2 * g", "return v3", head="v = ring(zeros_like(w), 3)\n", inputs="g")
+    )
     assert [i.target for i in program.body] == ["v4", "v"]
 
 
@@ -328,12 +352,14 @@ def test_a_program_at_the_bounds_can_still_be_taken_apart():
     ],
 )
 def test_what_editors_do_to_a_file_does_not_matter(change):
-    text = body("m = interp(g, m, 0.9)", "update = m * lr", "return update", head="m = zeros_like(w)\n")
+    text = body(
+        "m = interp(g, m, 0.9)", "update = m * lr", "return update", head="m = zeros_like(w)\n"
+    )
     assert parse(change(text)) == parse(text)
     assert parse(change(text).encode()) == parse(text)
 
 
-# --- error messages --------------------------------------------------------------------------------
+# --- error messages -------------------------------------------------------------------------------
 
 FALLBACK = "\ndef fallback(w, g):\n    return g\n"
 ARRAY = "tensor or row or column or left or right"
@@ -343,7 +369,8 @@ WRITE = (
 )
 ALLOWED = (
     "A program has hyperparameters (`beta = 0.9`), state (`m = zeros_like(w)`) and one "
-    "`def step(w, g, lr): ...` of assignments that ends with `return update`; where it needs matrices, "
+    "`def step(w, g, lr): ...` of assignments that ends with `return update`; where it needs "
+    "matrices, "
     "`def fallback(w, g, lr): ...` for the other leaves follows."
 )
 
@@ -355,11 +382,13 @@ ERRORS = {
     ),
     "an unknown primitive like no other": (
         body("c = zzz(g)", "return c"),
-        "x.py:2: no primitive is called 'zzz'\n    c = zzz(g)\n`evolve list primitives` shows all of them.",
+        "x.py:2: no primitive is called 'zzz'\n    c = zzz(g)\n`evolve list primitives` shows "
+        "all of them.",
     ),
     "too few arguments": (
         body("c = interp(g, w)", "return c"),
-        "x.py:2: interp takes 3 arguments, not 2\n    c = interp(g, w)\nWrite interp(x, y, a: scalar).",
+        "x.py:2: interp takes 3 arguments, not 2\n    c = interp(g, w)\nWrite interp(x, y, a: "
+        "scalar).",
     ),
     "a wrong kind": (
         body("c = g + w", "d = interp(g, w, c)", "return d"),
@@ -368,7 +397,8 @@ ERRORS = {
     ),
     "a scalar for a tensor": (
         body("c = norm(lr)", "return g"),
-        "x.py:2: norm: argument 1 is a scalar, not a tensor\n    c = norm(lr)\nIts signature is norm(x: tensor).",
+        "x.py:2: norm: argument 1 is a scalar, not a tensor\n    c = norm(lr)\nIts signature is "
+        "norm(x: tensor).",
     ),
     "an unknown input": (
         body("return g", inputs="w, g, zzz"),
@@ -395,7 +425,8 @@ ERRORS = {
     ),
     "an assignment to the learning rate": (
         body("learning_rate = g", "return g", head="learning_rate = 0.9\n"),
-        "x.py:3: 'learning_rate' is a hyperparameter and cannot be assigned\n    learning_rate = g\n"
+        "x.py:3: 'learning_rate' is a hyperparameter and cannot be assigned\n    learning_rate = "
+        "g\n"
         "Assign to another name, or make it state.",
     ),
     "a state that changes its kind": (
@@ -408,14 +439,19 @@ ERRORS = {
         "x.py:3: the update 'u' is a scalar; it must be a tensor, as w is\n    return u\n"
         "Multiply it with g, or with another tensor.",
     ),
-    "a number as the update": (body("return 3"), "x.py:2: the update is a number\n    return 3\nReturn a tensor."),
+    "a number as the update": (
+        body("return 3"),
+        "x.py:2: the update is a number\n    return 3\nReturn a tensor.",
+    ),
     "a missing return": (
         body("u = g"),
-        "x.py:2: step does not end with `return update`\n    u = g\nReturn the update; w - update is applied.",
+        "x.py:2: step does not end with `return update`\n    u = g\nReturn the update; w - "
+        "update is applied.",
     ),
     "an empty return": (
         body("return"),
-        "x.py:2: step does not end with `return update`\n    return\nReturn the update; w - update is applied.",
+        "x.py:2: step does not end with `return update`\n    return\nReturn the update; w - "
+        "update is applied.",
     ),
     "a returned name without value": (
         body("update = g", "return updat"),
@@ -423,7 +459,8 @@ ERRORS = {
     ),
     "a misspelt initial value": (
         "m = zeros_lik(w)\n" + STEP,
-        f"x.py:1: 'zeros_lik(w)' is no initial value\n    m = zeros_lik(w)\nDid you mean 'zeros_like'? {WRITE}",
+        f"x.py:1: 'zeros_lik(w)' is no initial value\n    m = zeros_lik(w)\nDid you mean "
+        f"'zeros_like'? {WRITE}",
     ),
     "a bad range": (
         "b = tunable(0.9, low=2.0, high=1.0)\n" + STEP,
@@ -437,12 +474,14 @@ ERRORS = {
     ),
     "a range that its scale cannot have": (
         'b = tunable(0.9, low=0.0, high=1.0, scale="log")\n' + STEP,
-        "x.py:1: 0.0 to 1.0 is no log range for 'b'\n    b = tunable(0.9, low=0.0, high=1.0, scale=\"log\")\n"
+        "x.py:1: 0.0 to 1.0 is no log range for 'b'\n    b = tunable(0.9, low=0.0, high=1.0, "
+        'scale="log")\n'
         "Give low < high; above 0 for the scale log, below 1 for log1m.",
     ),
     "a bad scale": (
         'b = tunable(0.9, scale="lin")\n' + STEP,
-        "x.py:1: no scale is called 'lin'\n    b = tunable(0.9, scale=\"lin\")\nThere are: linear, log, log1m.",
+        "x.py:1: no scale is called 'lin'\n    b = tunable(0.9, scale=\"lin\")\nThere are: "
+        "linear, log, log1m.",
     ),
     "a range that is no literal": (
         "b = tunable(0.9, low=x)\n" + STEP,
@@ -474,16 +513,21 @@ ERRORS = {
     ),
     "the name of a primitive": (
         body("sin = g", "return sin"),
-        "x.py:2: 'sin' is the name of a primitive\n    sin = g\nCall the variable sin_ or otherwise.",
+        "x.py:2: 'sin' is the name of a primitive\n    sin = g\nCall the variable sin_ or "
+        "otherwise.",
     ),
     "no step": (
         "m = 0.5\n",
         f"x.py: there is no `def step(w, g, lr)`\n{ALLOWED}",
     ),
-    "broken syntax": (body("u = g +", "return u"), "x.py:2: not valid syntax: invalid syntax\n    u = g +"),
+    "broken syntax": (
+        body("u = g +", "return u"),
+        "x.py:2: not valid syntax: invalid syntax\n    u = g +",
+    ),
     "a form feed before the fault": (
         body("a = g\f", "u = zzz(g)", "return u"),
-        "x.py:3: no primitive is called 'zzz'\n    u = zzz(g)\n`evolve list primitives` shows all of them.",
+        "x.py:3: no primitive is called 'zzz'\n    u = zzz(g)\n`evolve list primitives` shows "
+        "all of them.",
     ),
     "an input called otherwise": (
         body("return g", inputs="w, g, losss"),
@@ -491,7 +535,8 @@ ERRORS = {
     ),
     "an undeclared input that is returned": (
         body("return noise", inputs="w, g"),
-        "x.py:2: the returned name 'noise' has no value\n    return noise\nDeclare it: def step(..., noise).",
+        "x.py:2: the returned name 'noise' has no value\n    return noise\nDeclare it: def "
+        "step(..., noise).",
     ),
     "an oracle that is not declared": (
         body("u = hvp(g)", "return u"),
@@ -507,16 +552,19 @@ ERRORS = {
     ),
     "an oracle of a number": (
         body("u = gnvp(2.0)", "return u", inputs="w, g, gnvp"),
-        "x.py:2: gnvp: argument 1 is a scalar, not a tensor\n    u = gnvp(2.0)\nIts signature is gnvp(x: tensor).",
+        "x.py:2: gnvp: argument 1 is a scalar, not a tensor\n    u = gnvp(2.0)\nIts signature is "
+        "gnvp(x: tensor).",
     ),
     "an oracle beside a fallback": (
         body("u = hvp(g)", "return u", inputs="w, g, hvp") + FALLBACK,
-        "x.py:2: hvp is of the whole model, and a program with a fallback sees it in two groups\n    u = hvp(g)\n"
+        "x.py:2: hvp is of the whole model, and a program with a fallback sees it in two "
+        "groups\n    u = hvp(g)\n"
         "Write it without a fallback.",
     ),
     "an oracle in a fallback": (
         STEP + "\ndef fallback(g, hvp):\n    u = hvp(g)\n    return u\n",
-        "x.py:5: hvp is of the whole model, and a program with a fallback sees it in two groups\n    u = hvp(g)\n"
+        "x.py:5: hvp is of the whole model, and a program with a fallback sees it in two "
+        "groups\n    u = hvp(g)\n"
         "Write it without a fallback.",
     ),
     "a local variable with the name of an input of the task": (
@@ -526,13 +574,15 @@ ERRORS = {
     ),
     "a ring that is never assigned": (
         body("return past2", head="past = ring(zeros_like(w), 2)\n"),
-        "x.py:1: the ring 'past' is given no value in this step\n    past = ring(zeros_like(w), 2)\n"
+        "x.py:1: the ring 'past' is given no value in this step\n    past = ring(zeros_like(w), "
+        "2)\n"
         "Assign it: past = ...",
     ),
     "a ring that a fallback reads and never assigns": (
         body("past = g", "return past2", head="past = ring(zeros_like(w), 2)\n")
         + "\ndef fallback(g):\n    return past1\n",
-        "x.py:7: the ring 'past' is given no value in the fallback\n    return past1\nAssign it: past = ...",
+        "x.py:7: the ring 'past' is given no value in the fallback\n    return past1\nAssign it: "
+        "past = ...",
     ),
     "a ring that is read before it is assigned": (
         body("u = g - past", "past = g", "return u", head="past = ring(zeros_like(w), 2)\n"),
@@ -541,11 +591,13 @@ ERRORS = {
     ),
     "a value that a ring does not keep": (
         body("past = g", "u = g - past3", "return u", head="past = ring(zeros_like(w), 2)\n"),
-        "x.py:4: 'past3' has no value here\n    u = g - past3\nThe ring 'past' keeps 2, the last of them past2.",
+        "x.py:4: 'past3' has no value here\n    u = g - past3\nThe ring 'past' keeps 2, the last "
+        "of them past2.",
     ),
     "an assignment to an earlier value of a ring": (
         body("past = g", "past1 = g", "return g", head="past = ring(zeros_like(w), 2)\n"),
-        "x.py:4: 'past1' is an earlier value of the ring 'past' and cannot be assigned\n    past1 = g\n"
+        "x.py:4: 'past1' is an earlier value of the ring 'past' and cannot be assigned\n    "
+        "past1 = g\n"
         "Assign this step's value to 'past'.",
     ),
     "a ring that changes its kind": (
@@ -555,7 +607,8 @@ ERRORS = {
     ),
     "a value of a ring with the name of a state": (
         body("past = g", "return g", head="past1 = scalar(0.0)\npast = ring(zeros_like(w), 2)\n"),
-        "x.py:2: 'past1' is declared twice\n    past = ring(zeros_like(w), 2)\nGive one of them another name.",
+        "x.py:2: 'past1' is declared twice\n    past = ring(zeros_like(w), 2)\nGive one of them "
+        "another name.",
     ),
     "a value of a ring with the name of a primitive": (
         body("atan = g", "return g", head="atan = ring(zeros_like(w), 2)\n"),
@@ -564,23 +617,32 @@ ERRORS = {
     ),
     "a ring of rings": (
         body("p = g", "return g", head="p = ring(ring(scalar(0.0), 2), 2)\n"),
-        f"x.py:1: 'ring(ring(scalar(0.0), 2), 2)' is no initial value\n    p = ring(ring(scalar(0.0), 2), 2)\n{WRITE}",
+        f"x.py:1: 'ring(ring(scalar(0.0), 2), 2)' is no initial value\n    p = "
+        f"ring(ring(scalar(0.0), 2), 2)\n{WRITE}",
     ),
     "a ring of nothing": (
         body("p = g", "return g", head="p = ring(zeros_like(w), 0)\n"),
-        f"x.py:1: 'ring(zeros_like(w), 0)' is no initial value\n    p = ring(zeros_like(w), 0)\n{WRITE}",
+        f"x.py:1: 'ring(zeros_like(w), 0)' is no initial value\n    p = ring(zeros_like(w), "
+        f"0)\n{WRITE}",
     ),
     "a ring without end": (
         body("p = g", "return g", head="p = ring(zeros_like(w), 1000000000)\n"),
-        "x.py:1: a ring of 1000000000 is not possible\n    p = ring(zeros_like(w), 1000000000)\nKeep 1 to 64 values.",
+        "x.py:1: a ring of 1000000000 is not possible\n    p = ring(zeros_like(w), "
+        "1000000000)\nKeep 1 to 64 values.",
     ),
     "a ring that starts at the first gradient": (
         body("p = g", "return g", head="p = ring(copy(g), 2)\n"),
-        "x.py:1: state 'p', a tensor, cannot start at 'g'\n    p = ring(copy(g), 2)\nStart a ring at a number or at w.",
+        "x.py:1: state 'p', a tensor, cannot start at 'g'\n    p = ring(copy(g), 2)\nStart a "
+        "ring at a number or at w.",
     ),
     "rings that are long together": (
-        body(*[f"{c} = g" for c in "abcd"], "return d64", head="".join(f"{c} = ring(copy(w), 64)\n" for c in "abcd")),
-        "x.py:5: the program has 4 statements, and rings that need 258 more; the most is 256\nWrite a shorter program.",
+        body(
+            *[f"{c} = g" for c in "abcd"],
+            "return d64",
+            head="".join(f"{c} = ring(copy(w), 64)\n" for c in "abcd"),
+        ),
+        "x.py:5: the program has 4 statements, and rings that need 258 more; the most is "
+        "256\nWrite a shorter program.",
     ),
     "a row that starts at the identity": (
         "r = row(identity)\n" + STEP,
@@ -611,7 +673,8 @@ ERRORS = {
     ),
     "a scalar to evaluate at": (
         body("return g, lr"),
-        "x.py:2: the value to evaluate at 'lr' is a scalar; it must be a tensor, as w is\n    return g, lr\n"
+        "x.py:2: the value to evaluate at 'lr' is a scalar; it must be a tensor, as w is\n    "
+        "return g, lr\n"
         "Return a tensor, as w is.",
     ),
     "three values": (
@@ -628,7 +691,10 @@ ERRORS = {
         STEP + FALLBACK + FALLBACK,
         "x.py:7: fallback is defined twice\n    def fallback(w, g):\nKeep one of them.",
     ),
-    "a second step": (STEP + STEP, "x.py:3: step is defined twice\n    def step(g):\nKeep one of them."),
+    "a second step": (
+        STEP + STEP,
+        "x.py:3: step is defined twice\n    def step(g):\nKeep one of them.",
+    ),
     "a fallback alone": (FALLBACK, f"x.py: there is no `def step(w, g, lr)`\n{ALLOWED}"),
     "a third function": (
         STEP + "\ndef other(g):\n    return g\n",
@@ -636,11 +702,13 @@ ERRORS = {
     ),
     "a fallback with a default": (
         STEP + "\ndef fallback(g=1):\n    return g\n",
-        "x.py:4: fallback takes plain arguments only\n    def fallback(g=1):\nWrite def fallback(w, g, lr, t):",
+        "x.py:4: fallback takes plain arguments only\n    def fallback(g=1):\nWrite def "
+        "fallback(w, g, lr, t):",
     ),
     "a fallback without return": (
         STEP + "\ndef fallback(g):\n    u = g\n",
-        "x.py:5: fallback does not end with `return update`\n    u = g\nReturn the update; w - update is applied.",
+        "x.py:5: fallback does not end with `return update`\n    u = g\nReturn the update; w - "
+        "update is applied.",
     ),
     "a matrix in a fallback": (
         STEP + "\ndef fallback(g):\n    u = g - mean_over_rows(g)\n    return u\n",
@@ -666,7 +734,8 @@ ERRORS = {
         "x.py:4: no input is called 'gg'\n    def fallback(gg):\nDid you mean 'g'?",
     ),
     "a state that changes its kind in the fallback": (
-        body("m = g", "return m", head="m = zeros_like(w)\n") + "\ndef fallback(g):\n    m = norm(g)\n    return g\n",
+        body("m = g", "return m", head="m = zeros_like(w)\n")
+        + "\ndef fallback(g):\n    m = norm(g)\n    return g\n",
         "x.py:7: state 'm' is a tensor, but it ends the step as a scalar\n    m = norm(g)\n"
         "Give it a tensor, or use another name for this value.",
     ),
@@ -676,19 +745,23 @@ ERRORS = {
     ),
     "an unknown rule for kernels": (
         "kernels = stak()\n" + STEP,
-        "x.py:1: no rule for kernels is called 'stak'\n    kernels = stak()\nThere are: flatten, stack, fallback.",
+        "x.py:1: no rule for kernels is called 'stak'\n    kernels = stak()\nThere are: flatten, "
+        "stack, fallback.",
     ),
     "a rule for kernels that is not called": (
         "kernels = stack\n" + STEP,
-        "x.py:1: 'stack' is no rule for kernels\n    kernels = stack\nWrite one of flatten(), stack(), fallback().",
+        "x.py:1: 'stack' is no rule for kernels\n    kernels = stack\nWrite one of flatten(), "
+        "stack(), fallback().",
     ),
     "a rule for kernels without the fallback": (
         "kernels = fallback()\n" + STEP,
-        "x.py:1: there is no fallback for kernels\n    kernels = fallback()\nWrite def fallback(w, g, lr).",
+        "x.py:1: there is no fallback for kernels\n    kernels = fallback()\nWrite def "
+        "fallback(w, g, lr).",
     ),
     "a variable called kernels": (
         body("kernels = g", "return kernels"),
-        "x.py:2: 'kernels' is a word of the language\n    kernels = g\nCall the variable kernels_ or otherwise.",
+        "x.py:2: 'kernels' is a word of the language\n    kernels = g\nCall the variable "
+        "kernels_ or otherwise.",
     ),
 }
 
@@ -700,7 +773,7 @@ def test_an_error_says_where_and_what_and_what_next(text, message):
     assert str(error.value) == message
 
 
-# --- a program is never executed -------------------------------------------------------------------
+# --- a program is never executed ------------------------------------------------------------------
 
 HOSTILE = {
     "an import": "import os\n" + STEP,
@@ -749,9 +822,16 @@ HOSTILE = {
     "an await": body("u = await g", "return u"),
     "an early return": body("return g", "return w"),
     "matrix multiplication": body("u = g @ w", "return u"),
-    "a ring in a ring in a ring": "p = " + "ring(" * 30 + "zeros_like(w)" + ", 2)" * 30 + "\n" + STEP,
+    "a ring in a ring in a ring": "p = "
+    + "ring(" * 30
+    + "zeros_like(w)"
+    + ", 2)" * 30
+    + "\n"
+    + STEP,
     "a ring of 10^10": body("p = g", "return g", head="p = ring(zeros_like(w), 10000000000)\n"),
-    "forty rings of 64": body("return g", head="".join(f"p{i}_ = ring(zeros_like(w), 64)\n" for i in range(40))),
+    "forty rings of 64": body(
+        "return g", head="".join(f"p{i}_ = ring(zeros_like(w), 64)\n" for i in range(40))
+    ),
     "a rule for kernels with an argument": "kernels = stack(print(1))\n" + STEP,
     "a rule for kernels by attribute": "kernels = os.stack()\n" + STEP,
     "a rule for kernels augmented": "kernels += stack()\n" + STEP,
@@ -760,7 +840,10 @@ HOSTILE = {
     "a starred return": body("return *g, w"),
     "a list of returns": body("return [g, w]"),
     "an empty return": body("return ()"),
-    "300 statements in a fallback": STEP + "def fallback(g):\n" + "    g = sin(g)\n" * 300 + "    return g\n",
+    "300 statements in a fallback": STEP
+    + "def fallback(g):\n"
+    + "    g = sin(g)\n" * 300
+    + "    return g\n",
     "an oracle called twice": body("u = hvp(g)(g)", "return u", inputs="g, hvp"),
     "an oracle without arguments": body("u = hvp()", "return u", inputs="g, hvp"),
     "a keyword of an oracle": body("u = hvp(x=g)", "return u", inputs="g, hvp"),
@@ -856,7 +939,9 @@ def test_underscores_and_hexadecimal_in_a_literal_are_python_and_harmless():
     assert parse(body("u = g * 1_000", "v = u * 0x10", "return v")).body[1].args == ("u", 16.0)
 
 
-@pytest.mark.parametrize("name", ["missing.py", ".", "a" * 5000 + ".py", "nul\0.py", "missing/x.py"])
+@pytest.mark.parametrize(
+    "name", ["missing.py", ".", "a" * 5000 + ".py", "nul\0.py", "missing/x.py"]
+)
 def test_a_path_that_is_no_file_is_a_program_error(tmp_path, name):
     with pytest.raises(ProgramError) as error:
         load(f"{tmp_path}/{name}")
@@ -883,8 +968,10 @@ except ProgramError:
 seen = []
 def hook(event, args):
     if event == "open" and (args[0] == "" or type(args[0]) is int):
-        return  # CPython looks for the line of some syntax errors in the file it is told, here in none; what is open
-    if event.split(".")[0] in ("exec", "import", "open", "os", "subprocess", "socket", "ctypes", "shutil", "marshal"):
+        # CPython looks for the line of some syntax errors in the file it is told, here in none.
+        return
+    doing = ("exec", "import", "open", "os", "subprocess", "socket", "ctypes", "shutil", "marshal")
+    if event.split(".")[0] in doing:
         if not (event in ("open", "os.stat") and args[0] == path):
             seen.append((event, str(args)[:200]))
 sys.addaudithook(hook)

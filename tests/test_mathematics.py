@@ -11,17 +11,37 @@ import pytest
 from strategies import random_program
 
 import baselines
-from primitives import PRIMITIVES, SCALAR, TENSOR, Hyperparameter, Instruction, Program, State, meaning, parse
+from primitives import (
+    PRIMITIVES,
+    SCALAR,
+    TENSOR,
+    Hyperparameter,
+    Instruction,
+    Program,
+    State,
+    meaning,
+    parse,
+)
 from primitives.listing import Number
 from primitives.liveness import prune
 from primitives.mathematics import CLEAR, IDENTITY, T, W, latex_rule, rule, unicode_rule
-from primitives.notation import FORMS, GREEK, KNOWN_TO_LATEX, SAME_AS, Latex, Name, Operation, Symbol, Unicode
+from primitives.notation import (
+    FORMS,
+    GREEK,
+    KNOWN_TO_LATEX,
+    SAME_AS,
+    Latex,
+    Name,
+    Operation,
+    Symbol,
+    Unicode,
+)
 from primitives.program import LEARNING_RATE
 from primitives.registry import ELEMENTWISE, LEAF, MODEL
 
 UNICODE, LATEX = Unicode(), Latex()
 
-# --- what people read ---------------------------------------------------------------------------------
+# --- what people read -----------------------------------------------------------------------------
 
 RULES = {
     "adam": """
@@ -93,10 +113,14 @@ PIECES = {
     ),
     "a condition as a number": ("a1 = t >= 3.0\nupdate = g * a1", "wₜ = wₜ₋₁ - [t ≥ 3]·gₜ"),
     "norms and inner products": (
-        "a1 = norm(g)\na2 = global_norm(g)\na3 = dot(w, g)\na4 = a1 / a2\na5 = a4 * a3\nupdate = a5 * g",
+        "a1 = norm(g)\na2 = global_norm(g)\na3 = dot(w, g)\na4 = a1 / a2\na5 = a4 * a3\nupdate = "
+        "a5 * g",
         "wₜ = wₜ₋₁ - ‖gₜ‖·⟨wₜ₋₁, gₜ⟩·gₜ / ‖gₜ‖ₐₗₗ",
     ),
-    "bars within bars": ("a1 = norm(g)\na2 = a1 * g\na3 = norm(a2)\nupdate = a3 * g", "wₜ = wₜ₋₁ - norm(‖gₜ‖·gₜ)·gₜ"),
+    "bars within bars": (
+        "a1 = norm(g)\na2 = a1 * g\na3 = norm(a2)\nupdate = a3 * g",
+        "wₜ = wₜ₋₁ - norm(‖gₜ‖·gₜ)·gₜ",
+    ),
     "a minus after a minus": (
         "a1 = g * -0.5\na2 = w - a1\na3 = -a2\na4 = g - a3\na5 = power(-2.0, g)\nupdate = a4 + a5",
         "wₜ = wₜ₋₁ - (gₜ + (wₜ₋₁ + 0.5·gₜ) + (-2)^gₜ)",
@@ -105,7 +129,10 @@ PIECES = {
         "a1 = g ** 0.5\na2 = cube(a1)\na3 = sqrt(w)\na4 = square(a3)\nupdate = a2 + a4",
         "wₜ = wₜ₋₁ - ((gₜ^0.5)³ + (√wₜ₋₁)²)",
     ),
-    "a root of a power": ("a1 = square(w)\na2 = sqrt(a1)\nupdate = a2 * lr", "wₜ = wₜ₋₁ - ηₜ·√(wₜ₋₁²)"),
+    "a root of a power": (
+        "a1 = square(w)\na2 = sqrt(a1)\nupdate = a2 * lr",
+        "wₜ = wₜ₋₁ - ηₜ·√(wₜ₋₁²)",
+    ),
     "numbers": (
         "a1 = get_pi()\na2 = g * a1\na3 = a2 * 3e-05\na4 = a3 / 1e-08\nupdate = a4 * 1.5",
         "wₜ = wₜ₋₁ - 3·10⁻⁵·1.5·π·gₜ / 10⁻⁸",
@@ -114,7 +141,10 @@ PIECES = {
         "a1 = soft_threshold(g, 0.1)\nupdate = tanh(a1)",
         "wₜ = wₜ₋₁ - tanh(soft_threshold(gₜ, 0.1))",
     ),
-    "an update that says where to go": ("a1 = g * lr\na2 = w * a1\nupdate = w - a2", "wₜ = ηₜ·wₜ₋₁·gₜ"),
+    "an update that says where to go": (
+        "a1 = g * lr\na2 = w * a1\nupdate = w - a2",
+        "wₜ = ηₜ·wₜ₋₁·gₜ",
+    ),
 }
 
 
@@ -159,7 +189,10 @@ def step(w, g, lr):
     update = a2 * lr
     return update
 """)
-    assert unicode_rule(program).splitlines()[:2] == ["w₋₁ = w₀", "wₜ = wₜ₋₁ - ηₜ·(wₜ₋₁ - wₜ₋₂ + gₜ)"]
+    assert unicode_rule(program).splitlines()[:2] == [
+        "w₋₁ = w₀",
+        "wₜ = wₜ₋₁ - ηₜ·(wₜ₋₁ - wₜ₋₂ + gₜ)",
+    ]
 
 
 def test_a_program_of_matrices_has_a_rule_for_each_of_its_bodies():
@@ -223,7 +256,11 @@ def step(w, g, lr):
     b = x
     return update
 """)
-    assert unicode_rule(program).splitlines()[:3] == ["b₀ = 0, b₋₁ = w₀", "bₜ = bₜ₋₂", "wₜ = wₜ₋₁ - ηₜ·bₜ₋₂"]
+    assert unicode_rule(program).splitlines()[:3] == [
+        "b₀ = 0, b₋₁ = w₀",
+        "bₜ = bₜ₋₂",
+        "wₜ = wₜ₋₁ - ηₜ·bₜ₋₂",
+    ]
 
 
 def test_two_names_that_share_a_letter_stay_apart():
@@ -255,7 +292,7 @@ def test_lines_stay_readable():
             assert len(line) <= 80, line
 
 
-# --- the rule computes what the program computes ------------------------------------------------------
+# --- the rule computes what the program computes --------------------------------------------------
 
 OURS = {"add": np.add, "subtract": np.subtract, "multiply": np.multiply, "negative": np.negative}
 """Arithmetic by numpy itself: primitives that are written out, as interp, become these."""
@@ -289,16 +326,24 @@ def walk_of_rule(program: Program, w, gradients, shapes) -> list:
     for t, (gradient, shape) in enumerate(zip(gradients, shapes, strict=True), 1):
         values[g, t] = gradient
         for name in (n for n, called in by_name.items() if called == "lr"):
-            rate = zip(meaning.constant(shape, w, np), meaning.constant(program.learning_rate, w, np), strict=True)
+            rate = zip(
+                meaning.constant(shape, w, np),
+                meaning.constant(program.learning_rate, w, np),
+                strict=True,
+            )
             values[name, t] = tuple(a * b for a, b in rate)
         if t == 1:
             for symbol, start in said.starts:
                 value = evaluate(start, 1)
                 if not symbol.scalar:
-                    value = tuple(np.broadcast_to(x, leaf.shape) for x, leaf in zip(value, w, strict=True))
+                    value = tuple(
+                        np.broadcast_to(x, leaf.shape) for x, leaf in zip(value, w, strict=True)
+                    )
                 values[symbol.name, symbol.at] = value
         for symbol, right in said.equations:
-            values[symbol.name, None if symbol.step is None else t + symbol.step] = evaluate(right, t)
+            values[symbol.name, None if symbol.step is None else t + symbol.step] = evaluate(
+                right, t
+            )
         update = evaluate(said.update, t)
         values[W.name, t] = tuple(a - b for a, b in zip(values[W.name, t - 1], update, strict=True))
         walk.append(values[W.name, t])
@@ -327,7 +372,11 @@ def plain_programs(count: int):
         seed += 1
         program = random_program(Random(seed), length=1 + seed % 20, calm=True)
         inputs = set(program.inputs) <= {"w", "g", "lr", "t"}
-        if inputs and len(program.parts) == 1 and all(PRIMITIVES[i.op].scope in PLAIN for i in program.body):
+        if (
+            inputs
+            and len(program.parts) == 1
+            and all(PRIMITIVES[i.op].scope in PLAIN for i in program.body)
+        ):
             count -= 1
             yield seed, program
 
@@ -340,10 +389,14 @@ def test_the_rule_of_a_random_program_takes_its_steps_bit_by_bit():
         rng = np.random.default_rng(seed)
         w, gradients, shapes = leaves(rng), [leaves(rng) for _ in range(4)], (1.0, 0.9, 0.5, 0.1)
         for ours, theirs in zip(
-            walk_of_rule(program, w, gradients, shapes), walk_of_meaning(program, w, gradients, shapes), strict=True
+            walk_of_rule(program, w, gradients, shapes),
+            walk_of_meaning(program, w, gradients, shapes),
+            strict=True,
         ):
             for a, b in zip(ours, theirs, strict=True):
-                np.testing.assert_array_equal(a, b, err_msg=f"{seed}\n{program}\n{unicode_rule(program)}")
+                np.testing.assert_array_equal(
+                    a, b, err_msg=f"{seed}\n{program}\n{unicode_rule(program)}"
+                )
         moved += len(rule(program).equations) > 1
     assert moved > 50
 
@@ -364,10 +417,11 @@ def test_the_rule_of_a_baseline_takes_its_steps_bit_by_bit(name):
             np.testing.assert_array_equal(x, y)
 
 
-# --- what is written can be read in one way only -------------------------------------------------------
+# --- what is written can be read in one way only --------------------------------------------------
 #
-# Programs of sums, products, quotients and powers are written, read again by the grammar below, and executed
-# in the field of integers modulo a prime, where all laws of arithmetic hold exactly. x / 0 is 0 there, too.
+# Programs of sums, products, quotients and powers are written, read again by the grammar below, and
+# executed in the field of integers modulo a prime, where all laws of arithmetic hold exactly.
+# x / 0 is 0 there, too.
 
 PRIME = 2**61 - 1
 
@@ -398,29 +452,46 @@ ARITHMETIC = {
 
 def arithmetic_program(rng: Random) -> Program:
     """A program of arithmetic, with names that need all kinds of letters."""
-    kinds = {"w": TENSOR, "g": TENSOR, "lr": SCALAR, "t": SCALAR, "beta1": SCALAR, "weight_decay": SCALAR, "d0": SCALAR}
-    hyperparameters = tuple(Hyperparameter(n, rng.choice([0.5, -0.25, 3.0, 1e-8])) for n in list(kinds)[4:])
+    kinds = {
+        "w": TENSOR,
+        "g": TENSOR,
+        "lr": SCALAR,
+        "t": SCALAR,
+        "beta1": SCALAR,
+        "weight_decay": SCALAR,
+        "d0": SCALAR,
+    }
+    hyperparameters = tuple(
+        Hyperparameter(n, rng.choice([0.5, -0.25, 3.0, 1e-8])) for n in list(kinds)[4:]
+    )
     states = tuple(
-        State(n, TENSOR, rng.choice([0.0, -0.5, "w", "g"])) for n in rng.sample(["m", "d", "v1", "old", "rho_hat"], 3)
+        State(n, TENSOR, rng.choice([0.0, -0.5, "w", "g"]))
+        for n in rng.sample(["m", "d", "v1", "old", "rho_hat"], 3)
     )
     kinds |= {s.name: TENSOR for s in states}
     body = []
 
     def emit(target, op, *args):
         body.append(Instruction(target, op, args))
-        kinds[target] = PRIMITIVES[op].kind(*(kinds[a] if isinstance(a, str) else SCALAR for a in args))
+        kinds[target] = PRIMITIVES[op].kind(
+            *(kinds[a] if isinstance(a, str) else SCALAR for a in args)
+        )
 
     def argument(kind=None):
         if kind is not TENSOR and rng.random() < 0.2:
             return rng.choice([1.0, 2.0, -0.5, -1.0, 0.1, 2e-5])
         recent = [i.target for i in body[-3:] if kind in (None, kinds[i.target])]
         return rng.choice(
-            recent if recent and rng.random() < 0.7 else [n for n, k in kinds.items() if kind in (None, k)]
+            recent
+            if recent and rng.random() < 0.7
+            else [n for n, k in kinds.items() if kind in (None, k)]
         )
 
     for _ in range(rng.randrange(1, 14)):
         op = rng.choice(list(ARITHMETIC))
-        target = rng.choice(["x", "y1", "m_hat", "size", "c", "update", "lr2", *(s.name for s in states)])
+        target = rng.choice(
+            ["x", "y1", "m_hat", "size", "c", "update", "lr2", *(s.name for s in states)]
+        )
         if op == "power":
             args = (argument(), rng.choice([2.0, 3.0, -1.0, -2.0, "t", 0.0]))
         else:
@@ -435,7 +506,8 @@ def arithmetic_program(rng: Random) -> Program:
 
 
 def steps_of_program(program: Program, w: int, gradients: list[int], rates: list[int]) -> list[int]:
-    states = {s.name: {"w": w, "g": gradients[0]}[s.start] if isinstance(s.start, str) else number(s.start)
+    given = {"w": w, "g": gradients[0]}
+    states = {s.name: given[s.start] if isinstance(s.start, str) else number(s.start)
               for s in program.states}  # fmt: skip
     walk = []
     for t, (g, rate) in enumerate(zip(gradients, rates, strict=True), 1):
@@ -457,7 +529,9 @@ RAISE = str.maketrans("₀₁₂₃₄₅₆₇₈₉₋", "0123456789-")
 
 
 class Reader:
-    """The grammar of arithmetic as people read it: powers before products before quotients before sums."""
+    """The grammar of arithmetic as people read it: powers before products before quotients before
+    sums.
+    """
 
     def __init__(self, text: str, env: dict[str, int]):
         self.tokens, self.env = TOKENS.findall(text), env
@@ -507,7 +581,9 @@ class Reader:
 
 
 class Memory(dict):
-    """Values by what is written: `mₜ₋₁` is what `mₜ` was in the step before, and `m₀` what it was before all."""
+    """Values by what is written: `mₜ₋₁` is what `mₜ` was in the step before, and `m₀` what it was
+    before all.
+    """
 
     time = 1
     marks = "(′*|⁽[⁰¹²³⁴-⁹]+⁾)"
@@ -526,7 +602,9 @@ class Memory(dict):
         return super().__getitem__(self.place(text))
 
 
-def steps_of_text(program: Program, text: str, w: int, gradients: list[int], rates: list[int]) -> list[int]:
+def steps_of_text(
+    program: Program, text: str, w: int, gradients: list[int], rates: list[int]
+) -> list[int]:
     """Executes the lines of a rule."""
     rows = [row.split(" = ") for row in re.split(", |\n", text.split("\n\n")[0].rstrip())]
     memory = Memory()
@@ -553,7 +631,9 @@ def test_what_is_written_reads_back_to_the_program(notation):
         text = unicode_rule(program) if notation == "unicode" else plain_text(latex_rule(program))
         w, *given = (number(rng.randrange(1, 100)) for _ in range(9))
         expected = steps_of_program(prune(program), w, given[:4], given[4:])
-        assert steps_of_text(program, text, w, given[:4], given[4:]) == expected, f"{seed}\n{program}\n{text}"
+        assert steps_of_text(program, text, w, given[:4], given[4:]) == expected, (
+            f"{seed}\n{program}\n{text}"
+        )
 
 
 def plain_text(latex: str) -> str:
@@ -563,7 +643,12 @@ def plain_text(latex: str) -> str:
     small = str.maketrans("0123456789t-+", "⁰¹²³⁴⁵⁶⁷⁸⁹ᵗ⁻⁺")
     accents = {"hat": "\u0302", "bar": "\u0304", "tilde": "\u0303"}
     text = "\n".join(line.removesuffix(r" \\") for line in lines).replace("&=", "=")
-    text = text.replace(r"\left", "").replace(r"\right", "").replace(r"\_", "_").replace(r"\varepsilon", "ε")
+    text = (
+        text.replace(r"\left", "")
+        .replace(r"\right", "")
+        .replace(r"\_", "_")
+        .replace(r"\varepsilon", "ε")
+    )
     for word, letter in GREEK.items():
         text = re.sub(rf"\\{word}\b|\\{word}(?=_)", letter, text)
     text = re.sub(r"\\mathrm\{(\w+)\}", r"\1", text)
@@ -582,7 +667,7 @@ def plain_text(latex: str) -> str:
         text = new
 
 
-# --- both notations are well formed -------------------------------------------------------------------
+# --- both notations are well formed ---------------------------------------------------------------
 
 
 def test_the_tables_name_primitives_that_exist():
@@ -600,10 +685,11 @@ def test_every_primitive_can_be_written(primitive):
 
 
 COMMANDS = {
-    "alpha", "beta", "gamma", "delta", "zeta", "eta", "theta", "kappa", "lambda", "mu", "nu", "xi", "rho", "sigma",
-    "tau", "varphi", "chi", "psi", "omega", "varepsilon", "pi", "frac", "sqrt", "left", "right", "hat", "bar", "tilde",
-    "mathrm", "operatorname", "text", "begin", "end", "prime", "cdot", "odot", "bmod", "infty", "langle", "rangle",
-    "lfloor", "rfloor", "sum", "max", "min", "ln", "log", "angle", "top", "ge", "le", "ne", *KNOWN_TO_LATEX,
+    "alpha", "beta", "gamma", "delta", "zeta", "eta", "theta", "kappa", "lambda", "mu", "nu", "xi",
+    "rho", "sigma", "tau", "varphi", "chi", "psi", "omega", "varepsilon", "pi", "frac", "sqrt",
+    "left", "right", "hat", "bar", "tilde", "mathrm", "operatorname", "text", "begin", "end",
+    "prime", "cdot", "odot", "bmod", "infty", "langle", "rangle", "lfloor", "rfloor", "sum", "max",
+    "min", "ln", "log", "angle", "top", "ge", "le", "ne", *KNOWN_TO_LATEX,
 }  # fmt: skip
 """All that the LaTeX of a rule uses; each is in LaTeX or in amsmath."""
 
@@ -647,6 +733,10 @@ def test_different_variables_look_different():
         program = random_program(Random(seed), length=1 + seed % 40)
         for part in program.parts:
             said = rule(part)
-            symbols = {s for s, _ in (*said.starts, *said.equations)} | set(said.given.values()) | {T, W, IDENTITY}
+            symbols = (
+                {s for s, _ in (*said.starts, *said.equations)}
+                | set(said.given.values())
+                | {T, W, IDENTITY}
+            )
             for notation in (UNICODE, LATEX):
                 assert len({notation.write(s) for s in symbols}) == len(symbols)

@@ -1,6 +1,8 @@
-"""Programs over matrices: rows, columns and squares, a fallback for other leaves, rules for kernels; rings and points.
+"""Programs over matrices: rows, columns and squares, a fallback for other leaves, rules for
+kernels; rings and points.
 
-The judge is that of `test_agreement.py`, which sees the leaves as each body does by lines of its own.
+The judge is that of `test_agreement.py`, which sees the leaves as each body does by lines of its
+own.
 """
 
 from __future__ import annotations
@@ -38,7 +40,7 @@ from primitives.views import Views
 
 NETWORK = "a network"  # a kernel, a number, a vector, a matrix, a vector of one
 
-# --- random programs -------------------------------------------------------------------------------
+# --- random programs ------------------------------------------------------------------------------
 
 
 @DTYPES
@@ -52,7 +54,11 @@ def test_the_machine_does_what_a_program_over_rows_and_columns_means(dtype):
         feed = random_feed(program, TREES[NETWORK], tally.all, dtype)
         judge = Judge(program, w, gradients, dtype, feed)
         if tally.add(judge.usable):
-            assert_close(judge, machine_trajectory(program, NETWORK, w, gradients, dtype, feed), "the machine")
+            assert_close(
+                judge,
+                machine_trajectory(program, NETWORK, w, gradients, dtype, feed),
+                "the machine",
+            )
 
     with jax.enable_x64(dtype is np.float64):
         every()
@@ -71,7 +77,11 @@ def test_the_meaning_and_the_graph_agree_on_programs_over_rows_and_columns():
         feed = random_feed(program, shapes, tally.all, np.float64)
         judge = Judge(program, w, gradients, np.float64, feed)
         if tally.add(judge.usable):
-            assert_close(judge, meaning_trajectory(program, w, gradients, np, feed=feed), "the meaning in numpy")
+            assert_close(
+                judge,
+                meaning_trajectory(program, w, gradients, np, feed=feed),
+                "the meaning in numpy",
+            )
             assert_close(judge, graph_trajectory(program, w, gradients, feed), "the graph")
 
     every()
@@ -90,7 +100,11 @@ def test_the_meaning_in_numpy_is_what_a_program_over_matrices_says():
         feed = random_feed(program, shapes, tally.all, np.float64)
         judge = Judge(program, w, gradients, np.float64, feed)
         if tally.add(judge.usable):
-            assert_close(judge, meaning_trajectory(program, w, gradients, np, feed=feed), "the meaning in numpy")
+            assert_close(
+                judge,
+                meaning_trajectory(program, w, gradients, np, feed=feed),
+                "the meaning in numpy",
+            )
 
     every()
     tally.check("matrices in numpy")
@@ -98,7 +112,9 @@ def test_the_meaning_in_numpy_is_what_a_program_over_matrices_says():
 
 @DTYPES
 def test_the_meaning_traced_by_jit_is_a_compiler_of_programs_over_matrices(dtype):
-    """The first four programs of which the judge knows something; a compilation takes long, so no more."""
+    """The first four programs of which the judge knows something; a compilation takes long, so no
+    more.
+    """
     shapes, compared, most = [(2, 3, 3), (4,), (3, 2)], set(), 4
     with jax.enable_x64(dtype is np.float64):
         for seed in itertools.count():
@@ -108,7 +124,9 @@ def test_the_meaning_traced_by_jit_is_a_compiler_of_programs_over_matrices(dtype
             w, gradients = random_inputs(shapes, seed, dtype)
             feed = random_feed(program, shapes, seed, dtype)
             judge = Judge(program, w, gradients, dtype, feed)
-            if judge.usable and any(PRIMITIVES[n.op].scope == MATRIX for n in said.nodes if n.op in PRIMITIVES):
+            if judge.usable and any(
+                PRIMITIVES[n.op].scope == MATRIX for n in said.nodes if n.op in PRIMITIVES
+            ):
                 got = meaning_trajectory(program, w, gradients, jnp, compiled=True, feed=feed)
                 assert_close(judge, got, "the compiler")
                 compared.add(seed)
@@ -118,7 +136,7 @@ def test_the_meaning_traced_by_jit_is_a_compiler_of_programs_over_matrices(dtype
     assert seed < 15 * most
 
 
-# --- how leaves are seen ---------------------------------------------------------------------------
+# --- how leaves are seen --------------------------------------------------------------------------
 
 CENTRED = """
 kernels = {kernels}()
@@ -141,7 +159,8 @@ def centred(kernels: str) -> Program:
     return parse(CENTRED.format(kernels=kernels))
 
 
-SEEN = {  # of a kernel [2, 3, 4, 5], a matrix [4, 2], a vector [3], a number, an empty kernel [0, 2, 3]
+# Of a kernel [2, 3, 4, 5], a matrix [4, 2], a vector [3], a number, an empty kernel [0, 2, 3]
+SEEN = {
     "flatten": ([(24, 5), (4, 2), (0, 3)], [(3,), ()]),
     "stack": ([(4, 5)] * 6 + [(4, 2)], [(3,), ()]),
     "fallback": ([(4, 2)], [(2, 3, 4, 5), (3,), (), (0, 2, 3)]),
@@ -173,7 +192,9 @@ def test_joining_is_the_inverse_of_splitting(tree, kernels):
 
 def test_a_program_that_needs_no_matrices_sees_every_leaf_as_it_is():
     leaves = [np.ones((2, 3, 4)), np.ones(3), np.ones(())]
-    views = Views(parse("kernels = stack()\n\ndef step(g):\n    return g\n"), [x.shape for x in leaves])
+    views = Views(
+        parse("kernels = stack()\n\ndef step(g):\n    return g\n"), [x.shape for x in leaves]
+    )
     assert [[x.shape for x in part] for part in views.split(leaves)] == [[(2, 3, 4), (3,), ()]]
 
 
@@ -182,7 +203,8 @@ def test_a_leaf_without_a_rule_is_an_error_that_says_what_to_write():
     with pytest.raises(ProgramError) as error:
         meaning.init(program, {"a": np.ones((2, 3)), "b": np.ones(3)}, np)
     assert str(error.value) == (
-        "x.py:2: mean_over_rows needs a matrix, and leaf 1 has the shape (3,)\n    m = mean_over_rows(g)\n"
+        "x.py:2: mean_over_rows needs a matrix, and leaf 1 has the shape (3,)\n    m = "
+        "mean_over_rows(g)\n"
         "Say what becomes of such leaves: write `def fallback(w, g, lr): ...` after step."
     )
     with pytest.raises(ProgramError, match="and layer/bias has the shape"):
@@ -208,7 +230,11 @@ def test_a_reduction_over_the_model_sees_each_group_of_leaves_by_itself(kernels)
         for n in group:
             g = leaves[n]
             if group is groups[0]:
-                g = g - (g.mean((0, 1)) if g.ndim == 3 and kernels == "flatten" else g.mean(-2, keepdims=True))
+                g = g - (
+                    g.mean((0, 1))
+                    if g.ndim == 3 and kernels == "flatten"
+                    else g.mean(-2, keepdims=True)
+                )
             np.testing.assert_allclose(after[n], -g * size, rtol=1e-12)
     with pytest.raises(machine.DoesNotFit):
         machine.load(graph(program))
@@ -219,7 +245,10 @@ def test_a_reduction_over_a_group_is_no_reduction_over_the_model_though_both_bod
     one, two = parse(f"def step{body}"), parse(f"def step{body}\ndef fallback{body}")
     assert identity.key(graph(one)) != identity.key(graph(two))
     assert graph(one).unflat() == ""
-    assert graph(two).unflat() == "global_norm reduces over the matrices alone, or over the other leaves"
+    assert (
+        graph(two).unflat()
+        == "global_norm reduces over the matrices alone, or over the other leaves"
+    )
 
 
 @pytest.mark.parametrize("shapes", [[(3,), ()], [(2, 3)], [(0,), (0, 3)]], ids=str)
@@ -229,7 +258,7 @@ def test_a_group_may_be_empty(shapes):
     assert [x.shape for x in after] == shapes
 
 
-# --- identity --------------------------------------------------------------------------------------
+# --- identity -------------------------------------------------------------------------------------
 
 
 def test_the_rule_for_kernels_is_part_of_what_a_program_over_matrices_says_and_of_no_other():
@@ -239,7 +268,10 @@ def test_the_rule_for_kernels_is_part_of_what_a_program_over_matrices_says_and_o
     probes = [identity.probe(g).key for g in said]
     assert probes[1] == ""  # a stack is not flat
     assert len(set(probes)) == 3
-    plain = [parse(f"kernels = {kernels}()\n\ndef step(g):\n    return g\n") for kernels in ("flatten", "stack")]
+    plain = [
+        parse(f"kernels = {kernels}()\n\ndef step(g):\n    return g\n")
+        for kernels in ("flatten", "stack")
+    ]
     assert identity.key(graph(plain[0])) == identity.key(graph(plain[1]))
 
 
@@ -257,7 +289,8 @@ def test_the_rule_for_kernels_is_part_of_what_a_program_over_matrices_says_and_o
 )
 def test_programs_over_squares_that_differ_have_two_keys(one, other):
     text = (
-        "m = left(0.0)\n\ndef step(w, g, lr):\n    l = gram_left(g)\n    m = interp(l, m, 0.9)\n    u = m @ g\n"
+        "m = left(0.0)\n\ndef step(w, g, lr):\n    l = gram_left(g)\n    m = interp(l, m, 0.9)\n "
+        "   u = m @ g\n"
         "    return u\n\ndef fallback(w, g, lr):\n    u = g * lr\n    return u\n"
     )
     text = text if one in text else text.replace("m = left(0.0)", one)
@@ -267,14 +300,15 @@ def test_programs_over_squares_that_differ_have_two_keys(one, other):
 
 def test_the_outer_product_is_one_thing_however_it_is_written():
     text = (
-        "def step(g):\n    c = mean_over_columns(g)\n    r = mean_over_rows(g)\n    u = {}\n    return u\n\n"
+        "def step(g):\n    c = mean_over_columns(g)\n    r = mean_over_rows(g)\n    u = {}\n    "
+        "return u\n\n"
         "def fallback(g):\n    return g\n"
     )
     texts = [text.format(product) for product in ("c @ r", "c * r", "r * c")]
     assert len({identity.key(graph(parse(text))) for text in texts}) == 1
 
 
-# --- rings -----------------------------------------------------------------------------------------
+# --- rings ----------------------------------------------------------------------------------------
 
 RING = """
 past = ring(full_like(w, 0.5), 3)
@@ -314,13 +348,17 @@ def test_a_ring_is_a_row_of_states_that_move_on():
     shapes = [(3,), (2, 2)]
     w, gradients = random_inputs(shapes, 3, np.float64)
     feed = random_feed(ring, shapes, 3, np.float64)
-    for a, b in zip(*(meaning_trajectory(p, w, gradients, np, feed=feed) for p in (ring, shifts)), strict=True):
+    for a, b in zip(
+        *(meaning_trajectory(p, w, gradients, np, feed=feed) for p in (ring, shifts)), strict=True
+    ):
         for x, y in zip(a[0], b[0], strict=True):
             np.testing.assert_array_equal(x, y)
 
 
 def test_past_k_is_the_value_of_k_steps_ago():
-    program = parse("past = ring(zeros_like(w), 3)\n\ndef step(g):\n    past = g\n    return past3\n")
+    program = parse(
+        "past = ring(zeros_like(w), 3)\n\ndef step(g):\n    past = g\n    return past3\n"
+    )
     w, states = [np.zeros(())], None
     states = meaning.init(program, w, np)
     updates = []
@@ -331,12 +369,37 @@ def test_past_k_is_the_value_of_k_steps_ago():
     assert updates == [0.0, 0.0, 0.0, 1.0, 2.0, 3.0]
 
 
-OF_KINDS = {  # where the ring starts, what it keeps, what is made of the value before the last; and so in numpy
-    "row(0.25)": ("total_over_rows(g)", "g * {}2", lambda x: x.sum(0, keepdims=True), lambda g, x: g * x, 0.25),
-    "column(0.25)": ("total_over_columns(g)", "g * {}2", lambda x: x.sum(1, keepdims=True), lambda g, x: g * x, 0.25),
+# Where the ring starts, what it keeps, what is made of the value before the last; and so in numpy
+OF_KINDS = {
+    "row(0.25)": (
+        "total_over_rows(g)",
+        "g * {}2",
+        lambda x: x.sum(0, keepdims=True),
+        lambda g, x: g * x,
+        0.25,
+    ),
+    "column(0.25)": (
+        "total_over_columns(g)",
+        "g * {}2",
+        lambda x: x.sum(1, keepdims=True),
+        lambda g, x: g * x,
+        0.25,
+    ),
     "left(identity)": ("gram_left(g)", "{}2 @ g", lambda x: x @ x.T, lambda g, x: x @ g, np.eye(2)),
-    "right(identity)": ("gram_right(g)", "g @ {}2", lambda x: x.T @ x, lambda g, x: g @ x, np.eye(3)),
-    "right(0.25)": ("gram_right(g)", "g @ {}2", lambda x: x.T @ x, lambda g, x: g @ x, np.full((3, 3), 0.25)),
+    "right(identity)": (
+        "gram_right(g)",
+        "g @ {}2",
+        lambda x: x.T @ x,
+        lambda g, x: g @ x,
+        np.eye(3),
+    ),
+    "right(0.25)": (
+        "gram_right(g)",
+        "g @ {}2",
+        lambda x: x.T @ x,
+        lambda g, x: g @ x,
+        np.full((3, 3), 0.25),
+    ),
 }
 
 
@@ -345,7 +408,8 @@ def test_a_ring_may_be_of_any_kind_and_its_name_as_long_as_a_name_may_be(start):
     name = "p" * 63
     kept, used, keep, use, at_first = OF_KINDS[start]
     program = parse(
-        f"{name} = ring({start}, 2)\n\ndef step(g):\n    {name} = {kept}\n    u = {used.format(name)}\n    return u\n"
+        f"{name} = ring({start}, 2)\n\ndef step(g):\n    {name} = {kept}\n    u = "
+        f"{used.format(name)}\n    return u\n"
     )
     g = np.random.default_rng(2).normal(size=(4, 2, 3))
     w = [np.zeros((2, 3))]
@@ -359,7 +423,10 @@ def test_a_ring_may_be_of_any_kind_and_its_name_as_long_as_a_name_may_be(start):
 
 def test_what_a_ring_held_may_be_returned_under_the_longest_name():
     name = "p" * 63
-    text = f"{name} = ring(copy(w), 2)\n\ndef step(w, g):\n    {name} = g\n    return {name}1, {name}2\n"
+    text = (
+        f"{name} = ring(copy(w), 2)\n\ndef step(w, g):\n    {name} = g\n"
+        f"    return {name}1, {name}2\n"
+    )
     w, g = [np.array([1.0, 2.0])], [np.array([0.5, 0.25])]
     program = parse(text)
     after, states = meaning.step(program, w, g, meaning.init(program, w, np), 1.0, 1, np)
@@ -367,7 +434,7 @@ def test_what_a_ring_held_may_be_returned_under_the_longest_name():
     np.testing.assert_array_equal(meaning.evaluation(program, after, states, np)[0], w[0])
 
 
-# --- the point of evaluation -----------------------------------------------------------------------
+# --- the point of evaluation ----------------------------------------------------------------------
 
 LOOKING_AHEAD = """
 learning_rate = 0.1
@@ -400,7 +467,9 @@ def test_the_model_is_evaluated_where_the_program_says(dtype):
             x = x - 0.1 * shape * v
             for reading in readings:
                 parameters, point = reading[t]
-                close = functools.partial(np.testing.assert_allclose, rtol=0, atol=32 * np.finfo(dtype).eps)
+                close = functools.partial(
+                    np.testing.assert_allclose, rtol=0, atol=32 * np.finfo(dtype).eps
+                )
                 close(parameters[leaf], x)
                 close(point[leaf], x - 0.1 * shape * v)
 
@@ -411,7 +480,7 @@ def test_without_a_point_the_model_is_evaluated_at_the_parameters():
     assert meaning.evaluation(program, params, {}, np) is params
 
 
-# --- what the task offers --------------------------------------------------------------------------
+# --- what the task offers -------------------------------------------------------------------------
 
 
 def test_what_a_program_asks_of_the_task_is_what_it_gets():
@@ -420,10 +489,18 @@ def test_what_a_program_asks_of_the_task_is_what_it_gets():
     rng = np.random.default_rng(5)
     tree = {"k": np.ones((2, 3)), "b": np.ones(3)}
     like = lambda: jax.tree.map(lambda x: rng.normal(size=x.shape), tree)  # noqa: E731
-    g, feed = like(), {"loss": 0.7, "noise": like(), "rademacher": jax.tree.map(np.sign, like()), "hvp": None}
+    g, feed = (
+        like(),
+        {"loss": 0.7, "noise": like(), "rademacher": jax.tree.map(np.sign, like()), "hvp": None},
+    )
     after, _ = meaning.step(program, tree, g, meaning.init(program, tree, np), 0.5, 1, np, feed)
     for name in tree:
-        wanted = 1.0 - (g[name] * 0.7 + feed["noise"][name] * feed["rademacher"][name]) * 0.5 * program.learning_rate
+        wanted = (
+            1.0
+            - (g[name] * 0.7 + feed["noise"][name] * feed["rademacher"][name])
+            * 0.5
+            * program.learning_rate
+        )
         np.testing.assert_allclose(after[name], wanted, rtol=1e-14)
     assert program.needs == {"loss", "noise", "rademacher"}
     with pytest.raises(KeyError, match=r"noise|loss|rademacher"):
@@ -432,7 +509,9 @@ def test_what_a_program_asks_of_the_task_is_what_it_gets():
 
 @pytest.mark.parametrize("oracle", ["hvp", "gnvp"])
 def test_an_oracle_is_asked_for_the_whole_model(oracle):
-    program = parse(f"def step(w, g, {oracle}):\n    h = {oracle}(g)\n    u = {oracle}(h) + h\n    return u\n")
+    program = parse(
+        f"def step(w, g, {oracle}):\n    h = {oracle}(g)\n    u = {oracle}(h) + h\n    return u\n"
+    )
     rng = np.random.default_rng(6)
     tree = {"k": rng.normal(size=(2, 2)), "b": rng.normal(size=3)}
     g = jax.tree.map(lambda x: rng.normal(size=x.shape), tree)
@@ -453,19 +532,24 @@ def test_an_oracle_is_asked_for_the_whole_model(oracle):
 
 
 def test_an_oracle_of_a_program_over_matrices_keeps_the_shape_of_kernels():
-    program = parse("def step(w, g, hvp):\n    h = hvp(g)\n    u = h - mean_over_rows(h)\n    return u\n")
+    program = parse(
+        "def step(w, g, hvp):\n    h = hvp(g)\n    u = h - mean_over_rows(h)\n    return u\n"
+    )
     g = np.random.default_rng(7).normal(size=(2, 3, 4))
     seen = []
     feed = {"hvp": lambda x: seen.append(x["k"].shape) or {"k": 2.0 * x["k"]}}
     tree = {"k": np.zeros_like(g)}
-    after, _ = meaning.step(program, tree, {"k": g}, meaning.init(program, tree, np), 1.0, 1, np, feed)
+    after, _ = meaning.step(
+        program, tree, {"k": g}, meaning.init(program, tree, np), 1.0, 1, np, feed
+    )
     assert seen == [(2, 3, 4)]
     np.testing.assert_allclose(after["k"], -2.0 * (g - g.mean((0, 1))), rtol=1e-12)
 
 
 def test_values_given_to_a_step_stand_for_the_programs_own():
     text = (
-        "learning_rate = 0.1\nbeta = 0.9\nm = zeros_like(w)\n\ndef step(w, g, lr):\n    m = interp(g, m, beta)\n"
+        "learning_rate = 0.1\nbeta = 0.9\nm = zeros_like(w)\n\ndef step(w, g, lr):\n    m = "
+        "interp(g, m, beta)\n"
         "    r = norm_over_rows(m)\n    u = m / r\n    return u * lr\n\n"
         "def fallback(w, g, lr):\n    m = interp(g, m, beta)\n    return m * lr\n"
     )

@@ -1,4 +1,6 @@
-"""Products with curvature matrices, against the matrices themselves and against differences of gradients."""
+"""Products with curvature matrices, against the matrices themselves and against differences of
+gradients.
+"""
 
 import functools
 
@@ -13,14 +15,25 @@ from proxy_tasks import TASKS, char_transformer, make_task, networks
 from proxy_tasks.oracles import gnvp, hvp, layers
 from proxy_tasks.task import DenseTask, PredictionTask, Task
 
-TINY = {"width": 4, "channels": 1, "heads": 2, "layers": 1, "context": 3, "dim": 12, "batch": 5, "steps": 4}
+TINY = {
+    "width": 4,
+    "channels": 1,
+    "heads": 2,
+    "layers": 1,
+    "context": 3,
+    "dim": 12,
+    "batch": 5,
+    "steps": 4,
+}
 PREDICTING = sorted(kind for kind, cls in TASKS.items() if issubclass(cls, PredictionTask))
 
 DENSE = sorted(kind for kind, cls in TASKS.items() if issubclass(cls, DenseTask))
 
 every_task = pytest.mark.parametrize("kind", sorted(TASKS))
 every_predicting_task = pytest.mark.parametrize("kind", PREDICTING)
-both = pytest.mark.parametrize(("oracle", "kind"), [(hvp, k) for k in sorted(TASKS)] + [(gnvp, k) for k in PREDICTING])
+both = pytest.mark.parametrize(
+    ("oracle", "kind"), [(hvp, k) for k in sorted(TASKS)] + [(gnvp, k) for k in PREDICTING]
+)
 
 
 @pytest.fixture(autouse=True)
@@ -32,14 +45,17 @@ def strict_jax():
 @functools.cache
 def tiny(kind):
     """Build a task with some hundred parameters, and a point, data and a draw in float64."""
-    task = make_task(kind, **{name: TINY[name] for name in TASKS[kind].__dataclass_fields__ if name in TINY})
+    task = make_task(
+        kind, **{name: TINY[name] for name in TASKS[kind].__dataclass_fields__ if name in TINY}
+    )
     start, draws = cheap_jit(task.init)(jax.random.key(1)), cheap_jit(task.draws)(jax.random.key(2))
     rng = np.random.default_rng(3)
 
     def wide(x):
         return np.asarray(x, np.float64 if x.dtype == np.float32 else x.dtype)
 
-    # Away from the initial biases of 0, where an empty patch of an image sits on the kink of its relu.
+    # Away from the initial biases of 0, where an empty patch of an image sits on the kink of its
+    # relu.
     params = jax.tree.map(lambda w: wide(w) + 0.1 * rng.standard_normal(w.shape), start)
     return task, params, jax.tree.map(wide, task.data()), jax.tree.map(lambda d: wide(d[0]), draws)
 
@@ -59,13 +75,17 @@ def dense(oracle, kind):
 
 @pytest.fixture
 def plain_products(monkeypatch):
-    """Forward mode cannot pass the gradient that `matmul` states, so a second opinion does without it."""
+    """Forward mode cannot pass the gradient that `matmul` states, so a second opinion does without
+    it.
+    """
     for module in (networks, char_transformer):
         monkeypatch.setattr(module, "matmul", lambda x, kernel: x @ kernel)
 
 
 def assert_close(ours, theirs):
-    """Compare to 1e-13: sums of float64 products in another order, 1e-15 where this was measured."""
+    """Compare to 1e-13: sums of float64 products in another order, 1e-15 where this was
+    measured.
+    """
     assert ours.dtype == theirs.dtype == np.float64
     assert np.abs(theirs).max() > 1e-4
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-13 * np.abs(theirs).max())
@@ -88,7 +108,9 @@ def test_products_with_the_hessian_are_differences_of_gradients(kind):
     with jax.enable_x64(True):
         ours = ravel_pytree(cheap_jit(lambda v: hvp(task, params, data, draw)(v))(way))[0]
         slope = cheap_jit(jax.grad(lambda w: task.loss(w, data, draw)))
-        ahead, behind = (slope(jax.tree.map(lambda w, d, s=s: w + s * d, params, way)) for s in (1e-6, -1e-6))
+        ahead, behind = (
+            slope(jax.tree.map(lambda w, d, s=s: w + s * d, params, way)) for s in (1e-6, -1e-6)
+        )
         theirs = (ravel_pytree(ahead)[0] - ravel_pytree(behind)[0]) / 2e-6
     # A difference of 1e-6 leaves 1e-16 / 1e-6 of rounding and (1e-6)² of third derivatives.
     np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-8 * np.abs(theirs).max())
@@ -100,9 +122,13 @@ def test_products_with_the_gauss_newton_matrix_are_those_of_its_three_factors(ki
     with jax.enable_x64(True):
         flat, tree = ravel_pytree(params)
         predictions, shaped = ravel_pytree(task.predict(params, data, draw))
-        jacobian = cheap_jit(jax.jacfwd(lambda w: ravel_pytree(task.predict(tree(w), data, draw))[0]))(flat)
+        jacobian = cheap_jit(
+            jax.jacfwd(lambda w: ravel_pytree(task.predict(tree(w), data, draw))[0])
+        )(flat)
         bend = cheap_jit(jax.hessian(lambda p: task.judge(shaped(p), data, draw)))(predictions)
-    assert_close(dense(gnvp, kind), np.asarray(jacobian).T @ np.asarray(bend) @ np.asarray(jacobian))
+    assert_close(
+        dense(gnvp, kind), np.asarray(jacobian).T @ np.asarray(bend) @ np.asarray(jacobian)
+    )
 
 
 @both
@@ -135,7 +161,8 @@ def test_products_can_be_asked_for_inside_a_compiled_loop_over_seeds(oracle, kin
     """Power iteration in float32, as a trial would run it, finds the largest eigenvalue in size."""
     task, params, data, draw = tiny(kind)
     params, data, draw = jax.tree.map(
-        lambda x: jnp.asarray(x, jnp.float32 if x.dtype == np.float64 else x.dtype), (params, data, draw)
+        lambda x: jnp.asarray(x, jnp.float32 if x.dtype == np.float64 else x.dtype),
+        (params, data, draw),
     )
 
     def largest(v):
@@ -151,17 +178,23 @@ def test_products_can_be_asked_for_inside_a_compiled_loop_over_seeds(oracle, kin
         return jax.lax.while_loop(go_on, advance, (jnp.int32(0), v, jnp.float32(0)))[2]
 
     rng = np.random.default_rng(5)
-    starts = jax.tree.map(lambda w: jnp.asarray(rng.standard_normal((2, *w.shape)), jnp.float32), params)
+    starts = jax.tree.map(
+        lambda w: jnp.asarray(rng.standard_normal((2, *w.shape)), jnp.float32), params
+    )
     found = cheap_jit(jax.vmap(largest))(starts)
     # 300 rounds leave a percent where two eigenvalues are close.
-    np.testing.assert_allclose(found, np.abs(np.linalg.eigvalsh(dense(oracle, kind))).max(), rtol=1e-2)
+    np.testing.assert_allclose(
+        found, np.abs(np.linalg.eigvalsh(dense(oracle, kind))).max(), rtol=1e-2
+    )
 
 
 # Inside layers.
 
 
 def gradients_by_row(found):
-    """Multiply what goes into layers, with a 1 for the bias, by what comes back; in the order of `ravel_pytree`."""
+    """Multiply what goes into layers, with a 1 for the bias, by what comes back; in the order of
+    `ravel_pytree`.
+    """
     rows = {
         name: {"kernel": jnp.einsum("ri,ro->rio", inputs, signals), "bias": signals}
         for name, (inputs, signals) in found.items()
@@ -175,7 +208,9 @@ def test_inputs_and_signals_of_layers_make_the_gradient_when_targets_are_those_o
 
     class Knowing(type(task)):
         def sample(self, key, predictions):
-            return jnp.asarray(data["train"][{"digits_dense": "label", "diabetes_regression": "y"}[kind]])[draw]
+            return jnp.asarray(
+                data["train"][{"digits_dense": "label", "diabetes_regression": "y"}[kind]]
+            )[draw]
 
     knowing = Knowing(**{name: getattr(task, name) for name in ("width", "batch", "steps")})
     with jax.enable_x64(True):
@@ -185,16 +220,25 @@ def test_inputs_and_signals_of_layers_make_the_gradient_when_targets_are_those_o
 
 
 @pytest.mark.parametrize("kind", DENSE)
-def test_gradients_for_targets_drawn_from_the_model_have_the_gauss_newton_matrix_as_their_moment(kind):
-    """For a cross-entropy and a squared error it is the Fisher matrix, so this tests what targets are drawn from."""
+def test_gradients_for_targets_drawn_from_the_model_have_the_gauss_newton_matrix_as_their_moment(
+    kind,
+):
+    """For a cross-entropy and a squared error it is the Fisher matrix, so this tests what targets
+    are drawn from.
+    """
     task, params, data, draw = tiny(kind)
     with jax.enable_x64(True):
         keys = jax.random.split(jax.random.key(6), 4000)
-        one = cheap_jit(jax.vmap(lambda key: gradients_by_row(layers(task, params, data, draw, key))))
+        one = cheap_jit(
+            jax.vmap(lambda key: gradients_by_row(layers(task, params, data, draw, key)))
+        )
         rows = np.asarray(one(keys)).reshape(-1, ravel_pytree(params)[0].size)
     theirs = dense(gnvp, kind)
-    # 20,000 products leave a percent of the largest; another variance of the targets would be a factor
-    np.testing.assert_allclose(rows.T @ rows / len(rows), theirs, rtol=0, atol=0.05 * np.abs(theirs).max())
+    # 20,000 products leave a percent of the largest; another variance of the targets would be a
+    # factor
+    np.testing.assert_allclose(
+        rows.T @ rows / len(rows), theirs, rtol=0, atol=0.05 * np.abs(theirs).max()
+    )
 
 
 # What a task offers.
@@ -220,7 +264,8 @@ def test_a_task_that_predicts_nothing_has_no_gauss_newton_matrix():
 
     Silent.kind = "silent"  # after its definition, so that it does not enter the registry
     sentence = (
-        "silent has no Gauss-Newton matrix, because it predicts nothing; char_transformer, diabetes_regression, "
+        "silent has no Gauss-Newton matrix, because it predicts nothing; char_transformer, "
+        "diabetes_regression, "
         "digits_conv, digits_dense and noisy_quadratic do."
     )
     with pytest.raises(ValueError, match="Gauss-Newton") as error:

@@ -1,9 +1,10 @@
 """What must not change when code moves: hash chains, the order of primitives, what `--help` says.
 
-`golden/pins.json` holds chains of two sorts. With scores from a hash (`promises.synthetic`) a chain says how programs
-are bred, on any machine. With trained scores it says what every bit came out as, on one kind of processor: on another
-kind, whose last bits may differ, that test is skipped and says so. To make the file again, after a change that is
-meant to change a chain:  python tests/test_pins.py
+`golden/pins.json` holds chains of two sorts. With scores from a hash (`promises.synthetic`) a chain
+says how programs are bred, on any machine. With trained scores it says what every bit came out as,
+on one kind of processor: on another kind, whose last bits may differ, that test is skipped and says
+so. To make the file again, after a change that is meant to change a chain:  python
+tests/test_pins.py
 """
 
 from __future__ import annotations
@@ -109,7 +110,9 @@ def helps() -> str:
     """What `--help` says of every command, at the width of a page."""
     said = []
     for name, command in [("", cli.main), *sorted(cli.main.commands.items())]:
-        context = click.Context(command, info_name=f"evolve {name}".strip(), terminal_width=100, max_content_width=100)
+        context = click.Context(
+            command, info_name=f"evolve {name}".strip(), terminal_width=100, max_content_width=100
+        )
         said.append(f"$ evolve {name} --help\n{command.get_help(context)}\n")
     return "\n".join(said)
 
@@ -162,7 +165,9 @@ def write(trained: bool = True) -> None:
     said["primitives"] = list(PRIMITIVES)
     said["hashed"] = {name: chain(name, count, trained=False) for name, count in HASHED.items()}
     if trained:
-        said["trained"][processor()] = {name: chain(name, count, trained=True) for name, count in TRAINED.items()}
+        said["trained"][processor()] = {
+            name: chain(name, count, trained=True) for name, count in TRAINED.items()
+        }
     path.write_text(json.dumps(said, indent=1) + "\n")
     (GOLDEN / "help.txt").write_text(helps())
 

@@ -1,4 +1,6 @@
-"""Who is blamed when workers die, hang or talk nonsense, with workers that are scripts of a few lines."""
+"""Who is blamed when workers die, hang or talk nonsense, with workers that are scripts of a few
+lines.
+"""
 
 from __future__ import annotations
 
@@ -62,10 +64,14 @@ def local(tmp_path):
     made: list[pool.Local] = []
     script = tmp_path / "fake.py"
 
-    def make(start: str = "", machine: str = '"fake"', deadline: float = 1.0, count: int = 2) -> pool.Local:
+    def make(
+        start: str = "", machine: str = '"fake"', deadline: float = 1.0, count: int = 2
+    ) -> pool.Local:
         script.write_text(FAKE.replace("START", start).replace("MACHINE", machine))
         command = [sys.executable, "-S", str(script), str(tmp_path)]
-        made.append(pool.Local({"workers": count}, count, deadline, log=tmp_path / "log", command=command))
+        made.append(
+            pool.Local({"workers": count}, count, deadline, log=tmp_path / "log", command=command)
+        )
         return made[-1]
 
     yield make
@@ -127,21 +133,27 @@ def test_what_was_wrong_is_said_and_the_others_go_on(local, tmp_path, what, stat
 
 @pytest.mark.parametrize("what", ["once", "shot", "stopped", "leaky", "both"])
 def test_what_a_job_can_do_nothing_for_is_no_fault_of_its(local, what):
-    """One bad worker; one that others kill, five times; one that is stopped; one that was full before, in two ways."""
+    """One bad worker; one that others kill, five times; one that is stopped; one that was full
+    before, in two ways.
+    """
     found = collect(local(count=1), ["fine", what, "fine"])
     assert [found[n].status for n in range(3)] == ["ok"] * 3
 
 
 def test_nobody_is_blamed_when_the_machine_does_not_start_workers_any_more(local):
     executor = local(start='if ever("start") > 2: sys.exit("the machine is ill")')
-    with pytest.raises(pool.Outage, match=r"workers cannot be started. Its last words are in .*log"):
+    with pytest.raises(
+        pool.Outage, match=r"workers cannot be started. Its last words are in .*log"
+    ):
         collect(executor, ["hang", "hang"])
     assert executor.finished == []
 
 
 def test_workers_that_cannot_start_end_the_run_instead_of_blaming_programs(local):
     executor = local(start="sys.exit(1)")
-    with pytest.raises(pool.WorkerFailure, match=r"workers cannot be started. Its last words are in .*log"):
+    with pytest.raises(
+        pool.WorkerFailure, match=r"workers cannot be started. Its last words are in .*log"
+    ):
         executor.ready()
     executor.close()  # what the run does next, whatever happened
 

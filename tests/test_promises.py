@@ -11,7 +11,9 @@ from promises import PROMISES, chaos
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="kills and looks for processes in /proc")
-@pytest.mark.filterwarnings("ignore")  # Ray's own: files that it leaves open, and what it will change
+@pytest.mark.filterwarnings(
+    "ignore"
+)  # Ray's own: files that it leaves open, and what it will change
 @pytest.mark.parametrize("name", PROMISES)
 def test_promise(name, tmp_path, record_property):
     figures = importlib.import_module(f"promises.{name}").keep(tmp_path, long=False)
@@ -25,4 +27,6 @@ def test_a_broken_promise_is_said_and_fails(monkeypatch, capsys):
     broken.keep = lambda place, long: 1 / 0
     monkeypatch.setitem(sys.modules, "promises.resume", broken)
     assert chaos.main(["1", "--short"]) == 1
-    assert capsys.readouterr().out.startswith("promise 1: broken (because ZeroDivisionError: division by zero; 0 s)")
+    assert capsys.readouterr().out.startswith(
+        "promise 1: broken (because ZeroDivisionError: division by zero; 0 s)"
+    )

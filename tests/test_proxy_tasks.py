@@ -49,7 +49,9 @@ def small(kind: str) -> Any:  # each kind has methods of its own
 
 
 def fields_of(kind: str) -> list[str]:
-    """Name the fields that are numbers: all but the schedule, which `test_schedules.py` is about."""
+    """Name the fields that are numbers: all but the schedule, which `test_schedules.py` is
+    about.
+    """
     return [field.name for field in dataclasses.fields(TASKS[kind]) if field.name != "schedule"]
 
 
@@ -87,7 +89,10 @@ def test_a_task_is_a_frozen_dataclass_that_says_what_it_measures_and_what_it_can
     assert cls.kind == kind
     assert cls.__dataclass_params__.frozen
     assert all(sentence.strip() for sentence in (cls.measures, cls.cannot, cls.source, cls.__doc__))
-    assert {field.type for field in dataclasses.fields(cls) if field.name != "schedule"} <= {int, float}
+    assert {field.type for field in dataclasses.fields(cls) if field.name != "schedule"} <= {
+        int,
+        float,
+    }
 
 
 @every_task
@@ -96,7 +101,9 @@ def test_the_readme_has_a_row_for_every_task(kind):
 
 
 def test_the_example_in_the_readme_is_a_complete_task():
-    code = re.findall(r"```python\n(.*?)```", (FOLDER / "README.md").read_text(encoding="utf-8"), re.DOTALL)[-1]
+    code = re.findall(
+        r"```python\n(.*?)```", (FOLDER / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )[-1]
     names = {"dataclass": dataclasses.dataclass, "ClassVar": ClassVar, "Task": Task, "PARTS": PARTS}
     names |= {"frozen": frozen, "jax": jax, "jnp": jnp, "np": np, "__name__": "readme"}
     try:
@@ -213,12 +220,15 @@ def test_the_gradient_of_the_loss_agrees_with_finite_differences_in_float64(kind
     chosen, rng = small(kind), np.random.default_rng(3)
 
     def wide(tree):
-        return jax.tree.map(lambda x: np.asarray(x, np.float64 if x.dtype == np.float32 else x.dtype), tree)
+        return jax.tree.map(
+            lambda x: np.asarray(x, np.float64 if x.dtype == np.float32 else x.dtype), tree
+        )
 
     def somewhere(tree, scale):
         return jax.tree.map(lambda w: w + scale * rng.standard_normal(w.shape), tree)
 
-    # Away from the initial biases of 0, where an empty patch of an image sits on the kink of its relu.
+    # Away from the initial biases of 0, where an empty patch of an image sits on the kink of its
+    # relu.
     params = somewhere(wide(drawn(kind, "init", 1)), 0.1)
     data, draw = wide(chosen.data()), wide(one_step(drawn(kind, "draws", 1), 0))
     with jax.enable_x64(True):
@@ -227,7 +237,9 @@ def test_the_gradient_of_the_loss_agrees_with_finite_differences_in_float64(kind
         assert loss(params, data, draw).dtype == np.float64
         for _ in range(3):
             way = somewhere(jax.tree.map(np.zeros_like, params), 1.0)
-            ahead, behind = (jax.tree.map(lambda w, d, s=s: w + s * d, params, way) for s in (1e-6, -1e-6))
+            ahead, behind = (
+                jax.tree.map(lambda w, d, s=s: w + s * d, params, way) for s in (1e-6, -1e-6)
+            )
             slope = (loss(ahead, data, draw) - loss(behind, data, draw)) / 2e-6
             along = sum(np.sum(g * d) for g, d in zip(leaves(gradient), leaves(way), strict=True))
             # A difference of 1e-6 leaves 1e-16 / 1e-6 of rounding and 1e-12 of curvature.
@@ -238,7 +250,9 @@ def test_the_gradient_of_the_loss_agrees_with_finite_differences_in_float64(kind
 def test_losses_are_the_same_under_vmap_over_seeds_as_one_by_one(kind):
     chosen = small(kind)
     data = jax.tree.map(jnp.asarray, chosen.data())
-    alone = [(drawn(kind, "init", seed), one_step(drawn(kind, "draws", seed), 0)) for seed in (1, 2, 3)]
+    alone = [
+        (drawn(kind, "init", seed), one_step(drawn(kind, "draws", seed), 0)) for seed in (1, 2, 3)
+    ]
     together = jax.tree.map(lambda *seeds: np.stack(seeds), *alone)
 
     def all_losses(params, draw):
@@ -268,7 +282,9 @@ def test_adam_brings_the_validation_loss_down_and_leaves_it_positive(kind):
 
     with jax.numpy_dtype_promotion("standard"):  # optax's bias correction mixes int32 with floats
         trained = jax.jit(train)(params)
-    evaluate = cheap_jit(lambda w: [chosen.evaluate(w, data, part) for part in ("validation", "test")])
+    evaluate = cheap_jit(
+        lambda w: [chosen.evaluate(w, data, part) for part in ("validation", "test")]
+    )
     before, after = np.stack(evaluate(params)), np.stack(evaluate(trained))
     assert np.isfinite(before).all()
     assert (after > 0).all()
@@ -293,18 +309,28 @@ def test_the_quadratic_has_the_noise_it_states():
     h, c = data["train"]["curvature"], data["train"]["optimum"]
     noise = np.asarray(draws, np.float64) * np.sqrt(h, dtype=np.float64)[None]
     exact = h * (np.asarray(params["point"]["w"], np.float64) - c)
-    np.testing.assert_allclose(gradients, exact[None] + noise, rtol=1e-5, atol=1e-6)  # float32 rounding
+    np.testing.assert_allclose(
+        gradients, exact[None] + noise, rtol=1e-5, atol=1e-6
+    )  # float32 rounding
 
 
 @pytest.mark.parametrize("stride", [1, 2])
 def test_a_convolution_is_that_of_lax(stride):
     rng = np.random.default_rng(9)
     shapes = [(5, 8, 8, 3), (3, 3, 3, 4), (4,)]
-    images, kernel, bias = (jnp.asarray(rng.standard_normal(shape), jnp.float32) for shape in shapes)
-    theirs = jax.lax.conv_general_dilated(
-        images, kernel, (stride, stride), [(1, 1), (1, 1)], dimension_numbers=("NHWC", "HWIO", "NHWC")
+    images, kernel, bias = (
+        jnp.asarray(rng.standard_normal(shape), jnp.float32) for shape in shapes
     )
-    ours = jax.jit(convolution, static_argnames="stride")({"kernel": kernel, "bias": bias}, images, stride=stride)
+    theirs = jax.lax.conv_general_dilated(
+        images,
+        kernel,
+        (stride, stride),
+        [(1, 1), (1, 1)],
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+    )
+    ours = jax.jit(convolution, static_argnames="stride")(
+        {"kernel": kernel, "bias": bias}, images, stride=stride
+    )
     # 27 float32 products summed in another order.
     np.testing.assert_allclose(ours, theirs + bias[None, None, None], atol=1e-5)
 
@@ -329,7 +355,9 @@ def test_the_usual_schedule_warms_up_to_one_and_ends_just_above_zero(steps):
     t = np.arange(1, steps + 1)
     cosine = 0.5 * (1 + np.cos(np.pi * (t - warmup) / (steps + 1 - warmup)))
     assert (shape.shape, shape.dtype) == ((steps,), np.float32)
-    np.testing.assert_allclose(shape, np.where(t < warmup, t / warmup, cosine), rtol=1e-6)  # float32
+    np.testing.assert_allclose(
+        shape, np.where(t < warmup, t / warmup, cosine), rtol=1e-6
+    )  # float32
     assert shape.max() == shape[warmup - 1] == 1
     assert shape.min() > 0
 
@@ -358,7 +386,9 @@ def test_every_field_and_the_version_change_the_fingerprint(kind, monkeypatch):
 def test_a_changed_number_in_the_data_changes_the_fingerprint(monkeypatch):
     usual = make_task("diabetes_regression")
     before, data = usual.fingerprint, usual.data()
-    moved = data["test"]["y"] * np.where(np.arange(len(data["test"]["y"])) == 3, np.float32(1.0001), np.float32(1))
+    moved = data["test"]["y"] * np.where(
+        np.arange(len(data["test"]["y"])) == 3, np.float32(1.0001), np.float32(1)
+    )
     changed = data | {"test": data["test"] | {"y": moved}}
     monkeypatch.setattr(type(usual), "data", lambda self: changed)
     assert usual.fingerprint != before
@@ -366,14 +396,21 @@ def test_a_changed_number_in_the_data_changes_the_fingerprint(monkeypatch):
 
 def test_a_number_is_the_same_however_it_is_written():
     written = [1000, 1e3, np.float64(1000), np.int64(1000)]
-    assert len({make_task("noisy_quadratic", condition=number).fingerprint for number in written}) == 1
+    assert (
+        len({make_task("noisy_quadratic", condition=number).fingerprint for number in written}) == 1
+    )
 
 
 def test_fingerprints_are_the_same_in_a_fresh_process_with_other_hashes():
-    code = "from proxy_tasks import TASKS, make_task; print(*(make_task(k).fingerprint for k in sorted(TASKS)))"
+    code = (
+        "from proxy_tasks import TASKS, make_task; "
+        "print(*(make_task(k).fingerprint for k in sorted(TASKS)))"
+    )
     env = os.environ | {"PYTHONHASHSEED": "12345", "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-c", code]
-    fresh = subprocess.run(command, cwd=FOLDER.parent, env=env, capture_output=True, text=True, check=True)
+    fresh = subprocess.run(
+        command, cwd=FOLDER.parent, env=env, capture_output=True, text=True, check=True
+    )
     assert fresh.stdout.split() == [make_task(kind).fingerprint for kind in sorted(TASKS)]
 
 
@@ -381,7 +418,11 @@ def test_fingerprints_are_the_same_in_a_fresh_process_with_other_hashes():
 
 ALL = "char_transformer, diabetes_regression, digits_conv, digits_dense and noisy_quadratic"
 REFUSED = [
-    ("digit_dense", {}, f"no task is called 'digit_dense' (did you mean 'digits_dense'?); there are {ALL}."),
+    (
+        "digit_dense",
+        {},
+        f"no task is called 'digit_dense' (did you mean 'digits_dense'?); there are {ALL}.",
+    ),
     ("xyz", {}, f"no task is called 'xyz'; there are {ALL}."),
     (
         ["digits_dense"],
@@ -391,7 +432,8 @@ REFUSED = [
     (
         "digits_dense",
         {"widht": 16},
-        "digits_dense has no field 'widht' (did you mean 'width'?); it has steps, schedule, width and batch.",
+        "digits_dense has no field 'widht' (did you mean 'width'?); it has steps, schedule, "
+        "width and batch.",
     ),
     (
         "noisy_quadratic",
@@ -417,10 +459,15 @@ REFUSED = [
     (
         "noisy_quadratic",
         {"schedule": 3},
-        "noisy_quadratic: a schedule is text, not 3; write one such as cosine or step_decay(factor=0.5, every=0.25).",
+        "noisy_quadratic: a schedule is text, not 3; write one such as cosine or "
+        "step_decay(factor=0.5, every=0.25).",
     ),
     ("noisy_quadratic", {"condition": 0}, "noisy_quadratic: condition must be above 0, not 0.0."),
-    ("noisy_quadratic", {"condition": 0.5}, "noisy_quadratic: condition must be at least 1, not 0.5."),
+    (
+        "noisy_quadratic",
+        {"condition": 0.5},
+        "noisy_quadratic: condition must be at least 1, not 0.5.",
+    ),
     (
         "digits_conv",
         {"batch": 2000},
@@ -455,7 +502,9 @@ def test_a_task_that_cannot_be_is_refused_with_one_sentence(kind, fields, senten
 def test_every_size_can_be_one_when_all_are(kind):
     smallest = make_task(kind, **dict.fromkeys(fields_of(kind), 1))
     key = jax.random.key(0)
-    loss = cheap_jit(lambda: smallest.loss(smallest.init(key), smallest.data(), one_step(smallest.draws(key), 0)))
+    loss = cheap_jit(
+        lambda: smallest.loss(smallest.init(key), smallest.data(), one_step(smallest.draws(key), 0))
+    )
     assert np.isfinite(loss())
 
 
@@ -468,8 +517,14 @@ def test_equal_logits_cost_the_logarithm_of_the_number_of_classes_however_large_
 def test_the_loss_of_a_batch_of_the_quadratic_says_nothing_that_its_gradient_does_not():
     """Else a program that reads both could solve for the optimum instead of descending to it."""
     bowl = small("noisy_quadratic")
-    params, draws, data = drawn("noisy_quadratic", "init", 1), drawn("noisy_quadratic", "draws", 1), bowl.data()
+    params, draws, data = (
+        drawn("noisy_quadratic", "init", 1),
+        drawn("noisy_quadratic", "draws", 1),
+        bowl.data(),
+    )
     h = data["train"]["curvature"]
     losses, gradients = jax.vmap(lambda d: jax.value_and_grad(bowl.loss)(params, data, d))(draws)
-    told = 0.5 * ((np.asarray(gradients["point"]["w"], np.float64) / np.sqrt(h, dtype=np.float64)[None]) ** 2).sum(1)
+    told = 0.5 * (
+        (np.asarray(gradients["point"]["w"], np.float64) / np.sqrt(h, dtype=np.float64)[None]) ** 2
+    ).sum(1)
     np.testing.assert_allclose(losses, told, rtol=1e-4)  # float32 rounding

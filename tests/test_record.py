@@ -1,4 +1,5 @@
-"""The record: what is written is what was decided, a resume cannot change it, and damage to it is found.
+"""The record: what is written is what was decided, a resume cannot change it, and damage to it is
+found.
 
 What holds when drivers and workers are killed, on full disks and after signals: `tests/promises/`.
 """
@@ -61,7 +62,9 @@ def evolve(place):
 def straight(place, evolve) -> list[tuple]:
     """The rows of the run that nothing disturbs, scored in the driver's own process."""
     budget = f"budget.candidates={CANDIDATES}"
-    code, out, err = ended(evolve("run", f"{runs.NAME}.yaml", "--set", budget, "--output", "straight"))
+    code, out, err = ended(
+        evolve("run", f"{runs.NAME}.yaml", "--set", budget, "--output", "straight")
+    )
     assert code == 0, err
     rows = recorded(place / out.splitlines()[-1])
     assert len(rows) == CANDIDATES
@@ -81,12 +84,14 @@ def test_scoring_in_the_process_of_the_tests_gives_the_same_chain(place, straigh
     assert execute(folder, config, lambda line: None).chain == result.chain
     assert recorded(folder.path) == before
 
-    longer = config.model_copy(update={"budget": config.budget.model_copy(update={"candidates": 320})})
+    longer = config.model_copy(
+        update={"budget": config.budget.model_copy(update={"candidates": 320})}
+    )
     execute(folder, longer, lambda line: None)
     assert recorded(folder.path) == straight[:320]
 
 
-# --- what may change over a resume -----------------------------------------------------------------
+# --- what may change over a resume ----------------------------------------------------------------
 
 
 @pytest.fixture
@@ -97,13 +102,23 @@ def finished(place, evolve, straight, tmp_path) -> Path:
 
 
 def test_search_and_scoring_of_a_run_cannot_change(finished, invoke):
-    for changed in ("search.population=50", "scoring.seeds=3", "seed=1", "confirm.seeds=3", "suite=smoke"):
+    for changed in (
+        "search.population=50",
+        "scoring.seeds=3",
+        "seed=1",
+        "confirm.seeds=3",
+        "suite=smoke",
+    ):
         code, err = invoke("resume", finished, "--set", changed)
         assert code == 2, err
-        assert "only the budget and the workers of a run can change, so that it stays one run" in err
+        assert (
+            "only the budget and the workers of a run can change, so that it stays one run" in err
+        )
 
 
-def test_a_run_that_is_stopped_keeps_the_budget_of_this_life_in_the_command_to_go_on(finished, evolve, straight):
+def test_a_run_that_is_stopped_keeps_the_budget_of_this_life_in_the_command_to_go_on(
+    finished, evolve, straight
+):
     budget = f"budget.candidates={10 * CANDIDATES}"
     process = evolve("resume", finished, "--set", budget, "--workers", "inline")
     wait_for_rows(process, finished.parent, CANDIDATES)
@@ -148,7 +163,9 @@ def test_a_program_that_is_bred_otherwise_than_recorded_is_refused(finished, inv
     """The chain is sound here, as it would be had another version made it."""
     with contextlib.closing(sqlite3.connect(finished / "journal.sqlite")) as db:
         (program,) = db.execute("SELECT program FROM candidate WHERE number = 40").fetchone()
-        db.execute("UPDATE candidate SET program = ? WHERE number = 40", (program.replace("g", "w", 1),))
+        db.execute(
+            "UPDATE candidate SET program = ? WHERE number = 40", (program.replace("g", "w", 1),)
+        )
         db.commit()
     rechain(finished / "journal.sqlite")
     code, err = invoke("resume", finished)
@@ -180,7 +197,7 @@ def invoke():
     return call
 
 
-# --- the journal -----------------------------------------------------------------------------------
+# --- the journal ----------------------------------------------------------------------------------
 
 ODD = ((WORST, -0.0, 0.1), (5e-324, 1.7976931348623157e308, 1 / 3), (0.0, float("inf"), -1e-300))
 
@@ -190,8 +207,9 @@ def rows(number: int = 12) -> list[Row]:
     for n in range(number):
         scored = n % 3 == 0
         row = Row(
-            number=n, phase=n // 5, parent=n - 1 if n else None, mutation="insert", program=f"u = g * {n}.0",
-            key=f"{n:032x}", status="ok" if scored else "cached", reason="", same_as=None if scored else n - n % 3,
+            number=n, phase=n // 5, parent=n - 1 if n else None, mutation="insert",
+            program=f"u = g * {n}.0", key=f"{n:032x}", status="ok" if scored else "cached",
+            reason="", same_as=None if scored else n - n % 3,
             outcome=canonical(encode_outcome(Outcome("ok", ODD, ODD[:1]))) if scored else None,
             score=WORST if n == 3 else -0.0, seconds=0.5, detail="words", chain=b"",
         )  # fmt: skip
@@ -211,7 +229,9 @@ def test_rows_come_back_as_they_were_with_every_bit_of_the_scores(journal, tmp_p
     with contextlib.closing(Journal(tmp_path / "journal.sqlite", read_only=True)) as again:
         assert list(again.rows()) == rows()
         restored = again.rows().__next__().restored()
-        assert [v.hex() for row in restored.scores for v in row] == [v.hex() for row in ODD for v in row]
+        assert [v.hex() for row in restored.scores for v in row] == [
+            v.hex() for row in ODD for v in row
+        ]
         assert list(again.rows(5)) == rows()[5:]
         assert again.get("status") == "running"
         assert again.get("nothing", 7) == 7
@@ -221,24 +241,47 @@ def test_outcomes_and_jobs_cross_the_wire_with_every_bit():
     outcome = Outcome("ok", ODD, ODD, 1.0, "words")
     said = json.loads(canonical(encode_outcome(outcome)))
     assert str(decode_outcome(said)) == str(replace(outcome, seconds=0.0, detail=""))
-    job = Job("u", ("a", "b"), hurdle=WORST, select=("c",), bar=float("inf"), part="test", known="lion")
+    job = Job(
+        "u", ("a", "b"), hurdle=WORST, select=("c",), bar=float("inf"), part="test", known="lion"
+    )
     assert decode_job(json.loads(json.dumps(encode_job(job)))) == job
     with pytest.raises(ValueError, match="not JSON compliant"):
         canonical(float("nan"))
 
 
-DECIDED = ("phase", "parent", "mutation", "program", "key", "status", "reason", "same_as", "outcome", "chain")
+DECIDED = (
+    "phase",
+    "parent",
+    "mutation",
+    "program",
+    "key",
+    "status",
+    "reason",
+    "same_as",
+    "outcome",
+    "chain",
+)
 
 
 @pytest.mark.parametrize("column", ["number", *DECIDED])
 def test_a_changed_byte_is_found_and_its_row_is_named(journal, column):
     for number in (0, 6, 11):
-        found = journal.db.execute(f"SELECT {column} FROM candidate WHERE number = ?", (number,)).fetchone()[0]
-        changed = {int: lambda v: v + 100, str: lambda v: v + " ", bytes: lambda v: bytes([v[0] ^ 1]) + v[1:]}
+        found = journal.db.execute(
+            f"SELECT {column} FROM candidate WHERE number = ?", (number,)
+        ).fetchone()[0]
+        changed = {
+            int: lambda v: v + 100,
+            str: lambda v: v + " ",
+            bytes: lambda v: bytes([v[0] ^ 1]) + v[1:],
+        }
         new = changed.get(type(found), lambda v: 1)(found)
         journal.db.execute(f"UPDATE candidate SET {column} = ? WHERE number = ?", (new, number))
-        if not (column == "number" and number == 11):  # a last row that is missing is scored again, not damage
-            with pytest.raises(JournalError, match=rf"row {number} is damaged: its hash does not follow"):
+        if not (
+            column == "number" and number == 11
+        ):  # a last row that is missing is scored again, not damage
+            with pytest.raises(
+                JournalError, match=rf"row {number} is damaged: its hash does not follow"
+            ):
                 list(journal.rows())
         at = new if column == "number" else number
         journal.db.execute(f"UPDATE candidate SET {column} = ? WHERE number = ?", (found, at))
@@ -253,7 +296,9 @@ def test_bytes_that_are_no_text_are_found_too(journal, value):
 
 
 def test_a_file_with_flipped_bytes_is_refused_or_says_what_it_said(journal, tmp_path):
-    """Anywhere in the file; what is not covered by the chain (seconds, words, free pages) decides nothing."""
+    """Anywhere in the file; what is not covered by the chain (seconds, words, free pages) decides
+    nothing.
+    """
     journal.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     journal.close()
     sound = (tmp_path / "journal.sqlite").read_bytes()
@@ -286,7 +331,9 @@ def test_a_full_database_says_so_and_keeps_what_it_has(journal):
     pages = journal.db.execute("PRAGMA page_count").fetchone()[0]
     journal.db.execute(f"PRAGMA max_page_count = {pages + 1}")
     many = [replace(r, number=r.number + 100, program="x" * 4000) for r in rows()]
-    with pytest.raises(JournalError, match=r"is full. What was recorded before is intact; free some space"):
+    with pytest.raises(
+        JournalError, match=r"is full. What was recorded before is intact; free some space"
+    ):
         journal.put(many)
     assert list(journal.rows()) == rows()
     journal.db.execute("PRAGMA max_page_count = 100000")
@@ -325,5 +372,9 @@ def test_the_benchmark_of_long_journals_works(monkeypatch):
     monkeypatch.setattr(endurance, "FEW", 200)
     figures = {name: value for name, value, _ in endurance.endurance(600, blocks=1)}
     assert all(math.isfinite(value) and value > 0 for value in figures.values())
-    assert {"candidate, many rows / few", "memory at its peak, many rows", "resume of many rows"} <= set(figures)
+    assert {
+        "candidate, many rows / few",
+        "memory at its peak, many rows",
+        "resume of many rows",
+    } <= set(figures)
     assert figures["rows that were resumed"] == 1112

@@ -38,11 +38,16 @@ def corners(*points):
     return lambda k: np.interp(k, *zip(*points, strict=True))
 
 
-# What is written, the steps it is asked for, and the value at count k = t - 1 (0..steps-1) as a formula.
+# What is written, the steps it is asked for, and the value at count k = t - 1 (0..steps-1) as a
+# formula.
 FORMULAS = [
     ("constant", 37, lambda k: np.ones(37)),
     ("step_decay(factor=0.5, every=0.25)", 200, lambda k: 0.5 ** (k // 50)),
-    ("step_decay(factor=0.1, every=0.3)", 33, lambda k: np.select([k < 10, k < 20, k < 30], [1, 0.1, 0.01], 0.001)),
+    (
+        "step_decay(factor=0.1, every=0.3)",
+        33,
+        lambda k: np.select([k < 10, k < 20, k < 30], [1, 0.1, 0.01], 0.001),
+    ),
     ("step_decay(factor=0.9, every=0.001)", 100, lambda k: 0.9**k),  # never less than one step
     ("exponential_decay(factor=0.5, every=0.25)", 200, lambda k: 2 ** (-k / 50)),
     ("exponential_decay(factor=0.001, every=1)", 120, lambda k: 10 ** (-3 * k / 120)),
@@ -62,7 +67,9 @@ FORMULAS = [
     (
         "one_cycle",
         100,
-        lambda k: np.where(k < 30, 1 - 0.96 * fall(k / 30), 4e-6 + (1 - 4e-6) * fall((k - 30) / 70)),
+        lambda k: np.where(
+            k < 30, 1 - 0.96 * fall(k / 30), 4e-6 + (1 - 4e-6) * fall((k - 30) / 70)
+        ),
     ),
     (
         "one_cycle(pct_start=0.5, div_factor=4, final_div_factor=10)",
@@ -82,18 +89,27 @@ FORMULAS = [
         100,  # cycles of 10, 20, 40 and the first 30 of 80
         lambda k: (
             0.05
-            + 0.95 * fall(np.select([k < 10, k < 30, k < 70], [k / 10, (k - 10) / 20, (k - 30) / 40], (k - 70) / 80))
+            + 0.95
+            * fall(
+                np.select(
+                    [k < 10, k < 30, k < 70], [k / 10, (k - 10) / 20, (k - 30) / 40], (k - 70) / 80
+                )
+            )
         ),
     ),
     ("cosine_restarts(period=0.5, growth=1e308)", 20, lambda k: np.where(k < 10, fall(k / 10), 1)),
 ]
 
 
-@pytest.mark.parametrize(("text", "steps", "formula"), FORMULAS, ids=[f"{text}-{n}" for text, n, _ in FORMULAS])
+@pytest.mark.parametrize(
+    ("text", "steps", "formula"), FORMULAS, ids=[f"{text}-{n}" for text, n, _ in FORMULAS]
+)
 def test_a_schedule_is_its_formula_in_float64(text, steps, formula):
     shape = parse_schedule(text)(steps)
     assert (shape.shape, shape.dtype) == ((steps,), np.float32)
-    np.testing.assert_allclose(shape, formula(np.arange(steps, dtype=np.float64)), rtol=ULP, atol=1e-16)
+    np.testing.assert_allclose(
+        shape, formula(np.arange(steps, dtype=np.float64)), rtol=ULP, atol=1e-16
+    )
 
 
 OPTAX = [
@@ -104,9 +120,19 @@ OPTAX = [
         0,
         lambda: optax.piecewise_constant_schedule(1.0, {10: 0.5, 20: 0.5, 30: 0.5}),
     ),
-    ("exponential_decay(factor=0.3, every=0.5)", 40, 0, lambda: optax.exponential_decay(1.0, 20, 0.3)),
+    (
+        "exponential_decay(factor=0.3, every=0.5)",
+        40,
+        0,
+        lambda: optax.exponential_decay(1.0, 20, 0.3),
+    ),
     ("cosine(end=0.1)", 33, 0, lambda: optax.cosine_decay_schedule(1.0, 33, alpha=0.1)),
-    ("linear_warmup(warmup=0.05)", 20, 1, lambda: optax.linear_schedule(1.0, 0.0, 20, transition_begin=1)),
+    (
+        "linear_warmup(warmup=0.05)",
+        20,
+        1,
+        lambda: optax.linear_schedule(1.0, 0.0, 20, transition_begin=1),
+    ),
     ("warmup_cosine", 60, 1, lambda: optax.warmup_cosine_decay_schedule(0.0, 1.0, 3, 61)),
     ("one_cycle", 57, 0, lambda: optax.cosine_onecycle_schedule(57, 1.0)),
     (
@@ -128,7 +154,13 @@ OPTAX = [
         0,
         lambda: optax.sgdr_schedule(
             [
-                {"init_value": 1.0, "peak_value": 1.0, "warmup_steps": 0, "decay_steps": n, "end_value": 0.2}
+                {
+                    "init_value": 1.0,
+                    "peak_value": 1.0,
+                    "warmup_steps": 0,
+                    "decay_steps": n,
+                    "end_value": 0.2,
+                }
                 for n in (10, 15, 22, 34, 51)
             ]
         ),
@@ -136,10 +168,16 @@ OPTAX = [
 ]
 
 
-@pytest.mark.parametrize(("text", "steps", "first", "theirs"), OPTAX, ids=[f"{text}-{n}" for text, n, _, _ in OPTAX])
+@pytest.mark.parametrize(
+    ("text", "steps", "first", "theirs"), OPTAX, ids=[f"{text}-{n}" for text, n, _, _ in OPTAX]
+)
 def test_a_schedule_is_that_of_optax_step_by_step(text, steps, first, theirs):
     """`first` is the count at t = 1."""
-    with jax.enable_x64(True), jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):
+    with (
+        jax.enable_x64(True),
+        jax.numpy_dtype_promotion("standard"),
+        jax.numpy_rank_promotion("allow"),
+    ):
         walked = [float(theirs()(k)) for k in range(first, first + steps)]
     np.testing.assert_allclose(parse_schedule(text)(steps), walked, rtol=ULP, atol=1e-16)
 
@@ -151,7 +189,12 @@ def test_every_schedule_has_a_formula_and_all_but_the_triangle_a_second_opinion_
 
 # A text for each, with its required parameters.
 NAMED = [
-    str(Schedule(name, tuple((p, 0.25) for p, known in declared(name).items() if known.default is known.empty)))
+    str(
+        Schedule(
+            name,
+            tuple((p, 0.25) for p, known in declared(name).items() if known.default is known.empty),
+        )
+    )
     for name in CURVES
 ]
 
@@ -223,7 +266,8 @@ def test_a_schedule_is_printed_in_its_shortest_form(written, canonical):
 
 
 ALL = (
-    "constant, step_decay, exponential_decay, cosine, linear_warmup, warmup_cosine, triangular, one_cycle, "
+    "constant, step_decay, exponential_decay, cosine, linear_warmup, warmup_cosine, triangular, "
+    "one_cycle, "
     "linear_one_cycle and cosine_restarts"
 )
 EXAMPLE = "write one such as cosine or step_decay(factor=0.5, every=0.25)."
@@ -236,7 +280,8 @@ REFUSED = [
     ("cosine(**{})", "cosine has no parameter '**'; it has end."),
     (
         "cosine_restarts(perod=1)",
-        "cosine_restarts has no parameter 'perod' (did you mean 'period'?); it has period, growth and min.",
+        "cosine_restarts has no parameter 'perod' (did you mean 'period'?); it has period, "
+        "growth and min.",
     ),
     ("step_decay", "step_decay needs factor and every; write step_decay(factor=..., every=...)."),
     (
@@ -248,7 +293,10 @@ REFUSED = [
         "step_decay(factor=0.5, every=100)",
         "step_decay: every must be a share of the run, above 0 and at most 1, not 100.",
     ),
-    ("step_decay(factor=0.5, every=0)", "step_decay: every must be a share of the run, above 0 and at most 1, not 0."),
+    (
+        "step_decay(factor=0.5, every=0)",
+        "step_decay: every must be a share of the run, above 0 and at most 1, not 0.",
+    ),
     (
         "linear_warmup(warmup=-0.1)",
         "linear_warmup: warmup must be a share of the run, above 0 and at most 1, not -0.1.",
@@ -257,9 +305,15 @@ REFUSED = [
         "triangular(low=0.1, half_period=0.6)",
         "triangular: half_period must be a share of the run, above 0 and at most 0.5, not 0.6.",
     ),
-    ("one_cycle(pct_start=1)", "one_cycle: pct_start must be a share of the run, above 0 and below 1, not 1."),
+    (
+        "one_cycle(pct_start=1)",
+        "one_cycle: pct_start must be a share of the run, above 0 and below 1, not 1.",
+    ),
     ("one_cycle(div_factor=0.5)", "one_cycle: div_factor must be at least 1, not 0.5."),
-    ("linear_one_cycle(pct_start=0.9)", "linear_one_cycle: pct_final must be above pct_start, 0.9, not 0.85."),
+    (
+        "linear_one_cycle(pct_start=0.9)",
+        "linear_one_cycle: pct_final must be above pct_start, 0.9, not 0.85.",
+    ),
     ("cosine(end=1)", "cosine: end must be at least 0 and below 1, not 1."),
     ("cosine(end=1e999)", "cosine: end must be at least 0 and below 1, not inf."),
     ("cosine(end='0.1')", "cosine: end must be at least 0 and below 1, not '0.1'."),
@@ -282,7 +336,9 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("text", "sentence"), REFUSED, ids=lambda value: str(value)[:40].replace("\0", "NUL"))
+@pytest.mark.parametrize(
+    ("text", "sentence"), REFUSED, ids=lambda value: str(value)[:40].replace("\0", "NUL")
+)
 def test_what_is_no_schedule_is_refused_with_one_sentence(text, sentence):
     with pytest.raises(ValueError, match=re.escape(sentence)) as error:
         parse_schedule(text)
@@ -332,7 +388,10 @@ def test_the_usual_schedule_leaves_the_fingerprint_as_it_was(kind):
 
 
 def test_a_schedule_that_is_none_is_refused_in_the_words_of_the_task():
-    sentence = "digits_dense: step_decay: every must be a share of the run, above 0 and at most 1, not 100."
+    sentence = (
+        "digits_dense: step_decay: every must be a share of the run, above 0 and at most 1, "
+        "not 100."
+    )
     with pytest.raises(ValueError, match="share of the run") as error:
         make_task("digits_dense", schedule="step_decay(factor=0.5, every=100)")
     assert str(error.value) == sentence

@@ -62,7 +62,9 @@ def test_the_same_job_gives_the_same_bits_again_and_in_a_new_scorer(scorer):
 def test_programs_of_one_identity_score_the_same_bits(scorer):
     lion = tuned("lion", scorer.suite.tasks[0])
     other = parse(
-        str(lion).replace("    return update", "    unused = sin(w)\n    again = update * 1.0\n    return again")
+        str(lion).replace(
+            "    return update", "    unused = sin(w)\n    again = update * 1.0\n    return again"
+        )
     )
     assert other != lion
     assert identity.key(graph(other)) == identity.key(graph(lion))
@@ -90,7 +92,9 @@ def test_a_program_below_the_hurdle_stops_after_one_seed(scorer):
     assert scorer.score(dataclasses.replace(job, hurdle=at)).status == OK
 
 
-def test_a_training_is_stopped_early_on_the_first_task_below_its_bound_and_else_ends_as_if_never_looked_at(scorer):
+def test_a_training_stops_early_on_the_first_task_below_its_bound_and_else_ends_as_if_never_seen(
+    scorer,
+):
     plain = scorer.score(Job(text("lion", scorer), SEEDS))
     job = Job(text("lion", scorer), SEEDS, at=0.25, early=(WORST, WORST))
     looked = scorer.score(job)
@@ -105,14 +109,20 @@ def test_a_training_is_stopped_early_on_the_first_task_below_its_bound_and_else_
         bounds = [WORST, WORST]
         bounds[task] = math.nextafter(score, 9)
         stopped = scorer.score(dataclasses.replace(job, early=tuple(bounds)))
-        assert (stopped.status, stopped.scores, stopped.early) == (EARLY, (), looked.early[: task + 1])
+        assert (stopped.status, stopped.scores, stopped.early) == (
+            EARLY,
+            (),
+            looked.early[: task + 1],
+        )
         assert stopped.fitness == WORST
         bounds[task] = score  # the bound itself is cleared
         assert scorer.score(dataclasses.replace(job, early=tuple(bounds))) == looked
 
 
 def test_known_optimizers_lie_at_0_early_and_at_the_end(scorer):
-    outcome = scorer.score(Job(text("adamw", scorer), SEEDS[:1], at=0.5, early=(WORST, WORST), known="adamw"))
+    outcome = scorer.score(
+        Job(text("adamw", scorer), SEEDS[:1], at=0.5, early=(WORST, WORST), known="adamw")
+    )
     assert outcome.early == (0.0, 0.0)
 
 
@@ -124,7 +134,10 @@ def test_seeds_for_the_hall_of_fame_are_spent_above_the_bar_only(scorer):
     assert chosen.fitness == mean(chosen.scores + chosen.selected)
     at = mean(chosen.scores)
     assert scorer.score(dataclasses.replace(job, bar=at)).selected == ()
-    assert scorer.score(dataclasses.replace(job, bar=math.nextafter(at, -9))).selected == chosen.selected
+    assert (
+        scorer.score(dataclasses.replace(job, bar=math.nextafter(at, -9))).selected
+        == chosen.selected
+    )
     assert scorer.score(dataclasses.replace(job, select=())).selected == ()
 
 
@@ -133,18 +146,23 @@ def test_the_mean_does_not_depend_on_the_order_and_one_infinity_decides():
     assert mean(rows) == mean(rows[::-1]) == math.fsum((0.1, 0.2, 0.3, 1 / 3)) / 6
     assert mean(((1.0, -math.inf),)) == WORST
     assert mean(()) == WORST
-    assert Outcome("timeout").fitness == Outcome("crash").fitness == Outcome("error").fitness == WORST
+    assert (
+        Outcome("timeout").fitness == Outcome("crash").fitness == Outcome("error").fitness == WORST
+    )
 
 
 def test_seeds_are_names_and_nothing_else():
     import jax
 
-    bits = [jax.random.key_data(seed_key(s)).tolist() for s in ("0:search:0", "0:search:0", "0:search:1", "1:search:0")]
+    bits = [
+        jax.random.key_data(seed_key(s)).tolist()
+        for s in ("0:search:0", "0:search:0", "0:search:1", "1:search:0")
+    ]
     assert bits[0] == bits[1]
     assert len({tuple(b) for b in bits}) == 3
 
 
-# --- machine and compiled path ---------------------------------------------------------------------
+# --- machine and compiled path --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("name", "task"), [("adamw", 0), ("lion", 1)])
@@ -170,7 +188,7 @@ def test_a_program_too_large_for_the_machine_is_compiled_and_scores_the_same(sco
     assert math.isclose(trials.loss(large, SEEDS[0]), trials.loss(lion, SEEDS[0]), rel_tol=1e-3)
 
 
-# --- tricks ----------------------------------------------------------------------------------------
+# --- tricks ---------------------------------------------------------------------------------------
 
 TRICKS = {
     "nothing": "u = g * 0.0",
@@ -203,14 +221,16 @@ def scored(program: Program, scorer: Scorer) -> float:
     return WORST if candidate.reason else scorer.score(candidate.job).fitness
 
 
-# --- references ------------------------------------------------------------------------------------
+# --- references -----------------------------------------------------------------------------------
 
 TASKS = {task.fingerprint: task for name in preset_names("suites") for task in suite(name).tasks}
 
 
 @pytest.mark.parametrize("fingerprint", TASKS, ids=lambda f: f"{TASKS[f].kind}-{f[:4]}")
 def test_every_task_of_the_presets_has_an_honest_reference(fingerprint):
-    """Equal budgets for all that are tuned, values within what was searched, the learning rate off the edge."""
+    """Equal budgets for all that are tuned, values within what was searched, the learning rate off
+    the edge.
+    """
     stored = json.loads((REFERENCES / f"{fingerprint}.json").read_text())
     assert stored["fingerprint"] == fingerprint
     assert stored["task"]["kind"] == TASKS[fingerprint].kind
@@ -221,7 +241,9 @@ def test_every_task_of_the_presets_has_an_honest_reference(fingerprint):
     assert found["adamw"]["trials"] >= 64
     for name, entry in found.items():
         program = baselines.get(name)
-        assert set(entry["values"]) == {h.name for h in program.hyperparameters if h.low is not None}
+        assert set(entry["values"]) == {
+            h.name for h in program.hyperparameters if h.low is not None
+        }
         for key, value in entry["values"].items():
             low, high = entry["ranges"][key]
             assert low <= value <= high
@@ -238,11 +260,13 @@ def test_a_task_nobody_tuned_has_no_values():
     assert tuned_values("0" * 16) == {}
 
 
-# --- the last word ---------------------------------------------------------------------------------
+# --- the last word --------------------------------------------------------------------------------
 
 
 def test_the_interval_is_that_of_the_closed_form_for_normal_data():
-    """The bootstrap has no small-sample factor: with 60 seeds it is within a tenth of Student's interval."""
+    """The bootstrap has no small-sample factor: with 60 seeds it is within a tenth of Student's
+    interval.
+    """
     from scipy.stats import t
 
     for seed in range(3):
@@ -254,7 +278,9 @@ def test_the_interval_is_that_of_the_closed_form_for_normal_data():
             assert math.isclose(high, scores.mean() + half, abs_tol=0.1 * half)
 
 
-@pytest.mark.parametrize("scores", [[0.1] * 5, [0.0, 1.0], [0.0] * 9 + [1.0], [1e-17, 2e-17, 3e-17], [-5.0, 5.0, 5.0]])
+@pytest.mark.parametrize(
+    "scores", [[0.1] * 5, [0.0, 1.0], [0.0] * 9 + [1.0], [1e-17, 2e-17, 3e-17], [-5.0, 5.0, 5.0]]
+)
 def test_the_interval_of_odd_data_is_finite_and_holds_the_mean(scores):
     low, high = interval(scores, 0.95)
     slack = 1e-12 * max(map(abs, scores))

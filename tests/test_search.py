@@ -1,4 +1,5 @@
-"""The search: mutations keep what they say they keep, and the sequence of candidates is a function of config and seed.
+"""The search: mutations keep what they say they keep, and the sequence of candidates is a function
+of config and seed.
 
 Scores come from a hash of the program here, so these tests train nothing.
 """
@@ -23,11 +24,22 @@ from evolve.drive import Clock, Driver
 from evolve.job import DIVERGED, EARLY, HURDLE, OK, WORST, Job, Outcome, mean
 from evolve.journal import Journal, JournalError
 from evolve.mutation import Space, delete, insert, modify, mutate, random_program, tweak
-from evolve.search import ASCENT, CACHED, ENOUGH, NO_GRADIENT, REJECTED, Committed, Member, Search, generator
+from evolve.search import (
+    ASCENT,
+    CACHED,
+    ENOUGH,
+    NO_GRADIENT,
+    REJECTED,
+    Committed,
+    Member,
+    Search,
+    generator,
+)
 from primitives import PRIMITIVES, Program, ProgramError, identity, parse
 from primitives.graph import graph
 
-# The first ones, and one of every form: rings, inputs, evaluation points, rows, squares, fallbacks, many statements.
+# The first ones, and one of every form: rings, inputs, evaluation points, rows, squares, fallbacks,
+# many statements.
 SOME = ("sgd", "heavy_ball", "nesterov", "adagrad", "rmsprop", "adam", "adamw", "lion", "lion_seed", "adashift",
         "sophia", "schedule_free_adamw", "momo", "adafactor", "muon", "soap", "lbfgs", "rprop")  # fmt: skip
 ALL = [baselines.get(name) for name in SOME]
@@ -38,7 +50,7 @@ DRAWS = 250
 by_name = pytest.mark.parametrize("program", ALL, ids=lambda p: p.name)
 
 
-# --- mutations -------------------------------------------------------------------------------------
+# --- mutations ------------------------------------------------------------------------------------
 
 
 @by_name
@@ -66,7 +78,8 @@ def test_insert_adds_one_statement_and_touches_no_other(program):
         if child is not None:
             born += 1
             assert child.body in {
-                (*program.body[:k], child.body[k], *program.body[k:]) for k in range(len(program.body) + 1)
+                (*program.body[:k], child.body[k], *program.body[k:])
+                for k in range(len(program.body) + 1)
             }
             assert replace(child, body=program.body) == program
     assert born > DRAWS / 10
@@ -111,20 +124,38 @@ def test_modify_changes_one_argument_or_one_hyperparameter(program):
 
 
 def test_modify_reaches_every_other_value_of_the_right_kind():
-    program = parse("m = zeros_like(w)\ndef step(w, g, lr):\n    m = interp(g, m, 0.9)\n    u = m * lr\n    return u\n")
+    program = parse(
+        "m = zeros_like(w)\ndef step(w, g, lr):\n    m = interp(g, m, 0.9)\n    u = m * lr\n    "
+        "return u\n"
+    )
     expected = set()
     for line, instruction in enumerate(program.body):
         for slot in range(len(instruction.args)):
             for name in ("w", "g", "lr", "m", "u"):
                 args = (*instruction.args[:slot], name, *instruction.args[slot + 1 :])
                 if args != instruction.args:
-                    body = (*program.body[:line], replace(instruction, args=args), *program.body[line + 1 :])
+                    body = (
+                        *program.body[:line],
+                        replace(instruction, args=args),
+                        *program.body[line + 1 :],
+                    )
                     with contextlib.suppress(ProgramError):
                         expected.add(replace(program, body=body))
     found = {modify(program, SPACE, generator(6, n)) for n in range(3000)} - {None}
-    new = {(p, n, k) for p in found for n, i in enumerate(p.body) for k, a in enumerate(i.args) if a not in NAMED}
+    new = {
+        (p, n, k)
+        for p in found
+        for n, i in enumerate(p.body)
+        for k, a in enumerate(i.args)
+        if a not in NAMED
+    }
     assert found - {p for p, _, _ in new} == expected
-    assert {(n, k) for _, n, k in new} == {(0, 0), (0, 1), (0, 2), (1, 1)}  # a number as (1, 0) makes no update
+    assert {(n, k) for _, n, k in new} == {
+        (0, 0),
+        (0, 1),
+        (0, 2),
+        (1, 1),
+    }  # a number as (1, 0) makes no update
 
 
 NAMED = ("w", "g", "lr", "m", "u", 0.9)
@@ -132,8 +163,15 @@ NAMED = ("w", "g", "lr", "m", "u", 0.9)
 
 def structure(program: Program) -> Program:
     """The program with all its constants masked."""
-    body = tuple(replace(i, args=tuple(0.0 if isinstance(a, float) else a for a in i.args)) for i in program.body)
-    return replace(program, body=body, hyperparameters=tuple(replace(h, value=0.0) for h in program.hyperparameters))
+    body = tuple(
+        replace(i, args=tuple(0.0 if isinstance(a, float) else a for a in i.args))
+        for i in program.body
+    )
+    return replace(
+        program,
+        body=body,
+        hyperparameters=tuple(replace(h, value=0.0) for h in program.hyperparameters),
+    )
 
 
 @by_name
@@ -208,7 +246,7 @@ def test_the_same_generator_gives_the_same_child(program):
     assert generator(1, 11).random() != generator(11, 1).random()
 
 
-# --- the search, on scores that are a hash ------------------------------------------------------------
+# --- the search, on scores that are a hash --------------------------------------------------------
 
 
 STILL = parse("def step(w, lr):\n    u = w * lr\n    return u\n")
@@ -240,7 +278,9 @@ def hashed(job: Job) -> Outcome:
 
 
 class Pool:
-    """An executor that delivers out of order: `rng` draws which of its jobs arrive, `slow` how seldom."""
+    """An executor that delivers out of order: `rng` draws which of its jobs arrive, `slow` how
+    seldom.
+    """
 
     def __init__(self, seed: int | None = None, slow: float = 0.0, score=hashed):
         self.rng = random.Random(seed) if seed is not None else None
@@ -267,14 +307,18 @@ class Pool:
 
 def config(*changes: str) -> Config:
     base = ("search.phase=150", "search.repeats=2", "search.lag=16", "budget={candidates: 500}")
-    return load_config("smoke", (*base, *changes)).model_copy(update={"suite": load_suite("smoke")[1]})
+    return load_config("smoke", (*base, *changes)).model_copy(
+        update={"suite": load_suite("smoke")[1]}
+    )
 
 
 def history(
     tmp_path, settings: Config, pool: Pool | None = None, initial=("adamw",)
 ) -> tuple[list[Committed], str, Search]:
     """All candidates with their outcomes, the last link of the chain, and the search itself."""
-    search = Search(settings, [baselines.get(name) if isinstance(name, str) else name for name in initial])
+    search = Search(
+        settings, [baselines.get(name) if isinstance(name, str) else name for name in initial]
+    )
     path = tmp_path / f"{len(list(tmp_path.iterdir()))}.sqlite"
     with contextlib.closing(Journal(path)) as journal:
         driver = Driver(search, pool or Pool(), journal, settings.budget, Clock())
@@ -297,7 +341,12 @@ def test_the_order_of_arrival_changes_nothing(tmp_path, plain, seed, slow):
 
 
 def test_another_seed_or_lag_is_another_run(tmp_path, plain):
-    for change in ("seed=1", "search.lag=17", "search.tournament=4", "scoring.hurdle_percentile=50"):
+    for change in (
+        "seed=1",
+        "search.lag=17",
+        "search.tournament=4",
+        "scoring.hurdle_percentile=50",
+    ):
         assert history(tmp_path, config(change))[1] != plain[1]
 
 
@@ -305,7 +354,9 @@ def test_another_seed_or_lag_is_another_run(tmp_path, plain):
 def test_a_budget_only_decides_where_the_sequence_stops(tmp_path, plain, budget):
     committed, _, search = history(tmp_path, config(f"budget.candidates={budget}"))
     assert len(committed) == budget == search.tally.candidates
-    assert [(c.candidate, c.outcome) for c in committed] == [(c.candidate, c.outcome) for c in plain[0][:budget]]
+    assert [(c.candidate, c.outcome) for c in committed] == [
+        (c.candidate, c.outcome) for c in plain[0][:budget]
+    ]
 
 
 def test_a_candidate_depends_on_the_outcomes_before_its_number_less_the_lag_only(tmp_path, plain):
@@ -318,7 +369,11 @@ def test_a_candidate_depends_on_the_outcomes_before_its_number_less_the_lag_only
             continue
         touched += 1
         spoilt = Outcome(OK, ((9.0, 9.0), (9.0, 9.0)), ((9.0, 9.0),) * 2)
-        pool = Pool(score=lambda job, said=victim.job: spoilt if job.program == said.program else hashed(job))  # noqa: B023
+        pool = Pool(
+            score=lambda job, said=victim.job, spoilt=spoilt: (
+                spoilt if job.program == said.program else hashed(job)
+            )
+        )
         other, _, _ = history(tmp_path, settings, pool)
         first = k + settings.search.lag + 1
         assert [c.candidate for c in other[:first]] == [c.candidate for c in committed[:first]]
@@ -393,12 +448,16 @@ def test_the_first_phases_start_again_and_the_later_ones_from_the_best(plain):
             (c for c in committed[: start - lag] if c.status == OK and c.outcome.selected),
             key=lambda c: (mean(c.outcome.selected), -c.candidate.number),
         )
-        assert {c.candidate.parent for c in committed[start : start + lag + 1]} == {best.candidate.number}
+        assert {c.candidate.parent for c in committed[start : start + lag + 1]} == {
+            best.candidate.number
+        }
     assert [c.candidate.phase for c in committed] == [n // 150 for n in range(500)]
 
 
 def test_several_initial_programs_share_the_first_population_evenly(tmp_path):
-    settings = config("search.initial=[adamw, lion, sgd]", "search.tournament=1", "budget.candidates=18")
+    settings = config(
+        "search.initial=[adamw, lion, sgd]", "search.tournament=1", "budget.candidates=18"
+    )
     committed, _, search = history(tmp_path, settings, initial=("adamw", "lion", "sgd"))
     assert [c.candidate.mutation for c in committed[:3]] == ["initial"] * 3
     assert {c.candidate.parent for c in committed[3:]} == {0, 1, 2}
@@ -410,14 +469,24 @@ def test_initial_programs_may_be_equal_or_rejected(tmp_path):
     for initial in (("lion", "lion"), (STILL,), (STILL, "lion")):
         committed, _, _ = history(tmp_path, config("budget.candidates=60"), initial=initial)
         assert len(committed) == 60
-    assert history(tmp_path, config("budget.candidates=60"), initial=(STILL, "lion"))[0][0].status == REJECTED
+    assert (
+        history(tmp_path, config("budget.candidates=60"), initial=(STILL, "lion"))[0][0].status
+        == REJECTED
+    )
 
 
 def test_the_hall_of_fame_ranks_by_the_selection_seeds_alone(plain, tmp_path):
-    """And holds one of a kind: programs of the same operations share the place of the best of them."""
+    """And holds one of a kind: programs of the same operations share the place of the best of
+    them.
+    """
 
     def entered(
-        search: Search, scores: float, selected: float | None, number: int, status: str = OK, like=None
+        search: Search,
+        scores: float,
+        selected: float | None,
+        number: int,
+        status: str = OK,
+        like=None,
     ) -> None:
         candidate = replace(first, number=number, program=ALL[number if like is None else like])
         chosen = () if selected is None else ((selected,),)
@@ -440,7 +509,9 @@ def test_the_hall_of_fame_ranks_by_the_selection_seeds_alone(plain, tmp_path):
     assert [e.number for e in search.found()] == [1, 8, 6]
 
     _, _, long = plain
-    assert [e.score for e in long.hall_of_fame] == sorted((e.score for e in long.hall_of_fame), reverse=True)
+    assert [e.score for e in long.hall_of_fame] == sorted(
+        (e.score for e in long.hall_of_fame), reverse=True
+    )
     assert not {e.number for e in long.found()} & {0}
 
 
@@ -464,7 +535,9 @@ def test_the_bar_is_the_start_until_the_hall_of_fame_is_full(plain):
 def test_the_hurdle_is_a_percentile_of_first_seeds_in_the_population():
     search = Search(config("scoring.hurdle_percentile=25"), [baselines.get("lion")])
     assert search.hurdle() == WORST
-    search.population.extend(Member(n, search.like, 9.0, float(n)) for n in (3, 1, 4, 0, 5, 2, 7, 6))
+    search.population.extend(
+        Member(n, search.like, 9.0, float(n)) for n in (3, 1, 4, 0, 5, 2, 7, 6)
+    )
     assert search.hurdle() == 2.0
     low = Search(config("scoring.hurdle_percentile=0"), [baselines.get("lion")])
     low.population.extend(search.population)
@@ -472,17 +545,29 @@ def test_the_hurdle_is_a_percentile_of_first_seeds_in_the_population():
 
 
 def member(number: int, early: tuple[float, ...], scores: tuple[float, ...]) -> Member:
-    return Member(number, baselines.get("lion"), 0.0, float(np.mean(scores)) if scores else math.inf, early, scores)
+    return Member(
+        number,
+        baselines.get("lion"),
+        0.0,
+        float(np.mean(scores)) if scores else math.inf,
+        early,
+        scores,
+    )
 
 
 def test_early_bounds_are_percentiles_where_early_scores_tell_the_end_and_the_bound_elsewhere():
     """Task 0: the early score tells the end. Task 1: it says nothing."""
-    search = Search(config("scoring.hurdle_percentile=25", "scoring.bound=20"), [baselines.get("lion")])
+    search = Search(
+        config("scoring.hurdle_percentile=25", "scoring.bound=20"), [baselines.get("lion")]
+    )
     lost = -math.log(20)
     assert search.early() == (lost, lost)
     rng = np.random.default_rng(0)
     ends = rng.normal(size=(ENOUGH, 2))
-    full = [member(n, (end[0] / 2, float(rng.normal())), tuple(map(float, end))) for n, end in enumerate(ends)]
+    full = [
+        member(n, (end[0] / 2, float(rng.normal())), tuple(map(float, end)))
+        for n, end in enumerate(ends)
+    ]
     search.population = deque(full[1:], maxlen=100)
     assert search.early() == (lost, lost)  # one too few
     search.population = deque(full, maxlen=100)
@@ -492,8 +577,12 @@ def test_early_bounds_are_percentiles_where_early_scores_tell_the_end_and_the_bo
     stopped = [member(100 + n, (-2.0,), ()) for n in range(ENOUGH)]  # they count where they came to
     search.population.extend(stopped)
     assert search.early() == (-2.0, lost)
-    assert search.hurdle() == sorted(m.first for m in full)[ENOUGH // 4]  # they never came to the end
-    search.population.extend(Member(200 + n, search.like, WORST, WORST, (-9.0,)) for n in range(40))  # diverged later
+    assert (
+        search.hurdle() == sorted(m.first for m in full)[ENOUGH // 4]
+    )  # they never came to the end
+    search.population.extend(
+        Member(200 + n, search.like, WORST, WORST, (-9.0,)) for n in range(40)
+    )  # diverged later
     assert search.early() == (lost, lost)
 
 
@@ -509,17 +598,26 @@ def test_searches_stop_trainings_early_and_tell_the_workers_where(tmp_path):
     assert search.tally.statuses[EARLY] == len(stopped)
 
 
-# --- going on --------------------------------------------------------------------------------------
+# --- going on -------------------------------------------------------------------------------------
 
 SEARCHES = {
     "restarts": (("search.phase=90",), ("adamw",)),
     "one phase": (("search.phase=100000", "scoring.hurdle_percentile=60"), ("lion",)),
     "nothing early": (("scoring.early=0",), ("lion",)),
-    "equal and rejected starts": (("search.phase=120", "search.lag=40"), ("lion", STILL, "lion", "sgd")),
-    "more starts than in flight": (("search.lag=1", "search.repeats=9"), ("sgd", "lion", "adam", "rmsprop", "adamw")),
+    "equal and rejected starts": (
+        ("search.phase=120", "search.lag=40"),
+        ("lion", STILL, "lion", "sgd"),
+    ),
+    "more starts than in flight": (
+        ("search.lag=1", "search.repeats=9"),
+        ("sgd", "lion", "adam", "rmsprop", "adamw"),
+    ),
     "random": (("search.kind=random", "search.lag=5"), ("adamw",)),
     "constants": (("search.kind=constants", "search.phase=77"), ("adamw",)),
-    "matrices": (("search.families=[arithmetic, matrix]", "search.max_statements=40", "search.lag=3"), ("muon",)),
+    "matrices": (
+        ("search.families=[arithmetic, matrix]", "search.max_statements=40", "search.lag=3"),
+        ("muon",),
+    ),
 }
 
 
@@ -532,21 +630,29 @@ def often(monkeypatch):
 
 def remembered(search: Search) -> dict:
     """All that a search knows."""
-    return {name: value for name, value in vars(search).items() if name not in ("config", "settings", "initial")}
+    return {
+        name: value
+        for name, value in vars(search).items()
+        if name not in ("config", "settings", "initial")
+    }
 
 
 class Life:
     """A run in a file that ends after some candidates, and then goes on."""
 
     def __init__(self, path, settings: Config, initial: tuple, **options):
-        self.search = Search(settings, [baselines.get(x) if isinstance(x, str) else x for x in initial])
+        self.search = Search(
+            settings, [baselines.get(x) if isinstance(x, str) else x for x in initial]
+        )
         self.journal = Journal(path)
         self.driver = Driver(self.search, Pool(), self.journal, settings.budget, Clock(), **options)
         self.committed: list[Committed] = []
 
     def until(self, number: int | None, killed: bool = False) -> Life:
-        """Live until so many candidates are committed, None for the end. One that is killed loses what it had not
-        written."""
+        """Live until so many candidates are committed, None for the end.
+
+        One that is killed loses what it had not written.
+        """
         life = self.driver.run()
         for committed in life:
             self.committed.append(committed)
@@ -562,7 +668,9 @@ class Life:
 
 @pytest.mark.parametrize("name", SEARCHES)
 def test_going_on_from_a_checkpoint_is_going_on_from_a_replay(tmp_path, name, often, monkeypatch):
-    """Killed again and again: who follows, what the search knows, the chain and later checkpoints are the same."""
+    """Killed again and again: who follows, what the search knows, the chain and later checkpoints
+    are the same.
+    """
     changes, initial = SEARCHES[name]
     settings = config(*changes, "budget.candidates=420")
     undisturbed = Life(tmp_path / "undisturbed", settings, initial).until(None)
@@ -580,11 +688,15 @@ def test_going_on_from_a_checkpoint_is_going_on_from_a_replay(tmp_path, name, of
             replay.until(None)
             assert remembered(replay.search) == remembered(undisturbed.search)
             assert replay.checkpoints == undisturbed.checkpoints
-        assert life.driver.began == 0 or life.driver.replaying - life.driver.began >= 8 + settings.search.lag
+        assert (
+            life.driver.began == 0
+            or life.driver.replaying - life.driver.began >= 8 + settings.search.lag
+        )
         restored += life.driver.began > 0
         life.until(stop, killed=rng.random() < 0.5)
         assert [c.candidate for c in life.committed] == [
-            c.candidate for c in undisturbed.committed[life.driver.began : len(life.search.committed)]
+            c.candidate
+            for c in undisturbed.committed[life.driver.began : len(life.search.committed)]
         ]
     life = Life(path, settings, initial).until(None)
     assert restored > 5
@@ -594,7 +706,9 @@ def test_going_on_from_a_checkpoint_is_going_on_from_a_replay(tmp_path, name, of
     assert life.checkpoints == undisturbed.checkpoints
 
 
-def test_a_resume_breeds_some_candidates_again_and_finds_out_software_that_breeds_others(tmp_path, often, monkeypatch):
+def test_a_resume_breeds_some_candidates_again_and_finds_out_software_that_breeds_others(
+    tmp_path, often, monkeypatch
+):
     changes, initial = SEARCHES["restarts"]
     Life(tmp_path / "run", config(*changes), initial).until(400)
     monkeypatch.setattr("evolve.search.generator", lambda seed, number: generator(seed + 1, number))
@@ -605,10 +719,14 @@ def test_a_resume_breeds_some_candidates_again_and_finds_out_software_that_breed
 
 
 @pytest.mark.parametrize("budget", [300, 340, 352, 385])
-def test_a_budget_that_ends_among_those_in_flight_at_a_checkpoint_ends_there(tmp_path, often, budget):
+def test_a_budget_that_ends_among_those_in_flight_at_a_checkpoint_ends_there(
+    tmp_path, often, budget
+):
     changes, initial = SEARCHES["restarts"]
     whole = Life(tmp_path / "whole", config(*changes, "budget.candidates=500"), initial).until(None)
-    Life(tmp_path / "run", config(*changes), initial).until(352 + 16 + 8)  # the checkpoint at 352 is just in reach
+    Life(tmp_path / "run", config(*changes), initial).until(
+        352 + 16 + 8
+    )  # the checkpoint at 352 is just in reach
     life = Life(tmp_path / "run", config(*changes, f"budget.candidates={budget}"), initial)
     assert life.driver.began == 352
     life.until(None)
@@ -670,24 +788,34 @@ def test_a_damaged_row_is_named_before_anything_goes_on(tmp_path, often, number,
         Life(tmp_path / "run", config(), ("adamw",)).until(None)
 
 
-# --- controls --------------------------------------------------------------------------------------
+# --- controls -------------------------------------------------------------------------------------
 
 
 def test_the_random_control_contains_no_mutation(tmp_path):
-    committed, chain, search = history(tmp_path, config("search.kind=random", "budget.candidates=320"))
+    committed, chain, search = history(
+        tmp_path, config("search.kind=random", "budget.candidates=320")
+    )
     assert search.tally.mutations == {"random": 320}
     assert {c.candidate.parent for c in committed} == {None}
     assert len(search.found()) == len(search.hall_of_fame) > 0
-    assert history(tmp_path, config("search.kind=random", "budget.candidates=320"), Pool(5, 0.5))[1] == chain
+    assert (
+        history(tmp_path, config("search.kind=random", "budget.candidates=320"), Pool(5, 0.5))[1]
+        == chain
+    )
 
 
 def test_the_control_of_constants_keeps_the_structure_of_the_start(tmp_path):
-    committed, chain, search = history(tmp_path, config("search.kind=constants", "budget.candidates=320"))
+    committed, chain, search = history(
+        tmp_path, config("search.kind=constants", "budget.candidates=320")
+    )
     assert set(search.tally.mutations) == {"initial", "constant"}
     shape = structure(committed[0].candidate.program)
     assert all(structure(c.candidate.program) == shape for c in committed)
     assert len({c.candidate.key for c in committed}) > 200
-    assert history(tmp_path, config("search.kind=constants", "budget.candidates=320"), Pool(6, 0.5))[1] == chain
+    assert (
+        history(tmp_path, config("search.kind=constants", "budget.candidates=320"), Pool(6, 0.5))[1]
+        == chain
+    )
 
 
 @pytest.mark.parametrize("name", ["adashift", "lbfgs", "schedule_free_adamw", "adamw"])

@@ -1,4 +1,6 @@
-"""Golden files of torch: made for today's gradients, and made again to the same where torch is installed."""
+"""Golden files of torch: made for today's gradients, and made again to the same where torch is
+installed.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ each = pytest.mark.parametrize("name", NAMES)
 
 
 def make_torch():
-    pytest.importorskip("torch", reason="torch is not installed; its walks are read from golden files")
+    pytest.importorskip(
+        "torch", reason="torch is not installed; its walks are read from golden files"
+    )
     return importlib.import_module("golden.make_torch")
 
 
@@ -44,17 +48,26 @@ def test_a_golden_file_is_small_and_says_first_how_it_is_made(name):
 
 def test_gradients_and_values_of_another_day_are_noticed(monkeypatch):
     sgd = baselines.get("sgd")
-    with pytest.raises(AssertionError, match=r"sgd.json is stale: .* 7\.0\}.* tests/golden/make_torch.py"):
+    with pytest.raises(
+        AssertionError, match=r"sgd.json is stale: .* 7\.0\}.* tests/golden/make_torch.py"
+    ):
         torch_golden.walk(sgd.with_values({"learning_rate": 7.0}), np.float64)
     monkeypatch.setattr(torch_golden, "digest", lambda: "another")
-    with pytest.raises(AssertionError, match=r"sgd.json is stale: .* gradients.* tests/golden/make_torch.py"):
+    with pytest.raises(
+        AssertionError, match=r"sgd.json is stale: .* gradients.* tests/golden/make_torch.py"
+    ):
         torch_golden.walk(sgd, np.float64)
 
 
 def test_a_walk_that_states_some_steps_and_leaves_is_compared_there():
     ones = {"a": np.ones(2), "b": np.ones(3)}
     walk = [ones, ones, {"a": np.ones(2), "b": np.full(3, 1.5)}]
-    assert furthest(walk, walk) == furthest(walk, {1: ones, 2: ones}) == furthest(walk, {3: {"a": np.ones(2)}}) == 0.0
+    assert (
+        furthest(walk, walk)
+        == furthest(walk, {1: ones, 2: ones})
+        == furthest(walk, {3: {"a": np.ones(2)}})
+        == 0.0
+    )
     assert furthest(walk, {3: ones}) == pytest.approx(0.5)
     for nothing in ({}, {1: {}}):
         with pytest.raises(AssertionError, match="the opinion states no"):
@@ -68,7 +81,10 @@ def test_every_walk_of_torch_has_its_file():
 @each
 def test_torch_takes_the_same_steps_again(name):
     golden, again = torch_golden.read(name), make_torch().make(name)
-    same = golden.keys() - {"torch", "parameters"}  # another version of torch may differ in the last bits
+    same = golden.keys() - {
+        "torch",
+        "parameters",
+    }  # another version of torch may differ in the last bits
     assert {k: golden[k] for k in same} == {k: again[k] for k in same}
     kept, walked = torch_golden.trees(golden), torch_golden.trees(again)
     assert kept.keys() == walked.keys()

@@ -1,4 +1,6 @@
-"""The ways to train a program say the same: the machine, one call after the other, many at once, on any device."""
+"""The ways to train a program say the same: the machine, one call after the other, many at once, on
+any device.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +37,10 @@ SEED = "0:trial:0"
 STEPS = 4
 BANK = 4 * machine.VECTORS * 8  # bytes of the machine's registers for 8 parameters
 
-# One of every form: matrices and squares beside a fallback, rows and columns, a first gradient, signs, both oracles,
-# the loss, a point to evaluate at, norms of a leaf, scalars that are states. Programs that use the eigenvectors of
-# matrices of low rank are left out: there they are any, and numpy finds others.
+# One of every form: matrices and squares beside a fallback, rows and columns, a first gradient,
+# signs, both oracles, the loss, a point to evaluate at, norms of a leaf, scalars that are states.
+# Programs that use the eigenvectors of matrices of low rank are left out: there they are any, and
+# numpy finds others.
 FORMS = ("muon", "shampoo", "adafactor", "sm3", "adan", "adahessian", "natural_gradient", "momo",
          "schedule_free_adamw", "lamb")  # fmt: skip
 
@@ -58,9 +61,14 @@ def quadratic() -> Trials:
 
 @functools.cache
 def asked(task: Task, layout: Layout, name: str):
-    """Something that a program may ask of a task, compiled. Given its parameters, a batch, and an oracle's argument."""
+    """Something that a program may ask of a task, compiled.
+
+    Given its parameters, a batch, and an oracle's argument.
+    """
     if name == "g":
-        return cheap_jit(lambda params, batch: jax.value_and_grad(task.loss)(params, batch.data, batch.draw))
+        return cheap_jit(
+            lambda params, batch: jax.value_and_grad(task.loss)(params, batch.data, batch.draw)
+        )
 
     def answer(params, batch, *x):
         found = offer(task, layout, name, params, batch)
@@ -70,7 +78,9 @@ def asked(task: Task, layout: Layout, name: str):
 
 
 def plainly(trials: Trials, program: Program) -> np.ndarray:
-    """f32[size]: where the model is evaluated after all steps, by the definition of what a program means, in numpy."""
+    """f32[size]: where the model is evaluated after all steps, by the definition of what a program
+    means, in numpy.
+    """
     task, layout, begin = trials.task, trials.layout, trials.begin(SEED)
     params = in_numpy(layout.unflatten(begin.w))
     states = meaning.init(program, params, np)
@@ -79,10 +89,18 @@ def plainly(trials: Trials, program: Program) -> np.ndarray:
         batch = Batch(jnp.nan, draw, begin.data, jax.random.fold_in(begin.draws.key, number))
         loss, gradient = asked(task, layout, "g")(params, batch)
         batch = batch._replace(loss=loss)
-        asks = {name: functools.partial(asked(task, layout, name), params, batch) for name in program.needs}
-        feed = {n: (lambda x, ask=a: in_numpy(ask(x))) if n in ORACLES else in_numpy(a()) for n, a in asks.items()}
+        asks = {
+            name: functools.partial(asked(task, layout, name), params, batch)
+            for name in program.needs
+        }
+        feed = {
+            n: (lambda x, ask=a: in_numpy(ask(x))) if n in ORACLES else in_numpy(a())
+            for n, a in asks.items()
+        }
         shape = float(trials.schedule[number])
-        params, states = meaning.step(program, params, in_numpy(gradient), states, shape, number + 1.0, np, feed)
+        params, states = meaning.step(
+            program, params, in_numpy(gradient), states, shape, number + 1.0, np, feed
+        )
     return np.asarray(layout.flatten(meaning.evaluation(program, params, states, np)))
 
 
@@ -116,10 +134,13 @@ def test_calls_one_by_one_see_kernels_as_the_program_says():
 
 def check_calls(trials: Trials, program: Program) -> None:
     begin = trials.begin(SEED)
-    ((found, finite),) = trials.stepwise(program).segments(program, begin, trials.schedule, [trials.task.steps])
+    ((found, finite),) = trials.stepwise(program).segments(
+        program, begin, trials.schedule, [trials.task.steps]
+    )
     assert bool(finite)
     expected = plainly(trials, program)
-    # The seventh digit differs, and square roots of what is nearly 0 amplify it: 1e-3 of the way that was walked.
+    # The seventh digit differs, and square roots of what is nearly 0 amplify it: 1e-3 of the way
+    # that was walked.
     way = np.abs(expected - np.asarray(begin.w)).max()
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3 * way)
 
@@ -167,7 +188,7 @@ def test_a_program_that_does_not_fit_says_why_once(dense, caplog):
     ]
 
 
-# --- many at once ----------------------------------------------------------------------------------
+# --- many at once ---------------------------------------------------------------------------------
 
 
 def test_programs_that_are_trained_together_end_as_they_do_alone(quadratic):
@@ -181,39 +202,49 @@ def test_programs_that_are_trained_together_end_as_they_do_alone(quadratic):
         by_two.losses_together([LARGE], SEED)
 
 
-# --- memory ----------------------------------------------------------------------------------------
+# --- memory ---------------------------------------------------------------------------------------
 
 
 def test_a_task_too_large_for_the_machine_is_trained_without_it_and_says_so(quadratic, caplog):
     small = Trials(quadratic.task, 0.9 * BANK / SHARE)
     assert caplog.messages == [
-        "noisy_quadratic is too large for the machine: its registers take 0.0 GiB, and 0.0 GiB are there for them. "
+        "noisy_quadratic is too large for the machine: its registers take 0.0 GiB, and 0.0 GiB "
+        "are there for them. "
         "All programs run without it."
     ]
     lion = baselines.get("lion")
     assert isinstance(small.runner(lion, once=True)[0], Stepwise)
     assert isinstance(small.runner(lion)[0], Runner)
     assert math.isclose(small.loss(lion, SEED, once=True), quadratic.loss(lion, SEED), rel_tol=1e-5)
-    assert Trials(quadratic.task, 1.1 * BANK / SHARE).runner(lion, once=True)[0] is not small.machine
+    assert (
+        Trials(quadratic.task, 1.1 * BANK / SHARE).runner(lion, once=True)[0] is not small.machine
+    )
 
 
 def test_memory_is_the_devices_own_or_a_share_of_the_machines():
     assert memory_of(SimpleNamespace(memory_stats=lambda: {"bytes_limit": 10**9}), 4) == 10**9
     for said in (None, {}):
-        whole, quarter = (memory_of(SimpleNamespace(memory_stats=lambda said=said: said), n) for n in (1, 4))
+        whole, quarter = (
+            memory_of(SimpleNamespace(memory_stats=lambda said=said: said), n) for n in (1, 4)
+        )
         assert whole == 4 * quarter > 2**28
 
 
 def test_scores_without_the_machine_are_of_another_fingerprint(monkeypatch):
-    """The memory must not decide a bit unseen: a run is resumed on a machine with the same one only."""
+    """The memory must not decide a bit unseen: a run is resumed on a machine with the same one
+    only.
+    """
     tasks = suite("smoke")
     usual = Scorer(tasks).fingerprint()
     monkeypatch.setattr(scoring, "memory_of", lambda device, workers: 10**5 / workers)
     assert Scorer(tasks).fingerprint() == usual | {"too large for the machine": ["digits_dense"]}
-    assert Scorer(tasks, workers=8).fingerprint()["too large for the machine"] == ["digits_dense", "noisy_quadratic"]
+    assert Scorer(tasks, workers=8).fingerprint()["too large for the machine"] == [
+        "digits_dense",
+        "noisy_quadratic",
+    ]
 
 
-# --- devices ---------------------------------------------------------------------------------------
+# --- devices --------------------------------------------------------------------------------------
 
 ON_DEVICES = """
 from evolve.environment import pin; pin()
@@ -250,7 +281,9 @@ for kind in ("inline", "devices"):
 def test_threads_on_two_devices_give_the_chain_of_one(tmp_path):
     flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=2"
     command = [sys.executable, "-c", ON_DEVICES, str(tmp_path)]
-    done = subprocess.run(command, env=os.environ | {"XLA_FLAGS": flags}, capture_output=True, text=True)
+    done = subprocess.run(
+        command, env=os.environ | {"XLA_FLAGS": flags}, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     inline, devices = (line.split() for line in done.stdout.splitlines())
     assert inline[0] == devices[0]
@@ -260,14 +293,17 @@ def test_threads_on_two_devices_give_the_chain_of_one(tmp_path):
 @pytest.fixture
 def devices():
     executor = workers.make_executor(
-        WorkerSettings(kind="devices"), [TaskSettings(kind="noisy_quadratic", fields={"dim": 32, "steps": 60})]
+        WorkerSettings(kind="devices"),
+        [TaskSettings(kind="noisy_quadratic", fields={"dim": 32, "steps": 60})],
     )
     yield executor
     executor.close()
     assert not any(thread.is_alive() for thread in executor.threads)
 
 
-def test_on_devices_a_fault_of_a_program_is_an_outcome_and_one_of_the_reference_ends_the_run(devices, monkeypatch):
+def test_on_devices_a_fault_of_a_program_is_an_outcome_and_one_of_the_reference_ends_the_run(
+    devices, monkeypatch
+):
     assert devices.ready()["platform"] == "cpu"
     assert devices.arrivals(0.0) == []
     devices.submit(3, Job("this is no program", ("s",)))

@@ -1,4 +1,6 @@
-"""Tuning by Ray Tune: what is recorded is right, nothing that was recorded is lost, and our evaluator decides."""
+"""Tuning by Ray Tune: what is recorded is right, nothing that was recorded is lost, and our
+evaluator decides.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +30,24 @@ from evolve.reference import FINAL_SEEDS
 from evolve.scoring import Scorer
 from evolve.suite import make_suite
 from evolve.trial import Trials
-from evolve.tune import COMPLETE, LOWEST, RUNGS, STOPPED, WAITING, Plan, Point, Record, Trainer, TuningFailed, tune
+from evolve.tune import (
+    COMPLETE,
+    LOWEST,
+    RUNGS,
+    STOPPED,
+    WAITING,
+    Plan,
+    Point,
+    Record,
+    Trainer,
+    TuningFailed,
+    tune,
+)
 from primitives import parse
 
-SUITE = [TaskSettings(kind="noisy_quadratic", fields={"dim": 32, "steps": 60})]  # adamw is tuned on it
+SUITE = [
+    TaskSettings(kind="noisy_quadratic", fields={"dim": 32, "steps": 60})
+]  # adamw is tuned on it
 ADAMW = baselines.get("adamw")
 TRIALS = 12
 
@@ -43,12 +59,27 @@ def own_scores(text, part="validation"):
 
 
 def drive(place, log):
-    """`evolve tune` in a process of its own, in a session of its own; its temporary files are below the place."""
-    command = ["tune", "adamw", "--suite", "suite.yaml", "--trials", TRIALS, "--seeds", 2, "--into", "into", "--resume"]
+    """`evolve tune` in a process of its own, in a session of its own; its temporary files are below
+    the place.
+    """
+    command = [
+        "tune",
+        "adamw",
+        "--suite",
+        "suite.yaml",
+        "--trials",
+        TRIALS,
+        "--seeds",
+        2,
+        "--into",
+        "into",
+        "--resume",
+    ]
     return subprocess.Popen(
         [sys.executable, "-m", "evolve.cli", *map(str, command)],
         cwd=place,
-        env=os.environ | {"TMPDIR": str(place / "tmp"), "PYTHONPATH": str(Path(evolve.__file__).parent.parent)},
+        env=os.environ
+        | {"TMPDIR": str(place / "tmp"), "PYTHONPATH": str(Path(evolve.__file__).parent.parent)},
         stdout=log,
         stderr=log,
         start_new_session=True,
@@ -56,20 +87,27 @@ def drive(place, log):
 
 
 def finished_in(place):
-    """What is recorded, read as another process would; the same as nothing before the record is there."""
+    """What is recorded, read as another process would; the same as nothing before the record is
+    there.
+    """
     path = place / "into" / "tune.sqlite"
     with (
         contextlib.suppress(sqlite3.Error),
         contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db,
     ):
-        return dict(db.execute("SELECT number, rungs FROM trial WHERE status != ? ORDER BY number", [WAITING]))
+        return dict(
+            db.execute(
+                "SELECT number, rungs FROM trial WHERE status != ? ORDER BY number", [WAITING]
+            )
+        )
     return {}
 
 
 def alive(sessions):
     """Names of the processes that are left of some sessions, by process id.
 
-    Without the agents of a Ray whose driver was killed: they find out by themselves, within a minute.
+    Without the agents of a Ray whose driver was killed: they find out by themselves, within a
+    minute.
     """
     found = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
@@ -85,14 +123,17 @@ def alive(sessions):
 def survive(place, kills, seed=0):
     """Kill `evolve tune` at some moments, and go on each time: nothing finished is lost or changed.
 
-    The first kill is after Tune has written its own state and before its first snapshot, the second before any result;
-    the others come when random numbers of trials are finished, which is while trials or finalists are trained.
+    The first kill is after Tune has written its own state and before its first snapshot, the second
+    before any result; the others come when random numbers of trials are finished, which is while
+    trials or finalists are trained.
     """
     (place / "tmp").mkdir()
     (place / "suite.yaml").write_text("tasks:\n  - {kind: noisy_quadratic, dim: 32, steps: 60}\n")
     random = np.random.default_rng(seed)
     targets = [-1, -2, *sorted(random.integers(1, TRIALS + 1, max(0, kills - 2)))][:kills]
-    figures = dict.fromkeys(["kills", "before Tune's snapshot", "while trials ran", "while finalists were scored"], 0)
+    figures = dict.fromkeys(
+        ["kills", "before Tune's snapshot", "while trials ran", "while finalists were scored"], 0
+    )
     sessions, before = set(), {}
     with (place / "log").open("w") as log:
         for target in targets:
@@ -111,7 +152,9 @@ def survive(place, kills, seed=0):
             now = finished_in(place)
             assert now.items() >= before.items(), "a finished trial was lost or changed"
             figures["kills"] += 1
-            figures["before Tune's snapshot"] += not any((place / "tmp").glob("*/tune/experiment_state-*.json"))
+            figures["before Tune's snapshot"] += not any(
+                (place / "tmp").glob("*/tune/experiment_state-*.json")
+            )
             figures["while trials ran"] += 0 < len(now) < TRIALS
             figures["while finalists were scored"] += len(now) == TRIALS
             before = now
@@ -170,7 +213,9 @@ def test_every_trial_is_recorded_with_the_losses_that_our_own_trials_give(plan, 
         assert (len(point.rungs) == len(RUNGS)) == (point.status == COMPLETE)
         for k in range(2):  # alone, one after the other: the same bits as side by side
             alone = list(trials.losses(ADAMW.with_values(point.values), f"tune:search:{k}", steps))
-            assert [r["losses"][k] for r in point.rungs] == [x.hex() for x in alone[: len(point.rungs)]]
+            assert [r["losses"][k] for r in point.rungs] == [
+                x.hex() for x in alone[: len(point.rungs)]
+            ]
 
 
 def test_our_evaluator_decides_and_the_program_as_it_stands_is_among_the_finalists(plan, killed):
@@ -202,7 +247,9 @@ def test_a_finished_trial_reports_what_is_recorded_and_is_not_trained_again(plan
         yield
 
     monkeypatch.setattr(Trials, "losses", trained)
-    rungs = tuple({"share": share, "score": -1.0 / share, "losses": [(2.0).hex()]} for share in RUNGS)
+    rungs = tuple(
+        {"share": share, "score": -1.0 / share, "losses": [(2.0).hex()]} for share in RUNGS
+    )
     points = [Point(0, ADAMW.values, COMPLETE, rungs), Point(1, ADAMW.values, STOPPED, rungs[:1])]
     trainer = trainer_of(plan, points)
     for point in points:
@@ -246,7 +293,9 @@ def test_trials_that_cannot_be_trained_are_an_error_that_says_why_and_how_to_go_
 ):
     monkeypatch.setattr(evolve.tune, "RETRIES", 0)
     broken = replace(plan, trials=1, tasks=[{"kind": "no_such_task", "fields": {}}])
-    with pytest.raises(TuningFailed, match=r"1 of 1 trials were not finished \(.*no_such_task.*--resume"):
+    with pytest.raises(
+        TuningFailed, match=r"1 of 1 trials were not finished \(.*no_such_task.*--resume"
+    ):
         tune(broken, tmp_path)
 
 
@@ -261,10 +310,15 @@ def test_a_record_that_cannot_be_written_ends_the_tuning(plan, ray_here, tmp_pat
 
 def test_what_cannot_be_tuned_is_said_before_anything_starts(tmp_path):
     bare = tmp_path / "bare.py"
-    bare.write_text("learning_rate = 0.01\n\ndef step(w, g, lr):\n    update = g * lr\n    return update\n")
+    bare.write_text(
+        "learning_rate = 0.01\n\ndef step(w, g, lr):\n    update = g * lr\n    return update\n"
+    )
     folder = tmp_path / "into"
     for arguments, words in [
-        ((str(bare),), "declares no range to tune in. Write one, such as: learning_rate = tunable("),
+        (
+            (str(bare),),
+            "declares no range to tune in. Write one, such as: learning_rate = tunable(",
+        ),
         (("adamw", "--suite", "smok"), "no suite is called 'smok'. Did you mean 'smoke'?"),
         (("adamv",), "no optimizer is called 'adamv'"),
     ]:

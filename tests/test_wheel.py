@@ -1,4 +1,6 @@
-"""The wheel holds what a run needs and nothing else, and works where nothing of the checkout is in reach."""
+"""The wheel holds what a run needs and nothing else, and works where nothing of the checkout is in
+reach.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def call(*command: str | Path, cwd: Path | None = None) -> str:
     """Standard output of a command, away from any environment that is active here."""
     unwanted = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV"}
     env = {name: value for name, value in os.environ.items() if name not in unwanted}
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, cwd=cwd, env=env, timeout=300)
+    done = subprocess.run(
+        [str(c) for c in command], capture_output=True, text=True, cwd=cwd, env=env, timeout=300
+    )
     assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
     return done.stdout
 
@@ -31,25 +35,39 @@ def call(*command: str | Path, cwd: Path | None = None) -> str:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
-    call(sys.executable, "-m", "pip", "wheel", "-qq", "--disable-pip-version-check", "--no-deps", "-w", folder, ROOT)
+    call(
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-qq",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "-w",
+        folder,
+        ROOT,
+    )
     (built,) = folder.glob("*.whl")
     return built
 
 
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory) -> Path:
-    """An environment with the wheel, and with the dependencies of the environment that runs the tests.
+    """An environment with the wheel, and with the dependencies of the environment that runs the
+    tests.
 
-    A line of a .pth file puts a folder on the path, behind the environment's own, and does not read the .pth
-    files in that folder. So numpy and jax come from there, and the editable install there, which is such a
-    .pth file, has no effect: our packages can come from the wheel only.
+    A line of a .pth file puts a folder on the path, behind the environment's own, and does not read
+    the .pth files in that folder. So numpy and jax come from there, and the editable install there,
+    which is such a .pth file, has no effect: our packages can come from the wheel only.
     """
     folder = tmp_path_factory.mktemp("environment")
     venv.create(folder, with_pip=False, symlinks=os.name != "nt")
     python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
     pip = [sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check"]
     call(*pip, "install", "-qq", "--no-deps", "--no-index", wheel)
-    site = Path(call(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip())
+    site = Path(
+        call(python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").strip()
+    )
     others = dict.fromkeys(sysconfig.get_path(kind) for kind in ("purelib", "platlib"))
     (site / "dependencies.pth").write_text("".join(f"{path}\n" for path in others))
     return python
@@ -81,7 +99,10 @@ def test_the_wheel_carries_the_licence(wheel):
 
 def test_our_packages_come_from_the_wheel_and_not_from_the_checkout(installed, tmp_path):
     lines = call(
-        installed, "-c", f"import {','.join(PACKAGES)}\nfor m in {','.join(PACKAGES)}: print(m.__file__)", cwd=tmp_path
+        installed,
+        "-c",
+        f"import {','.join(PACKAGES)}\nfor m in {','.join(PACKAGES)}: print(m.__file__)",
+        cwd=tmp_path,
     )
     environment = installed.parent.parent
     for name, line in zip(PACKAGES, lines.splitlines(), strict=True):
@@ -89,7 +110,9 @@ def test_our_packages_come_from_the_wheel_and_not_from_the_checkout(installed, t
 
 
 def test_a_run_from_the_wheel_in_another_folder_ends_with_an_optimizer(installed, tmp_path):
-    output = call(installed.parent / "evolve", "run", "smoke", "--set", "budget.seconds=20", cwd=tmp_path)
+    output = call(
+        installed.parent / "evolve", "run", "smoke", "--set", "budget.seconds=20", cwd=tmp_path
+    )
     run = tmp_path / output.splitlines()[-1]
     assert run.is_dir(), output
     assert (run / "journal.sqlite").is_file()

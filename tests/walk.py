@@ -1,4 +1,6 @@
-"""The plain reading of a value graph, node after node and step after step: a second opinion on the probe."""
+"""The plain reading of a value graph, node after node and step after step: a second opinion on the
+probe.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,10 @@ from primitives.registry import PRIMITIVES
 
 
 def evaluate(graph: Graph, layout: Layout, leaves: dict[str, Any], states: list[Any]) -> list[Any]:
-    """The value of every node in one step, on flat vectors. `leaves["lr"]` is the schedule's shape."""
+    """The value of every node in one step, on flat vectors.
+
+    `leaves["lr"]` is the schedule's shape.
+    """
     values: list[Any] = []
     for node in graph.nodes:
         if node.op in PRIMITIVES:
@@ -44,7 +49,10 @@ def updates(graph: Graph) -> np.ndarray:
     walked = []
     with np.errstate(all="ignore"):
         for step in range(steps):
-            leaves = {name: of[step] if of.shape[1] > 1 else of[step, 0] for name, of in identity.FEED.items()}
+            leaves = {
+                name: of[step] if of.shape[1] > 1 else of[step, 0]
+                for name, of in identity.FEED.items()
+            }
             leaves[MATRIX_LEAF] = layout.mask(graph.kernels or "flatten").astype(float)
             values = evaluate(graph, layout, leaves, states)
             states = [values[s.next] for s in graph.states]

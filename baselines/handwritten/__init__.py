@@ -1,4 +1,5 @@
-"""Known optimizers that are no straight-line program: they search along a line, take steps back, or need layers.
+"""Known optimizers that are no straight-line program: they search along a line, take steps back, or
+need layers.
 
 All stand behind one interface, so that they are scored on the same tasks as programs are:
 

@@ -15,21 +15,28 @@ Product = Callable[[jax.Array, jax.Array], jax.Array]
 class Layer(NamedTuple):
     """An affine layer on the batch of a step."""
 
-    at: np.ndarray | jax.Array  # int[inputs + 1, outputs]: where in the vector of parameters are kernel and, last, bias
+    at: (
+        np.ndarray | jax.Array
+    )  # int[inputs + 1, outputs]: where in the vector of parameters are kernel and, last, bias
     inputs: jax.Array  # [row, inputs]
-    signals: jax.Array  # [row, outputs]; a row's own gradient in what comes out, for a target that the model draws
+    signals: (
+        jax.Array
+    )  # [row, outputs]; a row's own gradient in what comes out, for a target that the model draws
 
 
 @dataclass(frozen=True)
 class Objective:
-    """The loss on one batch, as a pure function of all parameters in one vector; and its derivatives.
+    """The loss on one batch, as a pure function of all parameters in one vector; and its
+    derivatives.
 
     A new one for every step: a method that compares two points asks both of the same batch.
     """
 
     value: Callable[[jax.Array], jax.Array]
     gnvp: Product | None = None  # Gauss-Newton matrix at w, times v; None where the task has none
-    layers: Callable[[jax.Array], tuple[Layer, ...]] | None = None  # at w; None where the task is no row of them
+    layers: Callable[[jax.Array], tuple[Layer, ...]] | None = (
+        None  # at w; None where the task is no row of them
+    )
     task: str = "this task"  # its name, for sentences
 
     def gradient(self, w: jax.Array) -> jax.Array:

@@ -1,8 +1,8 @@
 """BFGS and nonlinear conjugate gradients, from the parts of Optimistix.
 
-Optimistix spreads one line search over several of its steps and compares values across them. Here one step is
-one search, so that every comparison is between points of one batch; on a single batch the accepted points are
-those of `optimistix.minimise`.
+Optimistix spreads one line search over several of its steps and compares values across them. Here
+one step is one search, so that every comparison is between points of one batch; on a single batch
+the accepted points are those of `optimistix.minimise`.
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ MOST_PARAMETERS = 4096  # their matrix in float32 is 64 MiB
 
 @handwritten(needs="optimistix", learning_rate=tunable(1.0, 0.01, 10.0), tries=20)
 def bfgs(tries: float) -> Rule:
-    """BFGS: the inverse of the Hessian as a matrix, learnt from the change of the gradient, and a line search.
+    """BFGS: the inverse of the Hessian as a matrix, learnt from the change of the gradient, and a
+    line search.
 
-    Convention: Optimistix 0.1.0 with its own backtracking search (halves the step, slope 0.1), which starts at
+    Convention: Optimistix 0.1.0 with its own backtracking search (halves the step, slope 0.1),
+    which starts at
         lr. The inverse starts at the identity. Where no try is good enough the point stays.
     Family: second order
     Why: the line search, and the gradient at both ends of the step on the same batch.
@@ -54,11 +56,14 @@ def bfgs(tries: float) -> Rule:
 
 @handwritten(needs="optimistix", learning_rate=tunable(1.0, 0.01, 100.0), tries=20)
 def nonlinear_cg(tries: float) -> Rule:
-    """Nonlinear conjugate gradients: each direction leans on the last, as far as the gradient changed; line search.
+    """Nonlinear conjugate gradients: each direction leans on the last, as far as the gradient
+    changed; line search.
 
-    Convention: Optimistix 0.1.0: Polak and Ribière's formula, not below 0, steepest descent where the direction
-        does not descend, and its own backtracking search (halves the step, slope 0.1), which starts at lr. The
-        last point's gradient is asked of the new batch. Where no try is good enough the point stays.
+    Convention: Optimistix 0.1.0: Polak and Ribière's formula, not below 0, steepest descent where
+    the direction
+        does not descend, and its own backtracking search (halves the step, slope 0.1), which starts
+        at lr. The last point's gradient is asked of the new batch. Where no try is good enough the
+        point stays.
     Family: conjugate gradient
     Why: conjugacy holds where the step minimises along the direction; that takes a line search.
     Opinion: optimistix.NonlinearCG in its own loop: 1e-8.
@@ -76,7 +81,9 @@ def nonlinear_cg(tries: float) -> Rule:
         kept = dataclasses.replace(
             solver.descent.init(w, here),
             y_diff=last,
-            grad=jnp.where(jnp.any(last), objective.gradient(before), 0),  # 0 says that nothing came before
+            grad=jnp.where(
+                jnp.any(last), objective.gradient(before), 0
+            ),  # 0 says that nothing came before
         )
         direction = solver.descent.query(w, here, kept)
         found = _search(solver, w, here, direction, objective.value, lr, int(tries))
@@ -105,7 +112,9 @@ def _search(
         # the cap goes in here: the search itself takes no traced number to start at
         trial = w + solver.descent.step(lr * size, direction)[0]
         there = info.Eval(value(trial))
-        size, accepted, _, searching = solver.search.step(jnp.bool(False), w, trial, here, there, searching)
+        size, accepted, _, searching = solver.search.step(
+            jnp.bool(False), w, trial, here, there, searching
+        )
         return number + 1, accepted, size, searching, trial
 
     searching = solver.search.init(w, here)

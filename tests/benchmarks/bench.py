@@ -1,7 +1,7 @@
 """How fast everything is on this machine: `make bench`, or `python tests/benchmarks/bench.py`.
 
-What is compared is measured in turns within one process, so that a machine which slows down slows all sides; a ratio
-is the median of the ratios of the turns.
+What is compared is measured in turns within one process, so that a machine which slows down slows
+all sides; a ratio is the median of the ratios of the turns.
 """
 
 from __future__ import annotations
@@ -47,7 +47,9 @@ class Size:
     by_jit: int = 3  # programs that are compiled one by one, for each turn
 
 
-TINY = Size(share=0.12, steps=60, turns=1, fresh=4, bred=20, jobs=2, batch=2, by_jit=1)  # one length: one compilation
+TINY = Size(
+    share=0.12, steps=60, turns=1, fresh=4, bred=20, jobs=2, batch=2, by_jit=1
+)  # one length: one compilation
 
 
 def measurements(size: Size) -> Iterator[Iterator[Figure]]:
@@ -70,7 +72,9 @@ def measurements(size: Size) -> Iterator[Iterator[Figure]]:
         if size is TINY and bar is None:
             continue
         shortened = max(2, int(length * size.share))
-        yield call_by_call(ancestor, kind, shortened, bar, turns(3), size.batch, max(1, size.batch // 8))
+        yield call_by_call(
+            ancestor, kind, shortened, bar, turns(3), size.batch, max(1, size.batch // 8)
+        )
     yield compiling(make_task("digits_dense", steps=size.steps), turns(3))
     if size is not TINY:
         yield many_candidates(1_000_000)
@@ -79,14 +83,20 @@ def measurements(size: Size) -> Iterator[Iterator[Figure]]:
 
 def many_candidates(rows: int) -> Iterator[Figure]:
     """What a long run costs, with its bars."""
-    bars = {"candidate, many rows / few": 1.1, "memory at its peak, many rows": 1024.0, "resume of many rows": 10.0}
+    bars = {
+        "candidate, many rows / few": 1.1,
+        "memory at its peak, many rows": 1024.0,
+        "resume of many rows": 10.0,
+    }
     for name, value, unit in endurance(rows):
         yield Figure(name, value, unit, bar=bars.get(name), most=True)
 
 
 def description() -> dict[str, str]:
     """The machine, as far as it matters for a time."""
-    versions = [f"{name} {importlib.metadata.version(name)}" for name in ("jax", "jaxlib", "optax", "numpy")]
+    versions = [
+        f"{name} {importlib.metadata.version(name)}" for name in ("jax", "jaxlib", "optax", "numpy")
+    ]
     device = jax.devices()[0]
     return {
         "processor": processor(),
@@ -111,37 +121,62 @@ def processor() -> str:
 
 def table(machine_facts: dict[str, str], figures: list[Figure]) -> str:
     """Markdown."""
-    lines = ["# Benchmark", "", "Written by `make bench`; read the ratios, the times are those of this machine.", ""]
+    lines = [
+        "# Benchmark",
+        "",
+        "Written by `make bench`; read the ratios, the times are those of this machine.",
+        "",
+    ]
     lines += [f"- {key}: {value}" for key, value in machine_facts.items()]
     lines += ["", "| figure | value | bar | met |", "|---|---|---|---|"]
     for figure in figures:
         met = {None: "", True: "yes", False: "no"}[figure.met]
         digits = 3 if figure.value < 100 else 0
-        lines.append(f"| {figure.name} | {figure.value:,.{digits}f} {figure.unit} | {figure.asked} | {met} |")
+        lines.append(
+            f"| {figure.name} | {figure.value:,.{digits}f} {figure.unit} | {figure.asked} | {met} |"
+        )
     return "\n".join(lines) + "\n"
 
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tiny", action="store_true", help="measure next to nothing: whether it works, not how fast")
-    parser.add_argument("--only", default="", help="measurements whose name contains this, printed and not written")
     parser.add_argument(
-        "--into", type=Path, default=Path(__file__).parent, help="folder of results.json and results.md"
+        "--tiny",
+        action="store_true",
+        help="measure next to nothing: whether it works, not how fast",
+    )
+    parser.add_argument(
+        "--only", default="", help="measurements whose name contains this, printed and not written"
+    )
+    parser.add_argument(
+        "--into",
+        type=Path,
+        default=Path(__file__).parent,
+        help="folder of results.json and results.md",
     )
     options = parser.parse_args(arguments)
-    jax.config.update("jax_enable_compilation_cache", options.tiny)  # a compilation is measured, not looked up
+    jax.config.update(
+        "jax_enable_compilation_cache", options.tiny
+    )  # a compilation is measured, not looked up
     facts, began = description(), time.perf_counter()
     figures: list[Figure] = []
     for measurement in measurements(TINY if options.tiny else Size()):
         if options.only not in measurement.__name__:
             continue
         for figure in measurement:
-            print(f"{figure.name}: {figure.value:,.3f} {figure.unit} {figure.asked}", file=sys.stderr, flush=True)
+            print(
+                f"{figure.name}: {figure.value:,.3f} {figure.unit} {figure.asked}",
+                file=sys.stderr,
+                flush=True,
+            )
             figures.append(figure)
     facts["duration"] = f"{time.perf_counter() - began:.0f} s"
     if not options.only:
         options.into.mkdir(parents=True, exist_ok=True)
-        results = {f.name: {"value": f.value, "unit": f.unit, "bar": f.asked, "met": f.met} for f in figures}
+        results = {
+            f.name: {"value": f.value, "unit": f.unit, "bar": f.asked, "met": f.met}
+            for f in figures
+        }
         text = json.dumps({"machine": facts, "figures": results}, indent=1, ensure_ascii=False)
         (options.into / "results.json").write_text(text + "\n")
         (options.into / "results.md").write_text(table(facts, figures))

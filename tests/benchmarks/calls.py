@@ -1,4 +1,6 @@
-"""What a program costs that the machine cannot hold: call by call, against one `jax.jit` for its training loop."""
+"""What a program costs that the machine cannot hold: call by call, against one `jax.jit` for its
+training loop.
+"""
 
 from __future__ import annotations
 
@@ -29,11 +31,18 @@ CASES = {
 
 
 def call_by_call(
-    ancestor: str, kind: str, steps: int, bar: float | None, turns: int, size: int = 32, by_jit: int = 4
+    ancestor: str,
+    kind: str,
+    steps: int,
+    bar: float | None,
+    turns: int,
+    size: int = 32,
+    by_jit: int = 4,
 ) -> Iterator[Figure]:
     """Batches of fresh programs call by call, in turns with some of each that are compiled whole.
 
-    The first batch meets most of the primitives for the first time, and compiles them; it is a figure of its own.
+    The first batch meets most of the primitives for the first time, and compiles them; it is a
+    figure of its own.
     """
     trials = Trials(make_task(kind, steps=steps))
     begin = jax.block_until_ready(trials.begin(SEED))
@@ -44,11 +53,15 @@ def call_by_call(
 
         def all_calls(batch=batch) -> None:
             for program in batch:
-                ((final, _),) = trials.stepwise(program).segments(program, begin, trials.schedule, [steps])
+                ((final, _),) = trials.stepwise(program).segments(
+                    program, begin, trials.schedule, [steps]
+                )
                 float(trials.evaluate(final, begin.data, part="validation"))
 
         calls.append(seconds(all_calls) / size)
-        jits.append(statistics.mean(seconds(lambda p=p: by_one_jit(trials, p)) for p in batch[:by_jit]))
+        jits.append(
+            statistics.mean(seconds(lambda p=p: by_one_jit(trials, p)) for p in batch[:by_jit])
+        )
     where = f"{kind}, children of {ancestor}"
     yield Figure(f"{where}: one jax.jit each", 1e3 * statistics.median(jits), "ms")
     yield Figure(f"{where}: call by call", 1e3 * statistics.median(calls[1:]), "ms")

@@ -1,10 +1,11 @@
 """What a candidate costs after a million of them, and how long it takes to go on.
 
-Search, driver and journal are the real ones; the scores are a hash of the program, so that nothing is trained.
-A thousand candidates are bred. Then the same thousand are continued in two journals that differ in what lies before:
-nothing, or their copies with other numbers, keys and probes, up to a million rows, with their chain and checkpoints.
-Random numbers belong to a candidate's number, so both must breed the same programs from there: what differs is the
-cost of a long journal and of a large memory, and nothing else. `--real` breeds all of them instead (many minutes).
+Search, driver and journal are the real ones; the scores are a hash of the program, so that nothing
+is trained. A thousand candidates are bred. Then the same thousand are continued in two journals
+that differ in what lies before: nothing, or their copies with other numbers, keys and probes, up to
+a million rows, with their chain and checkpoints. Random numbers belong to a candidate's number, so
+both must breed the same programs from there: what differs is the cost of a long journal and of a
+large memory, and nothing else. `--real` breeds all of them instead (many minutes).
 """
 
 from __future__ import annotations
@@ -64,7 +65,9 @@ def settings(phase: int) -> Config:
 
 
 def new_search(phase: int, start: Search | None = None) -> Search:
-    """A search at its beginning; or after one phase, of which it knows what the initial program of `start` scored."""
+    """A search at its beginning; or after one phase, of which it knows what the initial program of
+    `start` scored.
+    """
     config = settings(phase)
     search = Search(config, [baselines.get(name) for name in config.search.initial])
     if start is not None:
@@ -77,7 +80,7 @@ def life(search: Search, journal: Journal, begin: int | None = None) -> Driver:
     return Driver(search, Instant(), journal, search.config.budget, Clock(), begin=begin)
 
 
-# --- journals to continue --------------------------------------------------------------------------
+# --- journals to continue -------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -94,10 +97,17 @@ class Begun:
         every, drive.EVERY = drive.EVERY, FEW
         try:
             with contextlib.closing(Journal(folder / "begun")) as journal:
-                committed = list(itertools.islice(life(new_search(PHASE), journal).run(), FEW + 1))[:FEW]
+                committed = list(itertools.islice(life(new_search(PHASE), journal).run(), FEW + 1))[
+                    :FEW
+                ]
                 search = new_search(PHASE)
                 in_flight, _ = restore(search, journal, FEW)
-                return cls([c.candidate for c in committed], list(journal.rows())[:FEW], search, [*in_flight.values()])
+                return cls(
+                    [c.candidate for c in committed],
+                    list(journal.rows())[:FEW],
+                    search,
+                    [*in_flight.values()],
+                )
         finally:
             drive.EVERY = every
 
@@ -114,7 +124,9 @@ def another(key: str, copy: int) -> str:
 
 
 def lengthened(path: Path, rows: int, search: Search, begun: Begun) -> None:
-    """Write a journal from where `search` is to `rows` candidates: copies of the thousand, and last the thousand."""
+    """Write a journal from where `search` is to `rows` candidates: copies of the thousand, and last
+    the thousand.
+    """
     gathered, chain = Gathered(), bytes(32)
     with contextlib.closing(Journal(path)) as journal:
         for before in range(len(search.committed), rows, FEW):
@@ -122,7 +134,10 @@ def lengthened(path: Path, rows: int, search: Search, begun: Begun) -> None:
             for n, (candidate, row) in enumerate(zip(begun.candidates, begun.rows, strict=True)):
                 candidate = later(candidate, before, phase=int(last))
                 if not last:
-                    keys = {"key": another(candidate.key, before), "probe": another(candidate.probe, before)}
+                    keys = {
+                        "key": another(candidate.key, before),
+                        "probe": another(candidate.probe, before),
+                    }
                     candidate = replace(candidate, **keys)
                 names = ("number", "phase", "parent", "key", "same_as")
                 row = replace(row, **{name: getattr(candidate, name) for name in names})
@@ -132,15 +147,20 @@ def lengthened(path: Path, rows: int, search: Search, begun: Begun) -> None:
                 search.first.append(begun.search.first[n])
                 gathered.add(made[-1], candidate, search)
             for members in ("population", "hall_of_fame"):
-                moved = [replace(member, number=member.number + before) for member in getattr(begun.search, members)]
+                moved = [
+                    replace(member, number=member.number + before)
+                    for member in getattr(begun.search, members)
+                ]
                 setattr(search, members, moved)
             search.phase, search.tally = int(last), begun.search.tally
-            point = gathered.checkpoint(search, [later(c, before, phase=int(last)) for c in begun.in_flight])
+            point = gathered.checkpoint(
+                search, [later(c, before, phase=int(last)) for c in begun.in_flight]
+            )
             journal.put(made, point)
             gathered = Gathered(point.number, point.seal)
 
 
-# --- what is measured ------------------------------------------------------------------------------
+# --- what is measured -----------------------------------------------------------------------------
 
 
 def flat(short: Driver, long: Driver, blocks: int) -> Figures:
@@ -161,12 +181,19 @@ def flat(short: Driver, long: Driver, blocks: int) -> Figures:
     few, many = (side[1:] for side in times)  # the first block finds cold memory
     yield f"candidate after {FEW:,} rows", 1e6 * statistics.median(few), "µs"
     yield f"candidate after {long.replaying:,} rows", 1e6 * statistics.median(many), "µs"
-    yield "candidate, many rows / few", statistics.median(b / a for a, b in zip(few, many, strict=True)), "x"
+    yield (
+        "candidate, many rows / few",
+        statistics.median(b / a for a, b in zip(few, many, strict=True)),
+        "x",
+    )
     yield "candidates known already", 100 * statuses[CACHED] / statuses.total(), "%"
 
 
 def endurance(rows: int, blocks: int = 16) -> Figures:
-    """The figures at a number of rows, a multiple of a thousand: (name, value, unit). Needs 1.4 KB of disk a row."""
+    """The figures at a number of rows, a multiple of a thousand: (name, value, unit).
+
+    Needs 1.4 KB of disk a row.
+    """
     phase = rows - FEW
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as opened:
         begun = Begun.bred(Path(folder))
@@ -182,10 +209,14 @@ def endurance(rows: int, blocks: int = 16) -> Figures:
 
 
 def resumed(path: Path, phase: int) -> Figures:
-    """The figures of going on with a journal, in a process of its own: memory is that of a resume and no more."""
+    """The figures of going on with a journal, in a process of its own: memory is that of a resume
+    and no more.
+    """
     yield "journal", path.stat().st_size / 2**20, "MiB"
     command = [sys.executable, __file__, "--resume", str(path), "--phase", str(phase)]
-    yield from json.loads(subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout)
+    yield from json.loads(
+        subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout
+    )
 
 
 def resume(path: Path, phase: int) -> Figures:
@@ -205,25 +236,39 @@ def resume(path: Path, phase: int) -> Figures:
 
 
 def really(candidates: int) -> Figures:
-    """Breed them all; the CPU time of a candidate in each tenth of the run, and the share that was known already."""
+    """Breed them all; the CPU time of a candidate in each tenth of the run, and the share that was
+    known already.
+    """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run"
         with contextlib.closing(Journal(path)) as journal:
             all_of_them = life(new_search(PHASE), journal).run()
             for since in range(0, candidates, candidates // 10):
                 start = time.process_time()
-                statuses = Counter(c.status for c in itertools.islice(all_of_them, candidates // 10))
+                statuses = Counter(
+                    c.status for c in itertools.islice(all_of_them, candidates // 10)
+                )
                 spent = (time.process_time() - start) / statuses.total()
                 yield f"candidate after {since:,} rows", 1e6 * spent, "µs"
-                yield f"known already after {since:,} rows", 100 * statuses[CACHED] / statuses.total(), "%"
+                yield (
+                    f"known already after {since:,} rows",
+                    100 * statuses[CACHED] / statuses.total(),
+                    "%",
+                )
             yield "memory of the whole run", peak(), "MiB"
             all_of_them.close()
         yield from resumed(path, PHASE)
 
 
 def peak() -> float:
-    """The most memory that this process has held, in MiB; `ru_maxrss` would begin with that of its parent."""
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    """The most memory that this process has held, in MiB; `ru_maxrss` would begin with that of its
+    parent.
+    """
+    (line,) = (
+        line
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("VmHWM")
+    )
     return int(line.split()[1]) / 2**10
 
 

@@ -1,7 +1,9 @@
-"""How well an early loss tells the last one, task by task: `python tests/benchmarks/foresight.py [PROGRAMS]`.
+"""How well an early loss tells the last one, task by task: `python tests/benchmarks/foresight.py
+[PROGRAMS]`.
 
-Mutants of tuned AdamW are trained in one seed, and their losses against the reference's compared after an eighth, a
-quarter and a half of the steps and at the end. What a hurdle would have cost: the share of the best tenth below it.
+Mutants of tuned AdamW are trained in one seed, and their losses against the reference's compared
+after an eighth, a quarter and a half of the steps and at the end. What a hurdle would have cost:
+the share of the best tenth below it.
 """
 
 from __future__ import annotations
@@ -45,7 +47,9 @@ def trained(program: Program) -> bool:
 
 
 def scores(task: Task, count: int) -> np.ndarray:
-    """f64[program, point]: log of the reference's loss over theirs, of those that stay finite to the end."""
+    """f64[program, point]: log of the reference's loss over theirs, of those that stay finite to
+    the end.
+    """
     trials = Trials(task)
     points = sorted({max(1, round(share * task.steps)) for share in SHARES} | {task.steps})
     expected = np.log(list(trials.losses(reference(task), SEED, points)))
@@ -64,9 +68,14 @@ def main(count: int = 240) -> None:
         best = found[:, -1] >= np.quantile(found[:, -1], 0.9)
         for k, share in enumerate(SHARES):
             lost = [np.mean(found[best, k] < np.percentile(found[:, k], p)) for p in PERCENTILES]
-            said = ", ".join(f"{x:.0%} below percentile {p}" for x, p in zip(lost, PERCENTILES, strict=True))
+            said = ", ".join(
+                f"{x:.0%} below percentile {p}" for x, p in zip(lost, PERCENTILES, strict=True)
+            )
             rho = spearmanr(found[:, k], found[:, -1]).statistic
-            print(f"{kind}, {task.steps} steps, at {share:g}: rank correlation {rho:.2f}; of the best tenth {said}")
+            print(
+                f"{kind}, {task.steps} steps, at {share:g}: rank correlation {rho:.2f}; of the "
+                f"best tenth {said}"
+            )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """What the lag costs: the share of their time that workers work, by simulation.
 
-Candidate i is drawn once candidates up to i - lag are committed, in order, so one slow candidate holds up all that are
-more than the lag behind it. Six of ten candidates need no worker (they are known already, or rejected) and fill the
-lag all the same. Drawing and committing take no time here: what is missing to 100 % is waiting alone.
+Candidate i is drawn once candidates up to i - lag are committed, in order, so one slow candidate
+holds up all that are more than the lag behind it. Six of ten candidates need no worker (they are
+known already, or rejected) and fill the lag all the same. Drawing and committing take no time here:
+what is missing to 100 % is waiting alone.
 
-`python tests/benchmarks/lag.py` prints the tables of DECISIONS.md; `--journal runs/x/journal.sqlite` takes the last
-law from a run of your own instead of from a small search.
+`python tests/benchmarks/lag.py` prints the tables of DECISIONS.md; `--journal
+runs/x/journal.sqlite` takes the last law from a run of your own instead of from a small search.
 """
 
 from __future__ import annotations
@@ -57,7 +58,8 @@ def measured(seconds: np.ndarray) -> Law:
 
 
 def busy(law: Law, workers: int, lag: int, **how) -> float:
-    """Share of the time of the workers that is in use, until the last of many jobs begins; in the worst of some runs.
+    """Share of the time of the workers that is in use, until the last of many jobs begins; in the
+    worst of some runs.
 
     lag: in candidates. how: as for `simulated`.
     """
@@ -76,13 +78,17 @@ def simulated(
 ) -> float:
     """The same of one run.
 
-    by_arrival: commit whatever has arrived. longest_first: hand out what takes longest, as if that were known.
-    islands: searches that share workers and lag, each with an order of its own. cut: no job is longer than so many
-    times their mean; what is, is handed out in pieces, as the seeds of a candidate could be.
+    by_arrival: commit whatever has arrived. longest_first: hand out what takes longest, as if that
+    were known.
+    islands: searches that share workers and lag, each with an order of its own. cut: no job is
+    longer than so many times their mean; what is, is handed out in pieces, as the seeds of a
+    candidate could be.
     """
     rng = np.random.Generator(np.random.Philox(key=seed))
     jobs = max(JOBS * workers, FEWEST)
-    seconds = law(rng, int(1.5 * jobs / (1 - KNOWN)) + TRIED[-1] * workers)  # the same for every lag
+    seconds = law(
+        rng, int(1.5 * jobs / (1 - KNOWN)) + TRIED[-1] * workers
+    )  # the same for every lag
     longest = cut * seconds[seconds > 0].mean()
     candidates = iter(seconds.tolist())
     window = max(1, lag // islands)
@@ -120,7 +126,9 @@ def simulated(
         open_to = (island,)
 
 
-def commit(done: set[int], committed: list[int], island: int, number: int, by_arrival: bool) -> None:
+def commit(
+    done: set[int], committed: list[int], island: int, number: int, by_arrival: bool
+) -> None:
     """Count one more; in order, with those that waited for it."""
     if by_arrival:
         committed[island] += 1
@@ -159,7 +167,10 @@ def searched_seconds(preset: str) -> np.ndarray:
     config, _ = resolve(load_config(preset))
     executor = Inline(list(config.suite))
     search = Search(config, initial_programs(config, suite_of(config)))
-    with tempfile.TemporaryDirectory() as folder, contextlib.closing(Journal(Path(folder) / "journal")) as journal:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.closing(Journal(Path(folder) / "journal")) as journal,
+    ):
         committed = Driver(search, executor, journal, config.budget, Clock()).run()
         seconds = np.array([c.outcome.seconds if c.outcome else 0.0 for c in committed])
     return seconds[2 * config.search.lag :]  # compiled by then
@@ -173,7 +184,9 @@ def table(head: list[str], rows: list[list[str]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--journal", type=Path, help="of a run, for the last law; a small search is made otherwise")
+    parser.add_argument(
+        "--journal", type=Path, help="of a run, for the last law; a small search is made otherwise"
+    )
     given = parser.parse_args()
     seconds = journal_seconds(given.journal) if given.journal else searched_seconds("smoke")
     laws = LAWS | {f"measured, {np.mean(seconds == 0):.0%} known": measured(seconds)}
@@ -182,7 +195,14 @@ def main() -> None:
     for name, law in laws.items():
         for workers in WORKERS:
             shares = [f"{busy(law, workers, lag * workers):.0%}" for lag in LAGS]
-            rows.append([name, str(workers), *shares, f"{busy(law, workers, 4 * workers, by_arrival=True):.0%}"])
+            rows.append(
+                [
+                    name,
+                    str(workers),
+                    *shares,
+                    f"{busy(law, workers, 4 * workers, by_arrival=True):.0%}",
+                ]
+            )
     print(table(["law", "workers", *map(str, LAGS), "4, in order of arrival"], rows))
     many = WORKERS[-1]
     print(f"\nThe smallest lag a worker with which {many} are busy for {BAR:.0%} of their time\n")
@@ -193,7 +213,9 @@ def main() -> None:
         "16 islands": {"islands": 16},
         "in order of arrival": {"by_arrival": True},
     }
-    rows = [[name, *(smallest(law, many, **how) for how in ways.values())] for name, law in laws.items()]
+    rows = [
+        [name, *(smallest(law, many, **how) for how in ways.values())] for name, law in laws.items()
+    ]
     print(table(["law", *ways], rows))
 
 

@@ -34,7 +34,10 @@ class Figure:
 
 
 def seconds(call: Callable[[], Any], clock: Callable[[], float] = time.process_time) -> float:
-    """Seconds of one call. By default of this process's own computing, whatever else the machine does."""
+    """Seconds of one call.
+
+    By default of this process's own computing, whatever else the machine does.
+    """
     start = clock()
     jax.block_until_ready(call())
     return clock() - start

@@ -1,4 +1,6 @@
-"""How fast a search goes: candidates a second against a compilation each, breeding, and a second worker."""
+"""How fast a search goes: candidates a second against a compilation each, breeding, and a second
+worker.
+"""
 
 from __future__ import annotations
 
@@ -34,10 +36,11 @@ CHAIN = 5  # mutations from adamw to a parent, at most
 
 
 def a_search(steps: int, fresh: int, turns: int, by_jit: int) -> Iterator[Figure]:
-    """A real search, journal and all, in this process, until so many programs were scored that it had not seen.
+    """A real search, journal and all, in this process, until so many programs were scored that it
+    had not seen.
 
-    In turns with what a user would do without us: one `jax.jit` for each program, here for some that the search has
-    just scored, evenly spread.
+    In turns with what a user would do without us: one `jax.jit` for each program, here for some
+    that the search has just scored, evenly spread.
     """
     config = search_config(steps)
     (task,) = make_suite("bench", list(config.suite)).tasks
@@ -46,8 +49,16 @@ def a_search(steps: int, fresh: int, turns: int, by_jit: int) -> Iterator[Figure
     with tempfile.TemporaryDirectory() as folder:
         journal = Journal(Path(folder) / "journal.sqlite")
         executor = Inline(list(config.suite))
-        executor.scorer.score(Job(str(baselines.get("adamw")), (SEED,)))  # compiled once: a figure of its own
-        driver = Driver(Search(config, [baselines.get("adamw")]), executor, journal, Budget(candidates=10**9), Clock())
+        executor.scorer.score(
+            Job(str(baselines.get("adamw")), (SEED,))
+        )  # compiled once: a figure of its own
+        driver = Driver(
+            Search(config, [baselines.get("adamw")]),
+            executor,
+            journal,
+            Budget(candidates=10**9),
+            Clock(),
+        )
         committed = driver.run()
         for _ in range(turns):
             scored: list[Program] = []
@@ -75,7 +86,9 @@ def a_search(steps: int, fresh: int, turns: int, by_jit: int) -> Iterator[Figure
 
 
 def search_config(steps: int) -> Config:
-    """One seed, and no training ends early: what is scored was trained as `by_one_jit` trains it."""
+    """One seed, and no training ends early: what is scored was trained as `by_one_jit` trains
+    it.
+    """
     return validated(
         {
             "name": "bench",
@@ -91,14 +104,20 @@ def by_one_jit(trials: Trials, program: Program) -> float:
     """What a user would do: compile the training loop for one program, run it, evaluate."""
     run = Runner(trials.task, program_loop(trials.task, trials.layout, program))
     begin = trials.begin(SEED)
-    final, _ = run(program.values | {"learning_rate": program.learning_rate}, begin, trials.schedule)
+    final, _ = run(
+        program.values | {"learning_rate": program.learning_rate}, begin, trials.schedule
+    )
     return float(trials.evaluate(final, begin.data, part="validation"))
 
 
 def breeding(count: int, turns: int) -> Iterator[Figure]:
-    """What the driver does for a candidate, all of it for each: mutate (which checks), liveness, graph, key, probe."""
+    """What the driver does for a candidate, all of it for each: mutate (which checks), liveness,
+    graph, key, probe.
+    """
     collect_rarely()  # as a run does
-    parents = list(itertools.islice(mutants(baselines.get("adamw"), CHAIN, seed=1), min(100, count)))
+    parents = list(
+        itertools.islice(mutants(baselines.get("adamw"), CHAIN, seed=1), min(100, count))
+    )
     rng = np.random.Generator(np.random.Philox(key=2))
 
     def breed() -> None:
@@ -116,7 +135,9 @@ def breeding(count: int, turns: int) -> Iterator[Figure]:
 
 
 def two_workers(steps: int, jobs: int, turns: int) -> Iterator[Figure]:
-    """Jobs a second of two local workers over one; and the same for jobs so long that only the machine can limit it."""
+    """Jobs a second of two local workers over one; and the same for jobs so long that only the
+    machine can limit it.
+    """
     if available_cores() < 2:
         return
     tasks = [TaskSettings(kind="digits_dense", fields={"steps": steps})]
@@ -125,9 +146,15 @@ def two_workers(steps: int, jobs: int, turns: int) -> Iterator[Figure]:
         for executor in (one, two):
             executor.ready()
             throughput(executor, 8, 1)  # both workers are ready, and have the start of their seeds
-        for name, seeds, bar in (("2 local workers / 1", 4, 1.9), ("2 local workers / 1, jobs of seconds", 160, None)):
+        for name, seeds, bar in (
+            ("2 local workers / 1", 4, 1.9),
+            ("2 local workers / 1, jobs of seconds", 160, None),
+        ):
             count = max(2, 4 * jobs // seeds)
-            speeds = [(throughput(one, count, seeds), throughput(two, 2 * count, seeds)) for _ in range(turns)]
+            speeds = [
+                (throughput(one, count, seeds), throughput(two, 2 * count, seeds))
+                for _ in range(turns)
+            ]
             yield Figure(name, ratio([b for _, b in speeds], [a for a, _ in speeds]), bar=bar)
     finally:
         one.close()

@@ -1,4 +1,6 @@
-"""How fast one candidate is trained: the machine against optax, compilation, the first candidate of a process."""
+"""How fast one candidate is trained: the machine against optax, compilation, the first candidate of
+a process.
+"""
 
 from __future__ import annotations
 
@@ -26,12 +28,18 @@ SEED = "0:bench:0"
 
 # What a user would write, from the values of our programs by their names there.
 BY_HAND: dict[str, Callable] = {
-    "adamw": lambda lr, v: optax.adamw(lr, v["beta1"], v["beta2"], v["eps"], weight_decay=v["weight_decay"]),
+    "adamw": lambda lr, v: optax.adamw(
+        lr, v["beta1"], v["beta2"], v["eps"], weight_decay=v["weight_decay"]
+    ),
     "lion": lambda lr, v: optax.lion(lr, v["beta1"], v["beta2"], weight_decay=v["weight_decay"]),
 }
 
 # task -> steps, turns, bar. The larger the task, the smaller the share of the optimizer.
-TASKS = {"digits_dense": (500, 41, 1.15), "digits_conv": (100, 31, 1.05), "char_transformer": (20, 41, 1.05)}
+TASKS = {
+    "digits_dense": (500, 41, 1.15),
+    "digits_conv": (100, 31, 1.05),
+    "char_transformer": (20, 41, 1.05),
+}
 
 
 def against_optax(kind: str, steps: int, turns: int, bar: float) -> Iterator[Figure]:
@@ -39,19 +47,35 @@ def against_optax(kind: str, steps: int, turns: int, bar: float) -> Iterator[Fig
     trials = Trials(make_task(kind, steps=steps))
     begin = trials.begin(SEED)
     for name, by_hand in BY_HAND.items():
-        program = baselines.get(name)  # its default learning rate: training stays calm enough to compare losses
+        program = baselines.get(
+            name
+        )  # its default learning rate: training stays calm enough to compare losses
         shape, peak = trials.schedule, program.learning_rate
-        optimizer = by_hand(lambda count, shape=shape, peak=peak: peak * shape[count], program.values)
+        optimizer = by_hand(
+            lambda count, shape=shape, peak=peak: peak * shape[count], program.values
+        )
         runs = {"machine": trials.runner(program), "compiled": trials.compiled(program)}
         runs["optax"] = (trials.by_hand(optimizer), None)
         ways: dict[str, Callable] = {
-            way: lambda run=run, args=args: run(args, begin, trials.schedule) for way, (run, args) in runs.items()
+            way: lambda run=run, args=args: run(args, begin, trials.schedule)
+            for way, (run, args) in runs.items()
         }
-        losses = {way: float(trials.evaluate(run()[0], begin.data, part="validation")) for way, run in ways.items()}
-        # Rounding differs and training amplifies it, Lion's signs most; another optimizer would be further away.
-        assert max(losses.values()) < 1.1 * min(losses.values()), f"{name}: not the same training: {losses}"
+        losses = {
+            way: float(trials.evaluate(run()[0], begin.data, part="validation"))
+            for way, run in ways.items()
+        }
+        # Rounding differs and training amplifies it, Lion's signs most; another optimizer would be
+        # further away.
+        assert max(losses.values()) < 1.1 * min(losses.values()), (
+            f"{name}: not the same training: {losses}"
+        )
         times = in_turns(ways, turns)
-        yield Figure(f"{kind}, {name}: machine / optax", ratio(times["machine"], times["optax"]), bar=bar, most=True)
+        yield Figure(
+            f"{kind}, {name}: machine / optax",
+            ratio(times["machine"], times["optax"]),
+            bar=bar,
+            most=True,
+        )
         yield Figure(f"{kind}, {name}: compiled / optax", ratio(times["compiled"], times["optax"]))
         yield Figure(f"{kind}, {name}: optax", 1e3 * statistics.median(times["optax"]), "ms")
 
@@ -63,7 +87,9 @@ def compiling(task: Task, turns: int) -> Iterator[Figure]:
     for _ in range(turns):
         trials = Trials(task)
         begin = jax.block_until_ready(trials.begin(SEED))
-        times.append(seconds(lambda trials=trials, begin=begin: trials.machine(code, begin, trials.schedule)))
+        times.append(
+            seconds(lambda trials=trials, begin=begin: trials.machine(code, begin, trials.schedule))
+        )
     yield Figure("compile the machine for a task", statistics.median(times), "s")
 
 
@@ -87,7 +113,9 @@ print(outcomes[0][1].status)
 
 
 def first_candidate(task: dict[str, Any], turns: int) -> Iterator[Figure]:
-    """From the start of a process to the first outcome of a worker that it spawned: import, data, compile, score."""
+    """From the start of a process to the first outcome of a worker that it spawned: import, data,
+    compile, score.
+    """
     cold, warm = [], []
     for _ in range(turns):
         with tempfile.TemporaryDirectory() as folder:
@@ -95,11 +123,16 @@ def first_candidate(task: dict[str, Any], turns: int) -> Iterator[Figure]:
                 start = time.perf_counter()
                 done = subprocess.run(
                     [sys.executable, "-c", FIRST, json.dumps(task)],
-                    env=os.environ | {"JAX_COMPILATION_CACHE_DIR": folder, "JAX_ENABLE_COMPILATION_CACHE": "true"},
+                    env=os.environ
+                    | {"JAX_COMPILATION_CACHE_DIR": folder, "JAX_ENABLE_COMPILATION_CACHE": "true"},
                     capture_output=True,
                     text=True,
                 )
                 assert done.stdout == "ok\n", done.stderr
                 times.append(time.perf_counter() - start)
-    yield Figure("first candidate, nothing compiled", statistics.median(cold), "s", bar=10.0, most=True)
-    yield Figure("first candidate, compiled before", statistics.median(warm), "s", bar=4.0, most=True)
+    yield Figure(
+        "first candidate, nothing compiled", statistics.median(cold), "s", bar=10.0, most=True
+    )
+    yield Figure(
+        "first candidate, compiled before", statistics.median(warm), "s", bar=4.0, most=True
+    )

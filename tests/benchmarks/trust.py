@@ -1,13 +1,15 @@
-"""Whether what a search spares itself was worth nothing: `python tests/benchmarks/trust.py RUN`, RUN a run's folder.
+"""Whether what a search spares itself was worth nothing: `python tests/benchmarks/trust.py RUN`,
+RUN a run's folder.
 
 Questions to the journal of a finished run, answered by training what the search did not train:
 
-- identity: how many candidates were known already, how many statements were dead, and whether programs with one key
+- identity: how many candidates were known already, how many statements were dead, and whether
+programs with one key
   have one score;
 - cheap rejections: how many there were, and how many of them would have scored above the median.
 
-A pair that is merged and differs in float32 is trained again in float64: where two programs are one, rounding alone
-tells them apart, and the difference shrinks with it.
+A pair that is merged and differs in float32 is trained again in float64: where two programs are
+one, rounding alone tells them apart, and the difference shrinks with it.
 """
 
 from __future__ import annotations
@@ -39,7 +41,10 @@ from primitives import Program, machine, parse  # noqa: E402
 from primitives.graph import graph  # noqa: E402
 from primitives.liveness import live_statements, prune  # noqa: E402
 
-LION = {"known already": 89.1, "dead statements": 69.8}  # percent; Chen et al. 2023, arXiv:2302.06675
+LION = {
+    "known already": 89.1,
+    "dead statements": 69.8,
+}  # percent; Chen et al. 2023, arXiv:2302.06675
 EQUAL = 1e-6  # scores of a pair in float64 that differ by less are one score
 SEED = "0:trust:0"
 PAIRS, REJECTED = 10_000, 4_000  # that are trained
@@ -78,7 +83,9 @@ def sample(journal: Journal) -> Sample:
         texts.append(row.program)
         if row.number % 16 == 0:
             program = parse(row.program)
-            shares.append((len(program.body) - len(live_statements(program)[0])) / len(program.body))
+            shares.append(
+                (len(program.body) - len(live_statements(program)[0])) / len(program.body)
+            )
     pairs, same = [], 0
     for pick in rng.permutation(len(merged)):
         one, other = (str(prune(parse(texts[n]))) for n in merged[pick])
@@ -89,7 +96,16 @@ def sample(journal: Journal) -> Sample:
         if len(pairs) == PAIRS:
             break
     chosen = [refused[n] for n in rng.permutation(len(refused))[:REJECTED]]
-    return Sample(sum(statuses.values()), statuses, reasons, statistics.fmean(shares), same, pairs, chosen, scored)
+    return Sample(
+        sum(statuses.values()),
+        statuses,
+        reasons,
+        statistics.fmean(shares),
+        same,
+        pairs,
+        chosen,
+        scored,
+    )
 
 
 def identity(drawn: Sample, all_trials: list[Trials]) -> Iterator[Figure]:
@@ -109,7 +125,10 @@ def identity(drawn: Sample, all_trials: list[Trials]) -> Iterator[Figure]:
         scores = [[score(trials, p) for trials in all_trials] for p in programs]
         if scores[0] == scores[1]:
             bits += 1
-        elif all(abs(math.log(task.loss(programs[0]) / task.loss(programs[1]))) < EQUAL for task in doubles):
+        elif all(
+            abs(math.log(task.loss(programs[0]) / task.loss(programs[1]))) < EQUAL
+            for task in doubles
+        ):
             rounding += 1
         else:
             wrong += 1
@@ -143,13 +162,19 @@ def rejections(drawn: Sample, all_trials: list[Trials]) -> Iterator[Figure]:
         good += statistics.fmean(score(trials, parse(text)) for trials in all_trials) > median
     yield Figure("rejected programs that were trained", len(drawn.rejected), "")
     if drawn.rejected:
-        yield Figure("of these, above the median", 100 * good / len(drawn.rejected), "%", bar=0.1, most=True)
+        yield Figure(
+            "of these, above the median", 100 * good / len(drawn.rejected), "%", bar=0.1, most=True
+        )
 
 
 def score(trials: Trials, program: Program) -> float:
     """In one seed; -inf where it diverges."""
     loss = trials.loss(program, SEED)
-    return math.log(trials.loss(reference(trials.task), SEED) / max(loss, FLOOR)) if loss == loss else -math.inf
+    return (
+        math.log(trials.loss(reference(trials.task), SEED) / max(loss, FLOOR))
+        if loss == loss
+        else -math.inf
+    )
 
 
 class Wide:
@@ -159,7 +184,9 @@ class Wide:
         self.trials = trials
         self.run = Runner(trials.task, machine_loop(trials.layout))
         begin = trials.begin(SEED)
-        widened = jax.tree.map(lambda a: widen(a) if a.dtype == np.float32 else a, begin._replace(draws=None))
+        widened = jax.tree.map(
+            lambda a: widen(a) if a.dtype == np.float32 else a, begin._replace(draws=None)
+        )
         self.begin = widened._replace(draws=begin.draws)
 
     def loss(self, program: Program) -> float:
@@ -170,7 +197,11 @@ class Wide:
             except machine.DoesNotFit:
                 run, args = self.trials.compiled(program)
             final, finite = run(args, self.begin, widen(self.trials.schedule))
-            return float(self.trials.evaluate(final, self.begin.data, part="validation")) if finite else 1.0
+            return (
+                float(self.trials.evaluate(final, self.begin.data, part="validation"))
+                if finite
+                else 1.0
+            )
 
 
 def widen(array: jax.Array) -> np.ndarray:
@@ -187,7 +218,9 @@ def main(folder: str) -> None:
     for figures in (identity(drawn, all_trials), rejections(drawn, all_trials)):
         for figure in figures:
             met = {None: "", True: ", met", False: ", NOT MET"}[figure.met]
-            print(f"{figure.name}: {figure.value:,.6g} {figure.unit} {figure.asked}{met}", flush=True)
+            print(
+                f"{figure.name}: {figure.value:,.6g} {figure.unit} {figure.asked}{met}", flush=True
+            )
     print(f"{time.perf_counter() - began:.0f} s")
 
 

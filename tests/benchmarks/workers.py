@@ -1,4 +1,6 @@
-"""What handing out work costs: Ray against local workers, and how many results a driver can take in."""
+"""What handing out work costs: Ray against local workers, and how many results a driver can take
+in.
+"""
 
 from __future__ import annotations
 
@@ -32,10 +34,14 @@ SYNTHETIC = (sys.executable, str(Path(__file__).parent.parent / "promises" / "sy
 
 
 def ray_against_local(steps: int, turns: int, call: float = 0.5) -> Iterator[Figure]:
-    """Calls of half a second each on two workers, in turns; all are up, so Ray's own processes are there for both."""
+    """Calls of half a second each on two workers, in turns; all are up, so Ray's own processes are
+    there for both.
+    """
     tasks = [TaskSettings(kind="digits_dense", fields={"steps": steps})]
     with contextlib.ExitStack() as opened:
-        executors = [make_executor(WorkerSettings(kind=kind, count=2), tasks) for kind in ("local", "ray")]
+        executors = [
+            make_executor(WorkerSettings(kind=kind, count=2), tasks) for kind in ("local", "ray")
+        ]
         for executor in executors:
             opened.callback(executor.close)
             executor.ready()
@@ -44,10 +50,14 @@ def ray_against_local(steps: int, turns: int, call: float = 0.5) -> Iterator[Fig
         seeds = max(1, round(call * each * 8 / 2))  # `each` is of two workers
         for executor in executors:
             throughput(executor, 2, seeds)
-        speeds = [tuple(throughput(executor, 8, seeds) for executor in executors) for _ in range(turns)]
+        speeds = [
+            tuple(throughput(executor, 8, seeds) for executor in executors) for _ in range(turns)
+        ]
         yield Figure("a call, local workers", 1e3 * 2 / speeds[0][0], "ms")
         local, remote = map(list, zip(*speeds, strict=True))
-        yield Figure("Ray / local workers, time of a call", ratio(local, remote), bar=1.03, most=True)
+        yield Figure(
+            "Ray / local workers, time of a call", ratio(local, remote), bar=1.03, most=True
+        )
 
 
 class Bred(Search):
@@ -67,7 +77,9 @@ class Bred(Search):
 
 
 def driver(results: int = 20_000, programs: int = 500) -> Iterator[Figure]:
-    """Queue, batches, Ray, order, hash chain, journal: everything that a driver does for a result but to breed."""
+    """Queue, batches, Ray, order, hash chain, journal: everything that a driver does for a result
+    but to breed.
+    """
     found = []
     start = replace(baselines.get("adamw"), doc="")  # as a search starts
     for program in itertools.islice(mutants(start, 8), min(programs, results)):
@@ -78,7 +90,10 @@ def driver(results: int = 20_000, programs: int = 500) -> Iterator[Figure]:
     config = config.model_copy(update={"suite": load_suite("quickstart")[1]})
     setup = {"tasks": [], "references": {}, "folder": ".", "workers": 2}
     executor = Cluster(setup, WorkerSettings(kind="ray", count=2), command=SYNTHETIC)
-    with tempfile.TemporaryDirectory() as folder, contextlib.closing(Journal(Path(folder) / "journal")) as journal:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        contextlib.closing(Journal(Path(folder) / "journal")) as journal,
+    ):
         try:
             executor.ready()
             life = Driver(Bred(config, found), executor, journal, config.budget, Clock())
@@ -87,5 +102,10 @@ def driver(results: int = 20_000, programs: int = 500) -> Iterator[Figure]:
             used, took = time.process_time() - used, time.perf_counter() - start
         finally:
             executor.close()
-    yield Figure("results that a driver takes in, Ray, a second of its own", taken / used, "results/s", bar=5000.0)
+    yield Figure(
+        "results that a driver takes in, Ray, a second of its own",
+        taken / used,
+        "results/s",
+        bar=5000.0,
+    )
     yield Figure("results that a driver takes in, Ray, on this machine", taken / took, "results/s")

@@ -4,8 +4,8 @@
     python tests/golden/make_torch.py             all files
     python tests/golden/make_torch.py adam sgd    some
 
-Torch runs in float64 on the start and the gradients of `opinions.harness`, with the hyperparameters of our
-program and with `param_group["lr"]` set to the schedule's value before each step.
+Torch runs in float64 on the start and the gradients of `opinions.harness`, with the hyperparameters
+of our program and with `param_group["lr"]` set to the schedule's value before each step.
 
 Absent: LBFGS, which asks for the loss, and ASGD, whose point is an average beside the parameters.
 """
@@ -51,11 +51,15 @@ TORCH: dict[str, tuple[str, Callable[..., dict[str, Any]]]] = {
     "sgd": ("SGD", lambda: {}),
     "heavy_ball": ("SGD", lambda momentum: {"momentum": momentum}),
     "nesterov": ("SGD", lambda momentum: {"momentum": momentum, "nesterov": True}),
-    # Where all gradients so far are 0, torch computes 0 / eps: nan if eps is 0, and 0, as ours, if it is tiny.
+    # Where all gradients so far are 0, torch computes 0 / eps: nan if eps is 0, and 0, as ours, if
+    # it is tiny.
     "adagrad": ("Adagrad", lambda eps: {"eps": max(eps, 1e-300)}),
     "adadelta": ("Adadelta", lambda rho, eps: {"rho": rho, "eps": eps}),
     "rmsprop": ("RMSprop", lambda decay, eps: {"alpha": decay, "eps": eps}),
-    "rmsprop_centered_torch": ("RMSprop", lambda decay, eps: {"alpha": decay, "eps": eps, "centered": True}),
+    "rmsprop_centered_torch": (
+        "RMSprop",
+        lambda decay, eps: {"alpha": decay, "eps": eps, "centered": True},
+    ),
     "rmsprop_momentum": (
         "RMSprop",
         lambda decay, momentum, eps: {"alpha": decay, "momentum": momentum, "eps": eps},
@@ -109,7 +113,9 @@ UNSTATED = {
 
 @contextmanager
 def in_float64() -> Iterator[None]:
-    """Torch counts steps in its default dtype and orthogonalises in bfloat16: here both happen in float64."""
+    """Torch counts steps in its default dtype and orthogonalises in bfloat16: here both happen in
+    float64.
+    """
     default = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)
     try:
@@ -162,9 +168,13 @@ def walk(kind: str, learning_rate: float, more: dict[str, Any]) -> Walk:
 
 
 def text(golden: dict[str, Any]) -> str:
-    """JSON with one line a leaf; a float prints as the shortest decimal that reads back to its bits."""
+    """JSON with one line a leaf; a float prints as the shortest decimal that reads back to its
+    bits.
+    """
     steps = [
-        f'  "{t}": {{\n' + ",\n".join(f'   "{leaf}": {json.dumps(x)}' for leaf, x in tree.items()) + "\n  }"
+        f'  "{t}": {{\n'
+        + ",\n".join(f'   "{leaf}": {json.dumps(x)}' for leaf, x in tree.items())
+        + "\n  }"
         for t, tree in golden["parameters"].items()
     ]
     lines = [f' "{k}": {json.dumps(v)}' for k, v in golden.items() if k != "parameters"]

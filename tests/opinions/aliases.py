@@ -18,7 +18,7 @@ def average(s, name, x, beta):
     return s[name]
 
 
-# --- signs and momentum ----------------------------------------------------------------------------
+# --- signs and momentum ---------------------------------------------------------------------------
 
 by_optax("sign_sgd", "optax.sign_sgd", lambda lr: optax.sign_sgd(lr))
 by_optax("signum", "optax.signum", lambda lr, beta: optax.signum(lr, beta=beta))
@@ -31,7 +31,7 @@ def nesterov_convex(y, g, s, lr, t):
     return s["x"] + (t - 1) / (t + 2) * (s["x"] - x_before)
 
 
-# --- adagrad, adadelta, rmsprop --------------------------------------------------------------------
+# --- adagrad, adadelta, rmsprop -------------------------------------------------------------------
 
 by_optax("adagrad_optax", "optax.adagrad", lambda lr, eps: optax.adagrad(lr, eps=eps))
 by_optax("adadelta", "optax.adadelta", lambda lr, rho, eps: optax.adadelta(lr, rho=rho, eps=eps))
@@ -50,7 +50,11 @@ def adadelta(x, g, s, lr, t, *, rho, eps):
     return x + lr * step
 
 
-by_optax("rmsprop_eps_inside", "optax.rmsprop", lambda lr, decay, eps: optax.rmsprop(lr, decay=decay, eps=eps))
+by_optax(
+    "rmsprop_eps_inside",
+    "optax.rmsprop",
+    lambda lr, decay, eps: optax.rmsprop(lr, decay=decay, eps=eps),
+)
 by_optax(
     "rmsprop_centered",
     "optax.rmsprop(centered=True)",
@@ -79,9 +83,13 @@ def rmsprop_momentum(w, g, s, lr, t, *, decay, momentum, eps):
     return w - lr * s["b"]
 
 
-# --- nadam -----------------------------------------------------------------------------------------
+# --- nadam ----------------------------------------------------------------------------------------
 
-by_optax("nadam", "optax.nadam", lambda lr, beta1, beta2, eps: optax.nadam(lr, b1=beta1, b2=beta2, eps=eps))
+by_optax(
+    "nadam",
+    "optax.nadam",
+    lambda lr, beta1, beta2, eps: optax.nadam(lr, b1=beta1, b2=beta2, eps=eps),
+)
 by_optax(
     "nadamw",
     "optax.nadamw",
@@ -99,9 +107,13 @@ def nadam_scheduled(w, g, s, lr, t, *, beta1, beta2, momentum_decay, eps):
     return w - lr * ahead / (np.sqrt(v / (1 - beta2**t)) + eps)
 
 
-# --- adamax ----------------------------------------------------------------------------------------
+# --- adamax ---------------------------------------------------------------------------------------
 
-by_optax("adamax_optax", "optax.adamax", lambda lr, beta1, beta2, eps: optax.adamax(lr, b1=beta1, b2=beta2, eps=eps))
+by_optax(
+    "adamax_optax",
+    "optax.adamax",
+    lambda lr, beta1, beta2, eps: optax.adamax(lr, b1=beta1, b2=beta2, eps=eps),
+)
 by_optax(
     "adamaxw",
     "optax.adamaxw",
@@ -118,7 +130,7 @@ def adamax(w, g, s, lr, t, *, beta1, beta2):
     return w - lr / (1 - beta1**t) * np.divide(m, u, out=np.zeros_like(u), where=u > 0)
 
 
-# --- amsgrad ---------------------------------------------------------------------------------------
+# --- amsgrad --------------------------------------------------------------------------------------
 
 by_optax(
     "amsgrad",
@@ -128,7 +140,11 @@ by_optax(
     ),
     **ONE_MINUS_BETA2,
 )
-by_optax("amsgrad_optax", "optax.amsgrad", lambda lr, beta1, beta2, eps: optax.amsgrad(lr, b1=beta1, b2=beta2, eps=eps))
+by_optax(
+    "amsgrad_optax",
+    "optax.amsgrad",
+    lambda lr, beta1, beta2, eps: optax.amsgrad(lr, b1=beta1, b2=beta2, eps=eps),
+)
 
 
 @by_paper("amsgrad", "Reddi et al. 2018, Algorithm 2", **ONE_MINUS_BETA2)
@@ -146,7 +162,7 @@ def amsgrad_torch(w, g, s, lr, t, *, beta1, beta2, eps):
     return w - step_size * m / (np.sqrt(s["max"]) / np.sqrt(1 - beta2**t) + eps)
 
 
-# --- adabelief, yogi -------------------------------------------------------------------------------
+# --- adabelief, yogi ------------------------------------------------------------------------------
 
 by_optax(
     "adabelief",
@@ -156,7 +172,9 @@ by_optax(
 by_optax(
     "adabelief_optax",
     "optax.adabelief",
-    lambda lr, beta1, beta2, eps, eps_root: optax.adabelief(lr, b1=beta1, b2=beta2, eps=eps, eps_root=eps_root),
+    lambda lr, beta1, beta2, eps, eps_root: optax.adabelief(
+        lr, b1=beta1, b2=beta2, eps=eps, eps_root=eps_root
+    ),
 )
 
 
@@ -168,7 +186,11 @@ def adabelief(w, g, s, lr, t, *, beta1, beta2, eps):
     return w - lr * (m / (1 - beta1**t)) / (np.sqrt(belief / (1 - beta2**t)) + eps)
 
 
-by_optax("yogi_optax", "optax.yogi", lambda lr, beta1, beta2, eps: optax.yogi(lr, b1=beta1, b2=beta2, eps=eps))
+by_optax(
+    "yogi_optax",
+    "optax.yogi",
+    lambda lr, beta1, beta2, eps: optax.yogi(lr, b1=beta1, b2=beta2, eps=eps),
+)
 
 
 @by_paper("yogi", "Zaheer et al. 2018, Algorithm 2, v from 1e-6", **ONE_MINUS_BETA2)
@@ -178,7 +200,7 @@ def yogi(x, g, s, lr, t, *, beta1, beta2, eps):
     return x - lr * m / (np.sqrt(s["v"]) + eps)
 
 
-# --- radam -----------------------------------------------------------------------------------------
+# --- radam ----------------------------------------------------------------------------------------
 
 
 def rectifier(t, beta2):
@@ -192,7 +214,9 @@ def rectifier(t, beta2):
 by_optax(
     "radam",
     "optax.radam",
-    lambda lr, beta1, beta2, threshold, eps: optax.radam(lr, b1=beta1, b2=beta2, eps=eps, threshold=threshold),
+    lambda lr, beta1, beta2, threshold, eps: optax.radam(
+        lr, b1=beta1, b2=beta2, eps=eps, threshold=threshold
+    ),
     float32=3e-6,
     why="optax takes rho as 1999 minus a number nearly as large: in float32 it is off by 0.04 of 6",
 )
@@ -213,7 +237,7 @@ def radam_torch(w, g, s, lr, t, *, beta1, beta2, threshold, eps):
     return w - (lr * m * adaptive * r if rho > threshold else lr * m)
 
 
-# --- adan ------------------------------------------------------------------------------------------
+# --- adan -----------------------------------------------------------------------------------------
 
 by_optax(
     "adan_optax",

@@ -8,7 +8,11 @@ from opinions.harness import by_optax, by_paper
 
 by_optax("sgd", "optax.sgd", lambda lr: optax.sgd(lr))
 by_optax("heavy_ball", "optax.sgd(momentum)", lambda lr, momentum: optax.sgd(lr, momentum=momentum))
-by_optax("nesterov", "optax.sgd(nesterov=True)", lambda lr, momentum: optax.sgd(lr, momentum=momentum, nesterov=True))
+by_optax(
+    "nesterov",
+    "optax.sgd(nesterov=True)",
+    lambda lr, momentum: optax.sgd(lr, momentum=momentum, nesterov=True),
+)
 by_optax(
     "adagrad",
     "optax.adagrad(initial_accumulator_value=0)",
@@ -19,7 +23,9 @@ by_optax(
     "optax.rmsprop(eps_in_sqrt=False)",
     lambda lr, decay, eps: optax.rmsprop(lr, decay=decay, eps=eps, eps_in_sqrt=False),
 )
-by_optax("adam", "optax.adam", lambda lr, beta1, beta2, eps: optax.adam(lr, b1=beta1, b2=beta2, eps=eps))
+by_optax(
+    "adam", "optax.adam", lambda lr, beta1, beta2, eps: optax.adam(lr, b1=beta1, b2=beta2, eps=eps)
+)
 by_optax(
     "adamw",
     "optax.adamw",
@@ -30,7 +36,9 @@ by_optax(
 by_optax(
     "lion",
     "optax.lion",
-    lambda lr, beta1, beta2, weight_decay: optax.lion(lr, b1=beta1, b2=beta2, weight_decay=weight_decay),
+    lambda lr, beta1, beta2, weight_decay: optax.lion(
+        lr, b1=beta1, b2=beta2, weight_decay=weight_decay
+    ),
 )
 
 

@@ -1,4 +1,5 @@
-"""Opinions on optimizers that optax lacks: the rules of their papers or of their authors' code, in float64 numpy.
+"""Opinions on optimizers that optax lacks: the rules of their papers or of their authors' code, in
+float64 numpy.
 
 A few can be put together from parts of optax; these have that second opinion as well.
 """
@@ -9,7 +10,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from opinions.harness import SHAPES, STEPS, Opinion, by_optax, by_paper, hyperparameters, stack, state
+from opinions.harness import (
+    SHAPES,
+    STEPS,
+    Opinion,
+    by_optax,
+    by_paper,
+    hyperparameters,
+    stack,
+    state,
+)
 
 
 def average(s, name, x, decay):
@@ -109,7 +119,11 @@ def bounded(w, g, s, lr, t, amsbound, *, final_ratio, gamma, beta1, beta2, eps, 
     average(s, "v", g * g, beta2)
     s["largest"] = np.maximum(s["v"], s.get("largest", 0.0)) if amsbound else s["v"]
     rate = lr * np.sqrt(1 - beta2**t) / (1 - beta1**t) / (np.sqrt(s["largest"]) + eps)
-    return w - np.clip(rate, final_lr * (1 - 1 / (gamma * t + 1)), final_lr * (1 + 1 / (gamma * t))) * s["m"]
+    return (
+        w
+        - np.clip(rate, final_lr * (1 - 1 / (gamma * t + 1)), final_lr * (1 + 1 / (gamma * t)))
+        * s["m"]
+    )
 
 
 @by_paper("adabound", "Luo et al. 2019, the authors' code")
@@ -167,7 +181,9 @@ def cautious_lion(w, g, s, lr, t, *, beta1, beta2, weight_decay):
     u = np.sign(m + (1 - beta1) * (g - m))
     agrees = (u == np.sign(g)) & (g != 0)
     average(s, "m", g, beta2)
-    return w * (1 - lr * weight_decay) - lr * np.where(agrees, u, 0) * agrees.size / (agrees.sum() + 1)
+    return w * (1 - lr * weight_decay) - lr * np.where(agrees, u, 0) * agrees.size / (
+        agrees.sum() + 1
+    )
 
 
 def mars(s, g, gamma, beta1):
@@ -205,7 +221,9 @@ def adamc(w, g, s, lr, t, *, beta1, beta2, eps, decay_ratio, peak):
     return w - lr * adam(s, g, t, beta1, beta2, eps) - lr * (lr / peak) * decay * w
 
 
-@by_paper("ftrl_proximal", "McMahan et al. 2013, equation 1: all proximal terms kept and minimised anew")
+@by_paper(
+    "ftrl_proximal", "McMahan et al. 2013, equation 1: all proximal terms kept and minimised anew"
+)
 def ftrl_proximal(w, g, s, lr, t, *, beta, lambda1, lambda2):
     """The minimum over x of g_1:t·x + sum_s sigma_s (x - w_s)²/2 + lambda1 |x| + lambda2 x²/2."""
     past = s.setdefault("past", [])
@@ -216,10 +234,17 @@ def ftrl_proximal(w, g, s, lr, t, *, beta, lambda1, lambda2):
     sigmas = np.diff(np.stack(sums), axis=0)
     slope = sum(g - sigma * at for (g, at), sigma in zip(past, sigmas, strict=True))
     curvature = sigmas.sum(axis=0) + lambda2
-    return np.where(slope > lambda1, lambda1 - slope, np.where(slope < -lambda1, -lambda1 - slope, 0.0)) / curvature
+    return (
+        np.where(
+            slope > lambda1, lambda1 - slope, np.where(slope < -lambda1, -lambda1 - slope, 0.0)
+        )
+        / curvature
+    )
 
 
-@by_paper("natural_gradient_diagonal", "Amari 1998, with the diagonal of the empirical Fisher matrix")
+@by_paper(
+    "natural_gradient_diagonal", "Amari 1998, with the diagonal of the empirical Fisher matrix"
+)
 def natural_gradient_diagonal(w, g, s, lr, t, *, decay, damping):
     squares = s.setdefault("squares", [])
     squares.append(g**2)
@@ -270,7 +295,8 @@ def exponentiated_gradient_pm(w, g, s, lr, t, *, scale):
     "mirror_descent_pnorm",
     "Sun et al. 2022, equation 4, the dual weights kept",
     float32=2e-6,
-    why="the program maps w to its dual and back at every step; the way back doubles a relative error at p = 1.5",
+    why="the program maps w to its dual and back at every step; the way back doubles a relative "
+    "error at p = 1.5",
 )
 def mirror_descent_pnorm(w, g, s, lr, t, *, p):
     dual = s.get("dual", np.copysign(np.abs(w) ** (p - 1), w)) - lr * g
@@ -282,7 +308,9 @@ def mirror_descent_pnorm(w, g, s, lr, t, *, p):
 
 
 def conjugate(name, by, formula, **bars):
-    """An opinion on conjugate gradients; `formula(g, last g, last d)` is beta, d the direction of descent."""
+    """An opinion on conjugate gradients; `formula(g, last g, last d)` is beta, d the direction of
+    descent.
+    """
 
     @by_paper(name, by, over="model", **bars)
     def rule(w, g, s, lr, t):
@@ -315,7 +343,9 @@ def fletcher_reeves(g, last, d):
     return beta if descends else 0.0
 
 
-conjugate("conjugate_gradient_fr", "Fletcher and Reeves 1964, restart without descent", fletcher_reeves)
+conjugate(
+    "conjugate_gradient_fr", "Fletcher and Reeves 1964, restart without descent", fletcher_reeves
+)
 conjugate(
     "conjugate_gradient_hs",
     "Hestenes and Stiefel 1952, beta at least 0, restart without curvature",
@@ -330,7 +360,11 @@ conjugate(
 )
 
 
-@by_paper("trust_region_step", "Conn, Gould and Toint 2000: minimum of the linear model in a ball", over="model")
+@by_paper(
+    "trust_region_step",
+    "Conn, Gould and Toint 2000: minimum of the linear model in a ball",
+    over="model",
+)
 def trust_region_step(w, g, s, lr, t, *, radius):
     length = lr * np.sqrt(inner(g, g))  # of the gradient step
     shorter = 1.0 if length <= lr * radius else lr * radius / length
@@ -367,7 +401,9 @@ def lookahead_of_optax(program, dtype):
     kept, walked = optimizer.init(w), []
     with jax.numpy_dtype_promotion("standard"):
         for step in range(STEPS):
-            update, kept = optimizer.update(jax.tree.map(lambda g, step=step: g[step], grads), kept, w)
+            update, kept = optimizer.update(
+                jax.tree.map(lambda g, step=step: g[step], grads), kept, w
+            )
             w = optax.apply_updates(w, update)
             walked.append({k: np.asarray(x) for k, x in w.fast.items()})
     return walked

@@ -1,4 +1,6 @@
-"""Opinions on layerwise, optimistic, sign-adaptive and parameter-free rules; most are those of `optax.contrib`."""
+"""Opinions on layerwise, optimistic, sign-adaptive and parameter-free rules; most are those of
+`optax.contrib`.
+"""
 
 from __future__ import annotations
 
@@ -10,10 +12,17 @@ from opinions.harness import by_optax, by_paper
 
 # --- optimistic -----------------------------------------------------------------------------------
 
-by_optax("optimistic_gradient_descent", "optax.optimistic_gradient_descent", optax.optimistic_gradient_descent)
+by_optax(
+    "optimistic_gradient_descent",
+    "optax.optimistic_gradient_descent",
+    optax.optimistic_gradient_descent,
+)
 
 
-@by_paper("optimistic_adam", "Daskalakis et al. 2018, Algorithm 1; the direction before the first step is 0")
+@by_paper(
+    "optimistic_adam",
+    "Daskalakis et al. 2018, Algorithm 1; the direction before the first step is 0",
+)
 def optimistic_adam(w, g, s, lr, t, *, beta1, beta2, eps):
     s["m"] = beta1 * s.get("m", 0.0) + (1 - beta1) * g
     s["v"] = beta2 * s.get("v", 0.0) + (1 - beta2) * g**2
@@ -62,7 +71,9 @@ by_optax("rprop_optax", "optax.rprop", lambda lr, **constants: optax.rprop(lr(0)
 @by_paper("lars", "You, Gitman and Ginsburg 2017, Algorithm 1; the ratio is 1 where a norm is 0")
 def lars(w, g, s, lr, t, *, momentum, trust_coefficient, weight_decay):
     of_w, of_g = np.sqrt(np.sum(w**2)), np.sqrt(np.sum(g**2))
-    local = trust_coefficient * of_w / (of_g + weight_decay * of_w) if of_w > 0 and of_g > 0 else 1.0
+    local = (
+        trust_coefficient * of_w / (of_g + weight_decay * of_w) if of_w > 0 and of_g > 0 else 1.0
+    )
     s["v"] = momentum * s.get("v", 0.0) + lr * local * (g + weight_decay * w)
     return w - s["v"]
 
@@ -71,7 +82,9 @@ by_optax("lars_optax", "optax.lars", optax.lars)
 by_optax(
     "lamb",
     "optax.lamb",
-    lambda lr, beta1, beta2, eps, weight_decay: optax.lamb(lr, b1=beta1, b2=beta2, eps=eps, weight_decay=weight_decay),
+    lambda lr, beta1, beta2, eps, weight_decay: optax.lamb(
+        lr, b1=beta1, b2=beta2, eps=eps, weight_decay=weight_decay
+    ),
 )
 
 
@@ -86,7 +99,8 @@ by_optax(
     "optax.fromage",
     optax.fromage,
     float32=1e-5,
-    why="optax takes 1 / sqrt(1 + lr^2) - 1 as a difference: 6e-8 of rounding a step, the same way each time",
+    why="optax takes 1 / sqrt(1 + lr^2) - 1 as a difference: 6e-8 of rounding a step, the same "
+    "way each time",
 )
 by_optax(
     "novograd",
@@ -103,15 +117,27 @@ def normalized_sgd(w, g, s, lr, t):
     return {k: w[k] - lr * g[k] / length for k in w}
 
 
-by_optax("normalized_sgd", "optax.contrib.normalize", lambda lr: optax.chain(optax.contrib.normalize(), optax.sgd(lr)))
+by_optax(
+    "normalized_sgd",
+    "optax.contrib.normalize",
+    lambda lr: optax.chain(optax.contrib.normalize(), optax.sgd(lr)),
+)
 
 # --- adaptive -------------------------------------------------------------------------------------
 
 
-FIRST_ZERO = "where the first gradient is 0, eps / (1 - beta2^t) is the denominator, with four digits in float32"
+FIRST_ZERO = (
+    "where the first gradient is 0, eps / (1 - beta2^t) is the denominator, with four digits in "
+    "float32"
+)
 
 
-@by_paper("acprop", "Zhuang et al. 2021, Algorithm 2, corrected as in the authors' code", float32=1e-5, why=FIRST_ZERO)
+@by_paper(
+    "acprop",
+    "Zhuang et al. 2021, Algorithm 2, corrected as in the authors' code",
+    float32=1e-5,
+    why=FIRST_ZERO,
+)
 def acprop(w, g, s, lr, t, *, beta1, beta2, eps, eps_root):
     root = np.sqrt(s["s"] / (1 - beta2 ** (t - 1))) if t > 1 else 1.0
     s["m"] = beta1 * s.get("m", 0.0) + (1 - beta1) * g
@@ -122,7 +148,9 @@ def acprop(w, g, s, lr, t, *, beta1, beta2, eps, eps_root):
 by_optax(
     "acprop_optax",
     "optax.contrib.acprop",
-    lambda lr, beta1, beta2, eps, eps_root: optax.contrib.acprop(lr, b1=beta1, b2=beta2, eps=eps, eps_root=eps_root),
+    lambda lr, beta1, beta2, eps, eps_root: optax.contrib.acprop(
+        lr, b1=beta1, b2=beta2, eps=eps, eps_root=eps_root
+    ),
     float32=1e-5,
     why=FIRST_ZERO,
 )
@@ -135,7 +163,10 @@ by_optax(
 )
 
 
-@by_paper("ademamix_warmup", "Pagliardini, Ablin and Grangier 2024, Algorithm 1, schedules of alpha and beta3")
+@by_paper(
+    "ademamix_warmup",
+    "Pagliardini, Ablin and Grangier 2024, Algorithm 1, schedules of alpha and beta3",
+)
 def ademamix_warmup(w, g, s, lr, t, *, beta1, beta2, beta3, alpha, warmup, eps, weight_decay):
     now = min(t / warmup, 1.0) * alpha
     start, end = np.log(beta1), np.log(beta3)
@@ -181,8 +212,14 @@ by_optax(
 # --- parameter free -------------------------------------------------------------------------------
 
 by_optax("cocob", "optax.contrib.cocob", optax.contrib.cocob)
-by_optax("dog", "optax.contrib.dog", lambda lr, r_eps, eps: optax.contrib.dog(lr, ("heuristic", r_eps), eps))
-by_optax("dowg", "optax.contrib.dowg", lambda lr, distance2, eps: optax.contrib.dowg(lr, distance2, eps))
+by_optax(
+    "dog",
+    "optax.contrib.dog",
+    lambda lr, r_eps, eps: optax.contrib.dog(lr, ("heuristic", r_eps), eps),
+)
+by_optax(
+    "dowg", "optax.contrib.dowg", lambda lr, distance2, eps: optax.contrib.dowg(lr, distance2, eps)
+)
 
 
 @by_paper("dadapt_adam", "Defazio and Mishchenko 2023, D-Adapt Adam", over="model")
@@ -244,7 +281,9 @@ by_optax(
     "sam_sgd",
     "optax.contrib.sam",
     lambda lr, rho: optax.contrib.sam(
-        optax.sgd(lambda count: lr(2 * count + 1)),  # optax counts descents, which are every second step
+        optax.sgd(
+            lambda count: lr(2 * count + 1)
+        ),  # optax counts descents, which are every second step
         optax.chain(optax.contrib.normalize(), optax.sgd(rho)),
     ),
 )

@@ -1,6 +1,7 @@
 """How a second opinion is stated, and the walk of a hundred steps on which it is compared.
 
-    by_optax("adam", "optax.adam", lambda lr, beta1, beta2, eps: optax.adam(lr, b1=beta1, b2=beta2, eps=eps))
+    by_optax("adam", "optax.adam", lambda lr, beta1, beta2, eps: optax.adam(lr, b1=beta1, b2=beta2,
+    eps=eps))
 
     @by_paper("powersign", "Bello et al. 2017, section 4.1")
     def powersign(w, g, s, lr, t, *, beta, base):
@@ -32,7 +33,10 @@ SHAPES = 0.5 * (1.0 + np.cos(np.pi * np.arange(STEPS) / STEPS))  # a cosine sche
 
 Tree = dict[str, np.ndarray]
 Walk = list[Tree] | dict[int, Tree]
-"""Parameters after each step, or after some: {1: after the first, 10: ...}. A tree may leave leaves out."""
+"""Parameters after each step, or after some: {1: after the first, 10: ...}.
+
+A tree may leave leaves out.
+"""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,8 @@ class Opinion:
     """What somebody else says a program does."""
 
     name: str  # of the program
-    by: str  # whose opinion: "optax.adam", "torch.optim.NAdam", "numpy: Bello et al. 2017, section 4.1"
+    # Whose opinion: "optax.adam", "torch.optim.NAdam", "numpy: Bello et al. 2017, section 4.1"
+    by: str
     walk: Callable[[Program, Any], Walk]  # of (program, dtype)
     float32: float = 1e-6  # bars of DESIGN.md §15, relative to the norm of the parameters of a leaf
     float64: float = 1e-12
@@ -57,7 +62,9 @@ OPINIONS: dict[tuple[str, str], Opinion] = {}
 def state(opinion: Opinion) -> None:
     """Enter an opinion."""
     assert (opinion.name, opinion.by) not in OPINIONS, f"the same opinion on {opinion.name} twice"
-    assert opinion.why or (opinion.float32, opinion.float64) == (1e-6, 1e-12), f"{opinion.name}: why another bar?"
+    assert opinion.why or (opinion.float32, opinion.float64) == (1e-6, 1e-12), (
+        f"{opinion.name}: why another bar?"
+    )
     OPINIONS[opinion.name, opinion.by] = opinion
 
 
@@ -85,25 +92,35 @@ def sequence(dtype: Any) -> tuple[Tree, list[Tree]]:
 
 @cache
 def extras(dtype: Any) -> dict[str, Any]:
-    """What a task offers beside gradients, at each step: losses [STEPS], and trees of noise stacked as [STEPS, ...]."""
+    """What a task offers beside gradients, at each step: losses [STEPS], and trees of noise stacked
+    as [STEPS, ...].
+    """
     rng = np.random.default_rng(21)
     losses = 2.3 * np.exp(-np.arange(STEPS) / 40.0) * rng.uniform(0.7, 1.3, STEPS)
     noise = {name: rng.normal(0.0, 1.0, (STEPS, *s)) for name, s in TREE.items()}
     signs = {name: rng.choice([-1.0, 1.0], (STEPS, *s)) for name, s in TREE.items()}
-    return jax.tree.map(lambda x: np.asarray(x, dtype), {"loss": losses, "noise": noise, "rademacher": signs})
+    return jax.tree.map(
+        lambda x: np.asarray(x, dtype), {"loss": losses, "noise": noise, "rademacher": signs}
+    )
 
 
 @cache
 def _curvature() -> tuple[Tree, Tree, Tree]:
     rng = np.random.default_rng(22)
-    draws = [lambda s: rng.uniform(-0.5, 2.0, s), lambda s: rng.uniform(0.0, 2.0, s), lambda s: rng.normal(0.0, 0.2, s)]
+    draws = [
+        lambda s: rng.uniform(-0.5, 2.0, s),
+        lambda s: rng.uniform(0.0, 2.0, s),
+        lambda s: rng.normal(0.0, 0.2, s),
+    ]
     return tuple({name: np.asarray(draw(s)) for name, s in TREE.items()} for draw in draws)
 
 
 def _product(x: Any, diagonal: Tree, u: Tree) -> Any:
     """(D + u uᵀ) x, over the whole tree; of numpy arrays or of jax arrays, in their dtype."""
     along = sum((x[k] * u[k].astype(x[k].dtype)).sum() for k in TREE)
-    return {k: x[k] * diagonal[k].astype(x[k].dtype) + along * u[k].astype(x[k].dtype) for k in TREE}
+    return {
+        k: x[k] * diagonal[k].astype(x[k].dtype) + along * u[k].astype(x[k].dtype) for k in TREE
+    }
 
 
 def hvp(x: Any) -> Any:
@@ -127,40 +144,55 @@ def hyperparameters(program: Program) -> dict[str, float]:
 
 def stack(dtype: Any) -> tuple[Any, Any]:
     start, grads = sequence(dtype)
-    return jax.tree.map(jnp.asarray, start), jax.tree.map(lambda *g: jnp.asarray(np.stack(g)), *grads)
+    return jax.tree.map(jnp.asarray, start), jax.tree.map(
+        lambda *g: jnp.asarray(np.stack(g)), *grads
+    )
 
 
 def unstacked(walk: Any) -> list[Tree]:
-    walk = jax.device_get(walk)  # as a whole: a hundred slices of each leaf in jax cost more than the steps
+    walk = jax.device_get(
+        walk
+    )  # as a whole: a hundred slices of each leaf in jax cost more than the steps
     return [{k: x[t] for k, x in walk.items()} for t in range(STEPS)]
 
 
 def with_points(w: Tree, points: Tree) -> Tree:
-    """Parameters, and beside them those at which the model is evaluated, where a program says so."""
+    """Parameters, and beside them those at which the model is evaluated, where a program says
+    so.
+    """
     return w | {f"{name} evaluated": x for name, x in points.items()}
 
 
-def by_optax(name: str, by: str, make: Callable[..., Any], evaluate: Callable | None = None, **bars: Any) -> None:
+def by_optax(
+    name: str, by: str, make: Callable[..., Any], evaluate: Callable | None = None, **bars: Any
+) -> None:
     """An opinion of optax: `make(lr, **hyperparameters of the program)` gives the same optimizer.
 
-    The loss is passed as `value`. evaluate: (state, parameters) -> parameters at which the model is evaluated.
+    The loss is passed as `value`. evaluate: (state, parameters) -> parameters at which the model is
+    evaluated.
     """
 
     def walk(program: Program, dtype: Any) -> list[Tree]:
-        optimizer = optax.with_extra_args_support(make(schedule(program), **hyperparameters(program)))
+        optimizer = optax.with_extra_args_support(
+            make(schedule(program), **hyperparameters(program))
+        )
         w, grads = stack(dtype)
         asked = inspect.signature(optimizer.update).parameters.values()
         valued = any(p.name == "value" or p.kind is p.VAR_KEYWORD for p in asked)
 
         def step(carry, now):
             w, kept = carry
-            update, kept = optimizer.update(now[0], kept, w, **({"value": now[1]} if valued else {}))
+            update, kept = optimizer.update(
+                now[0], kept, w, **({"value": now[1]} if valued else {})
+            )
             w = optax.apply_updates(w, update)
             return (w, kept), w if evaluate is None else with_points(w, evaluate(kept, w))
 
         losses = jnp.asarray(extras(dtype)["loss"])
         with jax.numpy_dtype_promotion("standard"):  # optax raises a float to an integer count
-            return unstacked(cheap_jit(lambda: jax.lax.scan(step, (w, optimizer.init(w)), (grads, losses))[1])())
+            return unstacked(
+                cheap_jit(lambda: jax.lax.scan(step, (w, optimizer.init(w)), (grads, losses))[1])()
+            )
 
     state(Opinion(name, by, walk, **bars))
 
@@ -170,9 +202,10 @@ def by_paper(name: str, by: str, over: str = "leaf", **bars: Any) -> Callable:
 
     over: "leaf": w and g are arrays of one leaf, s a dict that lives with it and is empty at t = 1;
           "model": w and g are dicts of arrays, s one dict.
-    lr: the schedule's value at this step. A rule that names `peak` as an argument also gets the schedule's peak;
-    so with `loss`, with `noise` and `rademacher` (as w), and over the model with `hvp` and `gnvp`, which are
-    functions of a dict of arrays. A rule may return (w, the point at which the model is evaluated).
+    lr: the schedule's value at this step. A rule that names `peak` as an argument also gets the
+    schedule's peak; so with `loss`, with `noise` and `rademacher` (as w), and over the model with
+    `hvp` and `gnvp`, which are functions of a dict of arrays. A rule may return (w, the point at
+    which the model is evaluated).
     """
 
     def enter(rule: Callable) -> Callable:
@@ -182,7 +215,11 @@ def by_paper(name: str, by: str, over: str = "leaf", **bars: Any) -> Callable:
             start, grads = sequence(dtype)
             offered = extras(dtype)
             more = hyperparameters(program)
-            more |= {k: v for k, v in {"peak": program.learning_rate, "hvp": hvp, "gnvp": gnvp}.items() if k in names}
+            more |= {
+                k: v
+                for k, v in {"peak": program.learning_rate, "hvp": hvp, "gnvp": gnvp}.items()
+                if k in names
+            }
             w = {k: np.float64(x) for k, x in start.items()}
             kept: dict[str, Any] = {k: {} for k in w} if over == "leaf" else {}
             walked = []
@@ -193,7 +230,9 @@ def by_paper(name: str, by: str, over: str = "leaf", **bars: Any) -> Callable:
                 given = more | {k: now[k] for k in now if k in names}
                 with np.errstate(all="raise", under="ignore"):
                     if over == "leaf":
-                        found = {k: rule(w[k], g[k], kept[k], lr, t, **_of_leaf(given, k)) for k in w}
+                        found = {
+                            k: rule(w[k], g[k], kept[k], lr, t, **_of_leaf(given, k)) for k in w
+                        }
                         after = {k: x[0] if isinstance(x, tuple) else x for k, x in found.items()}
                         points = {k: x[1] for k, x in found.items() if isinstance(x, tuple)}
                     else:

@@ -1,5 +1,7 @@
-"""Opinions on rules that ask for the loss, for noise, for products with a curvature matrix, or that are evaluated
-elsewhere than at their parameters; and on the methods of second order and the averages among them."""
+"""Opinions on rules that ask for the loss, for noise, for products with a curvature matrix, or that
+are evaluated elsewhere than at their parameters; and on the methods of second order and the
+averages among them.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ def on_vectors(product):
     return lambda x: flat(product(unflat(x)))
 
 
-# --- the loss --------------------------------------------------------------------------------------
+# --- the loss -------------------------------------------------------------------------------------
 
 
 @by_paper("polyak_sgd", "Loizou et al. 2021, SPS_max", over="model")
@@ -61,7 +63,8 @@ by_optax(
         lr, b1=beta1, b2=beta2, eps=eps, lower_bound=lower_bound
     ),
     float32=2e-5,
-    why="in float32 optax takes 1 - beta2 as 0.001 in its average and as 0.00100005 in its correction",
+    why="in float32 optax takes 1 - beta2 as 0.001 in its average and as 0.00100005 in its "
+    "correction",
 )
 
 
@@ -89,11 +92,12 @@ by_optax(
     "reduce_on_plateau_sgd",
     "optax.contrib.reduce_on_plateau",
     lambda lr, factor, patience, rtol: optax.chain(
-        optax.sgd(lr), optax.contrib.reduce_on_plateau(factor=factor, patience=int(patience), rtol=rtol)
+        optax.sgd(lr),
+        optax.contrib.reduce_on_plateau(factor=factor, patience=int(patience), rtol=rtol),
     ),
 )
 
-# --- noise -----------------------------------------------------------------------------------------
+# --- noise ----------------------------------------------------------------------------------------
 
 
 @by_paper("noisy_sgd", "Neelakantan et al. 2015, steps counted from 1")
@@ -101,7 +105,7 @@ def noisy_sgd(w, g, s, lr, t, *, noise, eta, gamma):
     return w - lr * (g + np.sqrt(eta) * t ** (-gamma / 2) * noise)
 
 
-# --- products with the Hessian: its diagonal -------------------------------------------------------
+# --- products with the Hessian: its diagonal ------------------------------------------------------
 
 
 @by_paper("sophia", "Liu et al. 2023, Algorithm 3", over="model")
@@ -115,7 +119,9 @@ def sophia(w, g, s, lr, t, *, noise, hvp, beta1, beta2, gamma, eps, weight_decay
 
 
 def given_estimates(period):
-    """Hutchinson's estimate as a transformation for optax, with the signs that the program is given."""
+    """Hutchinson's estimate as a transformation for optax, with the signs that the program is
+    given.
+    """
 
     def update(updates, state, params=None):
         now = int(period) * state  # the state counts the calls
@@ -144,14 +150,15 @@ def adahessian(w, g, s, lr, t, *, rademacher, hvp, beta1, beta2, hessian_power, 
     return unflat(flat(w) - lr * m / (np.sqrt(v) ** hessian_power + eps))
 
 
-# --- products with a matrix: linear systems and lines ----------------------------------------------
+# --- products with a matrix: linear systems and lines ---------------------------------------------
 
 
 def krylov(product, g, steps):
-    """The solution of A x = g within the span of g, A g, A² g, ..., which conjugate gradients find step by step.
+    """The solution of A x = g within the span of g, A g, A² g, ..., which conjugate gradients find
+    step by step.
 
-    Where A, seen from the span, is not positive definite, the largest leading part of it that is; None where
-    there is none: conjugate gradients stop there.
+    Where A, seen from the span, is not positive definite, the largest leading part of it that is;
+    None where there is none: conjugate gradients stop there.
     """
     basis = [g / np.linalg.norm(g)]
     for _ in range(steps - 1):
@@ -172,26 +179,35 @@ def krylov(product, g, steps):
     "Nocedal and Wright 2006, Algorithm 7.1, as solutions in Krylov spaces",
     over="model",
     float32=1e-5,
-    why="inner steps divide by the curvature of their line, which has fewer digits in float32 the closer to 0 it is",
+    why="inner steps divide by the curvature of their line, which has fewer digits in float32 "
+    "the closer to 0 it is",
 )
 def newton_cg(w, g, s, lr, t, *, hvp):
     x = krylov(on_vectors(hvp), flat(g), 5)
     return unflat(flat(w) - lr * (flat(g) if x is None else x))
 
 
-@by_paper("natural_gradient", "Amari 1998 and Martens 2020, as solutions in Krylov spaces", over="model")
+@by_paper(
+    "natural_gradient", "Amari 1998 and Martens 2020, as solutions in Krylov spaces", over="model"
+)
 def natural_gradient(w, g, s, lr, t, *, gnvp, damping):
     x = krylov(lambda x: on_vectors(gnvp)(x) + damping * x, flat(g), 5)
     return unflat(flat(w) - lr * x)
 
 
-@by_paper("cauchy_gradient_descent", "Nocedal and Wright 2006, equation 3.26, curvatures by size", over="model")
+@by_paper(
+    "cauchy_gradient_descent",
+    "Nocedal and Wright 2006, equation 3.26, curvatures by size",
+    over="model",
+)
 def cauchy_gradient_descent(w, g, s, lr, t, *, hvp):
     w, g = flat(w), flat(g)
     return unflat(w - lr * (g @ g) / abs(g @ on_vectors(hvp)(g)) * g)
 
 
-@by_paper("conjugate_gradient_quadratic", "Hestenes and Stiefel 1952, curvatures by size", over="model")
+@by_paper(
+    "conjugate_gradient_quadratic", "Hestenes and Stiefel 1952, curvatures by size", over="model"
+)
 def conjugate_gradient_quadratic(w, g, s, lr, t, *, hvp):
     r = -flat(g)
     p = r if t == 1 else r + (r @ r) / (s["r"] @ s["r"]) * s["p"]
@@ -199,9 +215,13 @@ def conjugate_gradient_quadratic(w, g, s, lr, t, *, hvp):
     return unflat(flat(w) + lr * (r @ p) / abs(p @ on_vectors(hvp)(p)) * p)
 
 
-# --- L-BFGS ----------------------------------------------------------------------------------------
+# --- L-BFGS ---------------------------------------------------------------------------------------
 
-by_optax("lbfgs", "optax.lbfgs(linesearch=None)", lambda lr: optax.lbfgs(lr, memory_size=5, linesearch=None))
+by_optax(
+    "lbfgs",
+    "optax.lbfgs(linesearch=None)",
+    lambda lr: optax.lbfgs(lr, memory_size=5, linesearch=None),
+)
 
 
 @by_paper(
@@ -209,7 +229,8 @@ by_optax("lbfgs", "optax.lbfgs(linesearch=None)", lambda lr: optax.lbfgs(lr, mem
     "Liu and Nocedal 1989, with the matrix itself; the first scale of optax",
     over="model",
     float32=1e-4,
-    why="on random gradients the steps shrink until w - w_prev has no digit left in float32; optax loses the same",
+    why="on random gradients the steps shrink until w - w_prev has no digit left in float32; "
+    "optax loses the same",
 )
 def lbfgs(w, g, s, lr, t):
     w, g = flat(w), flat(g)
@@ -227,7 +248,7 @@ def lbfgs(w, g, s, lr, t):
     return unflat(w - lr * inverse @ g)
 
 
-# --- averages of the parameters --------------------------------------------------------------------
+# --- averages of the parameters -------------------------------------------------------------------
 
 by_optax(
     "schedule_free_sgd",
@@ -258,7 +279,9 @@ def schedule_free(y, descent, s, lr, beta):
     return (1 - beta) * s["z"] + beta * x, x
 
 
-@by_paper("schedule_free_sgd", "Defazio et al. 2024, equations 3 to 5, the weights of the authors' code")
+@by_paper(
+    "schedule_free_sgd", "Defazio et al. 2024, equations 3 to 5, the weights of the authors' code"
+)
 def schedule_free_sgd(y, g, s, lr, t, *, beta):
     return schedule_free(y, g, s, lr, beta)
 
@@ -266,7 +289,9 @@ def schedule_free_sgd(y, g, s, lr, t, *, beta):
 @by_paper("schedule_free_adamw", "Defazio et al. 2024, Algorithm 1")
 def schedule_free_adamw(y, g, s, lr, t, *, beta1, beta2, eps, weight_decay):
     v = average(s, "v", g**2, beta2)
-    return schedule_free(y, g / (np.sqrt(v / (1 - beta2**t)) + eps) + weight_decay * y, s, lr, beta1)
+    return schedule_free(
+        y, g / (np.sqrt(v / (1 - beta2**t)) + eps) + weight_decay * y, s, lr, beta1
+    )
 
 
 @by_paper("averaged_sgd", "Polyak and Juditsky 1992")
@@ -276,14 +301,15 @@ def averaged_sgd(w, g, s, lr, t):
     return w, np.mean(s["seen"], axis=0)
 
 
-# --- a ring of gradients ---------------------------------------------------------------------------
+# --- a ring of gradients --------------------------------------------------------------------------
 
 
 @by_paper(
     "adashift",
     "Zhou et al. 2019, max-AdaShift, with Adam's correction",
     float32=3e-6,
-    why="1 - 0.999^2 has a relative error of 3e-5 in float32, and the walk is long: 2.6 times the parameters",
+    why="1 - 0.999^2 has a relative error of 3e-5 in float32, and the walk is long: 2.6 times "
+    "the parameters",
 )
 def adashift(w, g, s, lr, t, *, beta1, beta2, delay):
     n = int(delay)

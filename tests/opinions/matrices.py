@@ -1,7 +1,9 @@
-"""Opinions on optimizers that see matrices: optax, and the rules of the papers or of their authors' code.
+"""Opinions on optimizers that see matrices: optax, and the rules of the papers or of their authors'
+code.
 
-A rule in numpy flattens all axes of a leaf but the last, as programs do. Its matrix functions go by singular values and
-eigenvalues, so that Newton-Schulz steps and roots have an opinion by another way.
+A rule in numpy flattens all axes of a leaf but the last, as programs do. Its matrix functions go by
+singular values and eigenvalues, so that Newton-Schulz steps and roots have an opinion by another
+way.
 """
 
 from __future__ import annotations
@@ -44,7 +46,9 @@ def on_matrices(optimizer: optax.GradientTransformation) -> optax.GradientTransf
     """An optimizer of optax that sees kernels as matrices, and numbers as vectors."""
 
     def seen(tree):
-        return jax.tree.map(lambda x: matrix(x) if x.ndim > 2 else x.reshape(-1) if x.ndim == 0 else x, tree)
+        return jax.tree.map(
+            lambda x: matrix(x) if x.ndim > 2 else x.reshape(-1) if x.ndim == 0 else x, tree
+        )
 
     def update(grads, kept, params):
         updates, kept = optimizer.update(seen(grads), kept, seen(params))
@@ -65,11 +69,13 @@ def restrict(name: str, by: str, where: Callable[[int, str], bool]) -> None:
     OPINIONS[name, by] = replace(opinion, walk=walk)
 
 
-# --- muon ---------------------------------------------------------------------------------------------
+# --- muon -----------------------------------------------------------------------------------------
 
 
 @by_paper("muon", "Jordan 2024, github.com/KellerJordan/Muon, by singular values")
-def muon(w, g, s, lr, t, *, momentum, weight_decay, a, b, c, eps, others_rate, beta1, beta2, adam_eps):
+def muon(
+    w, g, s, lr, t, *, momentum, weight_decay, a, b, c, eps, others_rate, beta1, beta2, adam_eps
+):
     if g.ndim < 2:
         rate = lr * others_rate
         return (1 - rate * weight_decay) * w - rate * adam(s, g, t, beta1, beta2, adam_eps)
@@ -80,7 +86,9 @@ def muon(w, g, s, lr, t, *, momentum, weight_decay, a, b, c, eps, others_rate, b
     return (1 - lr * weight_decay) * w - lr * x.reshape(w.shape)
 
 
-@by_paper("muon_torch", "torch.optim.Muon, by singular values, and Loshchilov and Hutter 2019 beside it")
+@by_paper(
+    "muon_torch", "torch.optim.Muon, by singular values, and Loshchilov and Hutter 2019 beside it"
+)
 def muon_torch(w, g, s, lr, t, *, momentum, weight_decay, a, b, c, eps, beta1, beta2, adam_eps):
     w_decayed = (1 - lr * weight_decay) * w
     if g.ndim < 2:
@@ -113,7 +121,7 @@ by_optax(
 )
 
 
-# --- adafactor ----------------------------------------------------------------------------------------
+# --- adafactor ------------------------------------------------------------------------------------
 
 
 def factored(s, name, x, beta):
@@ -126,7 +134,11 @@ def factored(s, name, x, beta):
 @by_paper("adafactor", "Shazeer and Stern 2018, algorithms 4 and 5, with the step of algorithm 6")
 def adafactor(w, g, s, lr, t, *, decay_rate, eps1, eps2, clip):
     beta = 1 - t**-decay_rate
-    v = factored(s, "v", matrix(g**2 + eps1), beta) if g.ndim > 1 else average(s, "v", g**2 + eps1, beta)
+    v = (
+        factored(s, "v", matrix(g**2 + eps1), beta)
+        if g.ndim > 1
+        else average(s, "v", g**2 + eps1, beta)
+    )
     u = g / np.sqrt(v.reshape(g.shape))
     u = u / max(1, rms(u) / clip)
     return w - max(eps2, rms(w)) * min(lr, t**-0.5) * u
@@ -142,7 +154,8 @@ def adafactor_optax(w, g, s, lr, t, *, decay_rate, eps1, eps2, clip):
 
 by_optax(
     "adafactor_optax",
-    "optax.adafactor(min_dim_size_to_factor=5)",  # the least that leaves kernels whole: two axes of theirs have 3 and 4
+    # The least that leaves kernels whole: two axes of theirs have 3 and 4
+    "optax.adafactor(min_dim_size_to_factor=5)",
     lambda lr, decay_rate, eps1, eps2, clip: optax.adafactor(
         lr, 5, decay_rate=decay_rate, eps=eps1, clipping_threshold=clip
     ),
@@ -165,7 +178,7 @@ def adafactor_torch(w, g, s, lr, t, *, beta2_decay, eps1, eps2, clip, weight_dec
     return (1 - lr * weight_decay) * w - step * u / max(1, rms(u) / clip)
 
 
-# --- shampoo and soap ---------------------------------------------------------------------------------
+# --- shampoo and soap -----------------------------------------------------------------------------
 
 
 def inverse_fourth_root(x):
@@ -198,7 +211,9 @@ def shampoo_grafted(w, g, s, lr, t, *, beta1, beta2, eps, damping, every, weight
     x, m = matrix(g), matrix(s["m"])
     grams = [corrected(s, "l", x @ x.T, beta2, t), corrected(s, "r", x.T @ x, beta2, t)]
     if t % every == 1 % every:
-        s["roots"] = [inverse_fourth_root(p + damping * np.trace(p) * np.eye(len(p))) for p in grams]
+        s["roots"] = [
+            inverse_fourth_root(p + damping * np.trace(p) * np.eye(len(p))) for p in grams
+        ]
     direction = s["roots"][0] @ m @ s["roots"][1]
     direction *= np.linalg.norm(u) / np.linalg.norm(direction)
     return w_decayed - lr * direction.reshape(w.shape)
@@ -223,15 +238,15 @@ def soap(w, g, s, lr, t, *, beta1, beta2, eps, every, weight_decay):
     return w_decayed - lr * direction.reshape(w.shape)
 
 
-# A kernel's first gradient has rank 4 of 18: in the rest of the space every basis is one of eigenvectors, and the walks
-# of any two differ.
+# A kernel's first gradient has rank 4 of 18: in the rest of the space every basis is one of
+# eigenvectors, and the walks of any two differ.
 restrict(
     "soap",
     "numpy: Vyas et al. 2024, algorithms 3 and 4, in the order of the authors' code",
     lambda t, leaf: leaf != "kernel",
 )
 
-# --- factors, neurons, norms, projections -------------------------------------------------------------
+# --- factors, neurons, norms, projections ---------------------------------------------------------
 
 by_optax(
     "sm3",
@@ -250,12 +265,20 @@ by_optax(
 )
 def came(w, g, s, lr, t, *, beta1, beta2, beta3, eps1, eps2, clip, weight_decay):
     square = g**2 + eps1
-    v = factored(s, "v", matrix(square), beta2).reshape(g.shape) if g.ndim > 1 else average(s, "v", square, beta2)
+    v = (
+        factored(s, "v", matrix(square), beta2).reshape(g.shape)
+        if g.ndim > 1
+        else average(s, "v", square, beta2)
+    )
     u = g / np.sqrt(v)
     u = u / max(1, rms(u) / clip)
     m = average(s, "m", u, beta1)
     instability = (u - m) ** 2 + eps2
-    confident = m / np.sqrt(factored(s, "u", matrix(instability), beta3)).reshape(g.shape) if g.ndim > 1 else m
+    confident = (
+        m / np.sqrt(factored(s, "u", matrix(instability), beta3)).reshape(g.shape)
+        if g.ndim > 1
+        else m
+    )
     return (1 - lr * weight_decay) * w - lr * confident
 
 
@@ -268,7 +291,23 @@ def adam_mini(w, g, s, lr, t, *, beta1, beta2, eps, weight_decay):
 
 @by_paper("normuon", "Li et al. 2025, github.com/zichongli5/NorMuon, by singular values")
 def normuon(
-    w, g, s, lr, t, *, momentum, neuron_beta, weight_decay, a, b, c, eps, neuron_eps, others_rate, beta1, beta2
+    w,
+    g,
+    s,
+    lr,
+    t,
+    *,
+    momentum,
+    neuron_beta,
+    weight_decay,
+    a,
+    b,
+    c,
+    eps,
+    neuron_eps,
+    others_rate,
+    beta1,
+    beta2,
 ):
     if g.ndim < 2:
         rate = lr * others_rate
@@ -276,7 +315,11 @@ def normuon(
     ahead = matrix((1 - momentum) * g + momentum * average(s, "m", g, momentum))
     x = polynomial(ahead / (np.linalg.norm(ahead) + eps), a, b, c)
     y = x / (np.sqrt(average(s, "n", (x**2).mean(0), neuron_beta)) + neuron_eps)
-    y *= np.linalg.norm(x) / (np.linalg.norm(y) + neuron_eps) * max(1, x.shape[1] / x.shape[0]) ** 0.5
+    y *= (
+        np.linalg.norm(x)
+        / (np.linalg.norm(y) + neuron_eps)
+        * max(1, x.shape[1] / x.shape[0]) ** 0.5
+    )
     return (1 - lr * weight_decay) * w - lr * y.reshape(w.shape)
 
 
@@ -318,13 +361,19 @@ by_optax(
     "optax.contrib.galore of flattened kernels",
     lambda lr, rank, every, beta1, beta2, eps, scale, weight_decay: on_matrices(
         optax.contrib.galore(
-            lr, int(rank), int(every), scale, optax.scale_by_adam(beta1, beta2, eps), weight_decay=weight_decay
+            lr,
+            int(rank),
+            int(every),
+            scale,
+            optax.scale_by_adam(beta1, beta2, eps),
+            weight_decay=weight_decay,
         )
     ),
     float64=1e-6,
     why="optax decomposes in float32",
 )
-# Adam's moments are those of the old basis, so that a refresh makes the signs matter, and those of optax are any.
+# Adam's moments are those of the old basis, so that a refresh makes the signs matter, and those of
+# optax are any.
 restrict("galore", "optax.contrib.galore of flattened kernels", lambda t, leaf: t <= 50)
 
 

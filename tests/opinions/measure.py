@@ -71,7 +71,9 @@ def by_compiler(program: Program, dtype: Any) -> list[Tree]:
         g, shape, t, more = now
         feed = more | {"hvp": hvp, "gnvp": gnvp}
         w, states = meaning.step(program, carry[0], g, carry[1], shape, t, feed=feed)
-        return (w, states), with_points(w, meaning.evaluation(program, w, states) if program.evaluate_at else {})
+        return (w, states), with_points(
+            w, meaning.evaluation(program, w, states) if program.evaluate_at else {}
+        )
 
     steps = jnp.arange(1, STEPS + 1, dtype=dtype)
     start = (w, meaning.init(program, w))
@@ -91,7 +93,10 @@ def by_machine(program: Program, dtype: Any) -> list[Tree]:
         jnp.asarray(extras(dtype)["loss"]),
     )
     walked, evaluated = (unstacked(jax.vmap(layout.unflatten)(x)) for x in (flat, points))
-    return [with_points(w, x if program.evaluate_at else {}) for w, x in zip(walked, evaluated, strict=True)]
+    return [
+        with_points(w, x if program.evaluate_at else {})
+        for w, x in zip(walked, evaluated, strict=True)
+    ]
 
 
 @cache
@@ -133,16 +138,26 @@ def measured(name: str) -> dict[str, Any]:
     program = baselines.get(name)
     single, double = errors(program, np.float32), errors(program, np.float64)
     found = [
-        {"by": o.by, "float32": float(f"{single[o.by]:.2g}"), "float64": float(f"{double[o.by]:.2g}"), "why": o.why}
+        {
+            "by": o.by,
+            "float32": float(f"{single[o.by]:.2g}"),
+            "float64": float(f"{double[o.by]:.2g}"),
+            "why": o.why,
+        }
         for o in opinions_on(name)
     ]
     return {"key": program_key(program), "opinions": found} | differs(program)
 
 
 def differs(program: Program) -> dict[str, Any]:
-    """How far a convention leads from the one it departs from: adan_optax from adan, with the same values."""
+    """How far a convention leads from the one it departs from: adan_optax from adan, with the same
+    values.
+    """
     plain, _, library = program.name.rpartition("_")
-    if library not in ("optax", "torch", "scheduled", "ascending") or plain not in baselines.names():
+    if (
+        library not in ("optax", "torch", "scheduled", "ascending")
+        or plain not in baselines.names()
+    ):
         return {}
     other = baselines.get(plain)
     shared = {k: v for k, v in other.values.items() if k in program.values}
@@ -154,7 +169,13 @@ def main(names: list[str]) -> None:
     stored = json.loads(AGREEMENT.read_text()) if AGREEMENT.is_file() else {}
     for name in names or baselines.names():
         stored[name] = measured(name)
-        print(name, ", ".join(f"{o['by']}: {o['float32']:.1e} {o['float64']:.1e}" for o in stored[name]["opinions"]))
+        print(
+            name,
+            ", ".join(
+                f"{o['by']}: {o['float32']:.1e} {o['float64']:.1e}"
+                for o in stored[name]["opinions"]
+            ),
+        )
     kept = {name: stored[name] for name in baselines.names() if name in stored}
     AGREEMENT.write_text(json.dumps(kept, indent=1) + "\n")
 

@@ -1,7 +1,8 @@
 """Opinions of torch, read from golden files: torch itself is too large for everybody's tests.
 
-A file of `tests/golden/torch` holds the parameters after some of the hundred steps, in float64. It also says
-for which hyperparameters and for which gradients, so that a file of other ones is noticed.
+A file of `tests/golden/torch` holds the parameters after some of the hundred steps, in float64. It
+also says for which hyperparameters and for which gradients, so that a file of other ones is
+noticed.
 """
 
 from __future__ import annotations
@@ -22,10 +23,14 @@ AGAIN = "python tests/golden/make_torch.py"
 
 
 def digest() -> str:
-    """SHA-256 of start, gradients and schedule, in float32: the last bits of a float64 differ between machines."""
+    """SHA-256 of start, gradients and schedule, in float32: the last bits of a float64 differ
+    between machines.
+    """
     start, grads = sequence(np.float32)
     leaves = [tree[name] for tree in (start, *grads) for name in sorted(TREE)]
-    return hashlib.sha256(b"".join(x.astype("<f4").tobytes() for x in (*leaves, SHAPES))).hexdigest()
+    return hashlib.sha256(
+        b"".join(x.astype("<f4").tobytes() for x in (*leaves, SHAPES))
+    ).hexdigest()
 
 
 def read(name: str) -> dict[str, Any]:
@@ -42,12 +47,18 @@ def trees(golden: dict[str, Any]) -> Walk:
 
 
 def walk(program: Program, dtype: Any) -> Walk:
-    """Torch's walk. The same for both dtypes: rounding the gradients to float32 moves it by less than the bar."""
+    """Torch's walk.
+
+    The same for both dtypes: rounding the gradients to float32 moves it by less than the bar.
+    """
     golden = read(program.name)
     file = f"{program.name}.json is stale"
-    assert golden["sequence"] == digest(), f"{file}: it was made with other gradients. Make it again with: {AGAIN}"
+    assert golden["sequence"] == digest(), (
+        f"{file}: it was made with other gradients. Make it again with: {AGAIN}"
+    )
     assert golden["values"] == program.values, (
-        f"{file}: it was made with {golden['values']}, {program.name} has {program.values}. Make it again with: {AGAIN}"
+        f"{file}: it was made with {golden['values']}, {program.name} has {program.values}. Make "
+        f"it again with: {AGAIN}"
     )
     return trees(golden)
 

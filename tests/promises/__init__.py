@@ -1,4 +1,5 @@
-"""The promises of the README, each with its proof: `keep(place, long)` of a module asserts it and returns its figures.
+"""The promises of the README, each with its proof: `keep(place, long)` of a module asserts it and
+returns its figures.
 
 `make test` runs the short forms (tests/test_promises.py), `make chaos` the long ones.
 """
@@ -6,10 +7,13 @@
 from __future__ import annotations
 
 PROMISES = {
-    "resume": "exact resume: a run that is killed at any moment ends in the hash chain of the undisturbed one",
+    "resume": "exact resume: a run that is killed at any moment ends in the hash chain of the "
+    "undisturbed one",
     "anywhere": "the same result anywhere: inline, local, Ray, one node or several",
-    "dying": "workers, actors and nodes may die: every candidate gets exactly one outcome, no innocent is blamed",
-    "poison": "what hangs, crashes or eats the memory gets its outcome in time, and hurts nobody else",
+    "dying": "workers, actors and nodes may die: every candidate gets exactly one outcome, no "
+    "innocent is blamed",
+    "poison": "what hangs, crashes or eats the memory gets its outcome in time, and hurts nobody "
+    "else",
     "exploits": "programs that try to win without optimizing do not win",
     "disk": "full disks, second drivers, moved, old and damaged runs are handled and said",
     "strangers": "files from strangers give clear errors; nothing in them is executed",

@@ -1,7 +1,8 @@
 """Promise 2, same result anywhere: one hash chain, whoever scores.
 
-Half of the candidates descend from Adam and run on the machine, the others from AdaHessian, whose Hessian products it
-does not have: they run call by call. Both find each other in one population, so one wrong bit changes all that follows.
+Half of the candidates descend from Adam and run on the machine, the others from AdaHessian, whose
+Hessian products it does not have: they run call by call. Both find each other in one population, so
+one wrong bit changes all that follows.
 """
 
 from __future__ import annotations
@@ -34,11 +35,15 @@ CONFIG = {
 }
 
 
-def ran(place: Path, candidates: int, stop: Callable[[], bool] = lambda: False, **workers: object) -> RunFolder:
+def ran(
+    place: Path, candidates: int, stop: Callable[[], bool] = lambda: False, **workers: object
+) -> RunFolder:
     """A run from its beginning to its end, in a new folder below `place`."""
     place.mkdir(parents=True, exist_ok=True)
     path = place / "config.yaml"
-    path.write_text(yaml.safe_dump(CONFIG | {"budget": {"candidates": candidates}, "workers": workers}))
+    path.write_text(
+        yaml.safe_dump(CONFIG | {"budget": {"candidates": candidates}, "workers": workers})
+    )
     config, inputs = resolve(load_config(str(path)))
     folder = RunFolder.create(place, config, config.model_dump(mode="json"), inputs)
     execute(folder, config, lambda line: None, stop)
@@ -55,11 +60,15 @@ def rows(folder: RunFolder) -> list[Row]:
 
 
 def keep(place: Path, long: bool) -> dict[str, object]:
-    """One chain on inline, 1, 2 and 4 local workers, 1 and 3 Ray actors, one and two Ray nodes; short: on some."""
+    """One chain on inline, 1, 2 and 4 local workers, 1 and 3 Ray actors, one and two Ray nodes;
+    short: on some.
+    """
     candidates = 1000 if long else 150
     folders = {"inline": ran(place / "inline", candidates, kind="inline")}
     for count in (1, 2, 4) if long else (2,):
-        folders[f"{count} local"] = ran(place / f"local-{count}", candidates, kind="local", count=count)
+        folders[f"{count} local"] = ran(
+            place / f"local-{count}", candidates, kind="local", count=count
+        )
     with nodes.cluster() as cluster:
         nodes.node(cluster, cpus=1)
         for count in (1, 3) if long else (3,):  # three share the one core that the node says it has
@@ -71,10 +80,14 @@ def keep(place: Path, long: bool) -> dict[str, object]:
     assert len(first) == candidates
     for kind, folder in folders.items():
         for ours, theirs in zip(rows(folder), first, strict=True):
-            assert ours.chain == theirs.chain, f"{kind}: {ours.decided()}\ninline: {theirs.decided()}"
+            assert ours.chain == theirs.chain, (
+                f"{kind}: {ours.decided()}\ninline: {theirs.decided()}"
+            )
     asked = [row for row in first if row.outcome is not None]
     by_calls = [row for row in asked if "hvp" in row.program]
-    assert min(len(by_calls), len(asked) - len(by_calls)) >= len(asked) // 20, "both readings take part"
+    assert min(len(by_calls), len(asked) - len(by_calls)) >= len(asked) // 20, (
+        "both readings take part"
+    )
     return {
         "kinds of workers": len(folders),
         "chains": 1,

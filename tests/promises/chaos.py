@@ -1,7 +1,7 @@
 """The long proofs of the promises, one after the other: `make chaos`.
 
-Prints `promise N: kept` or `promise N: broken` with the figures, and writes them to tests/promises/results.json and, as
-a table, results.md. Exit code 1 if a promise is broken.
+Prints `promise N: kept` or `promise N: broken` with the figures, and writes them to
+tests/promises/results.json and, as a table, results.md. Exit code 1 if a promise is broken.
 """
 
 from __future__ import annotations
@@ -36,7 +36,10 @@ def kept(name: str, long: bool) -> dict[str, Any]:
             result: dict[str, Any] = {"kept": True, "figures": figures}
         except Exception as fault:  # a proof that fails is a result, and the next one still counts
             traceback.print_exc()
-            result = {"kept": False, "figures": {"because": f"{type(fault).__name__}: {fault}"[:2000]}}
+            result = {
+                "kept": False,
+                "figures": {"because": f"{type(fault).__name__}: {fault}"[:2000]},
+            }
             sys.stderr.flush()
             os.write(said, (Path(place) / "said").read_bytes()[-20_000:])
     return result | {"seconds": round(time.monotonic() - begun)}
@@ -44,7 +47,10 @@ def kept(name: str, long: bool) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def quiet(path: Path) -> Iterator[int]:
-    """Put all that is printed into a file: Ray says much of nodes that were killed. Yields what stderr was."""
+    """Put all that is printed into a file: Ray says much of nodes that were killed.
+
+    Yields what stderr was.
+    """
     streams = (1, 2)
     path.with_name("here").mkdir()
     kept = [os.dup(stream) for stream in streams]
@@ -64,11 +70,18 @@ def quiet(path: Path) -> Iterator[int]:
 def line(number: int, result: dict[str, Any]) -> str:
     """`promise 1: kept (kills 200, lost 0, ...; 431 s)`"""
     figures = ", ".join(f"{name} {shown(value)}" for name, value in result["figures"].items())
-    return f"promise {number}: {'kept' if result['kept'] else 'broken'} ({figures}; {result['seconds']} s)"
+    said = "kept" if result["kept"] else "broken"
+    return f"promise {number}: {said} ({figures}; {result['seconds']} s)"
 
 
 def shown(value: Any) -> str:
-    return f"{value:,}" if isinstance(value, int) else f"{value:,.4g}" if isinstance(value, float) else str(value)
+    return (
+        f"{value:,}"
+        if isinstance(value, int)
+        else f"{value:,.4g}"
+        if isinstance(value, float)
+        else str(value)
+    )
 
 
 def table(results: dict[str, Any]) -> str:
@@ -84,11 +97,17 @@ def table(results: dict[str, Any]) -> str:
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("promises", nargs="*", metavar="NAME|N", help="some of them, by name or number")
-    parser.add_argument("--short", action="store_true", help="the forms of `make test`; nothing is written")
+    parser.add_argument(
+        "promises", nargs="*", metavar="NAME|N", help="some of them, by name or number"
+    )
+    parser.add_argument(
+        "--short", action="store_true", help="the forms of `make test`; nothing is written"
+    )
     options = parser.parse_args(arguments)
     names = list(PROMISES)
-    unknown = [one for one in options.promises if one not in (*names, *map(str, range(1, len(names) + 1)))]
+    unknown = [
+        one for one in options.promises if one not in (*names, *map(str, range(1, len(names) + 1)))
+    ]
     if unknown:
         parser.error(f"there is no promise {unknown[0]!r}; there are: {', '.join(names)}")
     wanted = [names[int(one) - 1] if one.isdecimal() else one for one in options.promises] or names

@@ -1,8 +1,10 @@
-"""Promise 6: a disk that is full, taken by somebody else, read-only, moved, shared, old or damaged is handled and said.
+"""Promise 6: a disk that is full, taken by somebody else, read-only, moved, shared, old or damaged
+is handled and said.
 
-One small search is taken from place to place: begun on a file system without room, given up there, resumed, waiting
-until there is room, refused to a second driver, made read-only, moved to another machine with a network file system,
-and brought to its end there, which must be that of the same search that nothing disturbed.
+One small search is taken from place to place: begun on a file system without room, given up there,
+resumed, waiting until there is room, refused to a second driver, made read-only, moved to another
+machine with a network file system, and brought to its end there, which must be that of the same
+search that nothing disturbed.
 """
 
 from __future__ import annotations
@@ -35,7 +37,8 @@ MORE = 128 << 10  # bytes with which a run can be resumed, but not go far
 # The command, with commits and checkpoints so close to each other that short runs have many.
 EVOLVE = (
     "import pathlib, evolve.cli, evolve.disk, evolve.drive, evolve.patience; "
-    "evolve.drive.EVERY = 64; evolve.drive.BRED_AGAIN = 16; evolve.drive.ROWS = 8; evolve.patience.FIRST = 0.2; "
+    "evolve.drive.EVERY = 64; evolve.drive.BRED_AGAIN = 16; evolve.drive.ROWS = 8; "
+    "evolve.patience.FIRST = 0.2; "
     "{more}; evolve.cli.main()"
 )
 IMPATIENT = "evolve.patience.PATIENCE = 0.5"
@@ -43,10 +46,14 @@ ON_NFS = "evolve.disk.MOUNTS = pathlib.Path('mounts')"
 
 
 def keep(place: Path, long: bool) -> dict[str, object]:
-    """A run meets all of it and ends in the chain of the undisturbed one; flipped bytes are found."""
+    """A run meets all of it and ends in the chain of the undisturbed one; flipped bytes are
+    found.
+    """
     runs.prepare(place)
     stage = Stage(place)
-    undisturbed = stage.ends(stage.start("run", "tiny.yaml", "--output", "undisturbed", *upto(WHOLE)))
+    undisturbed = stage.ends(
+        stage.start("run", "tiny.yaml", "--output", "undisturbed", *upto(WHOLE))
+    )
     rows = runs.recorded(undisturbed)
     assert len(rows) == WHOLE
     older, begun = begun_by_an_older_version(place / "older")
@@ -59,16 +66,20 @@ def keep(place: Path, long: bool) -> dict[str, object]:
     another_machine(stage, moved, rows)
     stage.ends(process)
     ended_as_the_older_version(older, begun)
-    found |= {"resumes to the undisturbed chain": 3}  # after a full disk, on another machine, of format 1
+    found |= {
+        "resumes to the undisturbed chain": 3
+    }  # after a full disk, on another machine, of format 1
     found |= flipped(undisturbed / "journal.sqlite", place / "flipped", rows, 1200 if long else 150)
     return found
 
 
-# --- a disk without room ----------------------------------------------------------------------------
+# --- a disk without room --------------------------------------------------------------------------
 
 
 def full(stage: Stage, disk: SmallDisk, rows: runs.Rows, found: dict[str, object]) -> Path:
-    """A run that has no room gives up after its patience; resumed, it waits for room and goes on by itself."""
+    """A run that has no room gives up after its patience; resumed, it waits for room and goes on by
+    itself.
+    """
     process = stage.start("run", "tiny.yaml", "--output", disk.root, *upto(HALF), more=IMPATIENT)
     disk.limit(process, SMALL)
     out, err = process.communicate(timeout=runs.PATIENCE)
@@ -79,8 +90,12 @@ def full(stage: Stage, disk: SmallDisk, rows: runs.Rows, found: dict[str, object
     assert "Traceback" not in err, err
     folder = runs.run_folder(disk.root)
     acknowledged = runs.recorded(folder)
-    assert 0 < len(acknowledged) < HALF, f"it was to be full in the middle, not after {len(acknowledged)} rows"
-    assert acknowledged == rows[: len(acknowledged)], "what was acknowledged is neither lost nor changed"
+    assert 0 < len(acknowledged) < HALF, (
+        f"it was to be full in the middle, not after {len(acknowledged)} rows"
+    )
+    assert acknowledged == rows[: len(acknowledged)], (
+        "what was acknowledged is neither lost nor changed"
+    )
 
     disk.more(MORE)
     process = stage.start("resume", folder)
@@ -90,7 +105,10 @@ def full(stage: Stage, disk: SmallDisk, rows: runs.Rows, found: dict[str, object
     assert len(acknowledged) <= len(at_wait) < HALF
     assert at_wait == rows[: len(at_wait)]
     code, err = invoke("resume", folder)
-    assert (code, f"is being run by another driver (pid {process.pid} on" in err) == (2, True), (code, err)
+    assert (code, f"is being run by another driver (pid {process.pid} on" in err) == (2, True), (
+        code,
+        err,
+    )
     state = status(RunFolder(folder))
     assert (state["state"], state["candidates"]) == ("running", len(at_wait)), state
     assert process.poll() is None, "it waits"
@@ -102,7 +120,12 @@ def full(stage: Stage, disk: SmallDisk, rows: runs.Rows, found: dict[str, object
     end = runs.recorded(folder)
     assert end == rows[:HALF], "a full disk changes where a run ends"
     lost = len(set(acknowledged + at_wait) - set(end))
-    found |= {"full disk": disk.kind, "exits after its patience": 1, "waits for room": 1, "rows lost": lost}
+    found |= {
+        "full disk": disk.kind,
+        "exits after its patience": 1,
+        "waits for room": 1,
+        "rows lost": lost,
+    }
     assert lost == 0
     return folder
 
@@ -126,11 +149,15 @@ class SmallDisk:
         self.remount("size=64m")
 
     def remount(self, how: str) -> None:
-        subprocess.run(["mount", "-o", f"remount,{how}", self.root], check=True, capture_output=True)
+        subprocess.run(
+            ["mount", "-o", f"remount,{how}", self.root], check=True, capture_output=True
+        )
 
 
 class SmallFiles(SmallDisk):
-    """Where mounting is not allowed: a limit on the size of files, which SQLite takes for a fault of the disk."""
+    """Where mounting is not allowed: a limit on the size of files, which SQLite takes for a fault
+    of the disk.
+    """
 
     kind = "a limit on the size of files, as mounting is not allowed"
 
@@ -166,24 +193,36 @@ def kept_out(disk: SmallDisk, folder: Path, candidates: int) -> None:
     assert (code, err.strip()) == (1, f"{folder / 'run.lock'}: Read-only file system"), (code, err)
     assert status(RunFolder(folder))["candidates"] == candidates, "reading needs no right to write"
     code, err = invoke("run", "quickstart", "--output", disk.root)
-    assert (code, "cannot be written: Read-only file system. Choose another folder with --output." in err) == (2, True)
+    assert (
+        code,
+        "cannot be written: Read-only file system. Choose another folder with --output." in err,
+    ) == (2, True)
 
 
-# --- other places, other machines, other times ------------------------------------------------------
+# --- other places, other machines, other times ----------------------------------------------------
 
 
 def another_machine(stage: Stage, folder: Path, rows: runs.Rows) -> None:
-    """It is refused there unless asked for; then it goes on, on a network file system, to the undisturbed end."""
-    (stage.place / "mounts").write_text("22 1 0:50 / / rw,relatime shared:1 - nfs4 server:/home rw\n")
+    """It is refused there unless asked for; then it goes on, on a network file system, to the
+    undisturbed end.
+    """
+    (stage.place / "mounts").write_text(
+        "22 1 0:50 / / rw,relatime shared:1 - nfs4 server:/home rw\n"
+    )
     with contextlib.closing(Journal(folder / "journal.sqlite")) as journal:
         machine = journal.get("machine")
         journal.put([], machine=machine | {"device": "another"})
     process = stage.start("resume", folder, *upto(WHOLE), more=ON_NFS)
     _, err = process.communicate(timeout=runs.PATIENCE)
-    assert (process.returncode, "--allow-different-machine" in err) == (2, True), (process.returncode, err)
+    assert (process.returncode, "--allow-different-machine" in err) == (2, True), (
+        process.returncode,
+        err,
+    )
     assert f"device: 'another' → {machine['device']!r}" in err, err
     process = stage.start("resume", folder, *upto(WHOLE), "--allow-different-machine", more=ON_NFS)
-    said = heard(process, "lies on a network file system (nfs4): its journal has the form that works there")
+    said = heard(
+        process, "lies on a network file system (nfs4): its journal has the form that works there"
+    )
     stage.ends(process)
     assert not any("free some space" in line for line in said)
     assert runs.recorded(folder) == rows
@@ -200,30 +239,40 @@ def begun_by_an_older_version(folder: Path) -> tuple[Path, runs.Rows]:
 
 
 def ended_as_the_older_version(folder: Path, begun: runs.Rows) -> None:
-    """Its format is ours now, what was recorded is the same, and the end is that of the older version."""
+    """Its format is ours now, what was recorded is the same, and the end is that of the older
+    version.
+    """
     with contextlib.closing(Journal(folder / "journal.sqlite", read_only=True)) as journal:
         assert journal.format == FORMAT
         now, before = journal.get("machine"), journal.get("machines", [journal.get("machine")])
     machine, after = before[0], runs.recorded(folder)
     assert 0 < len(begun) < len(after) == 360
     assert after[: len(begun)] == begun
-    # Other versions of jax or numpy may score otherwise; ours does not matter, nor what it says beside that.
+    # Other versions of jax or numpy may score otherwise; ours does not matter, nor what it says
+    # beside that.
     if all(now.get(name) == said for name, said in machine.items() if name != "pride"):
-        assert after[-1][-1].hex() == (OLD / "chain").read_text().strip(), "not the end of the older version"
+        assert after[-1][-1].hex() == (OLD / "chain").read_text().strip(), (
+            "not the end of the older version"
+        )
 
 
-# --- flipped bytes ----------------------------------------------------------------------------------
+# --- flipped bytes --------------------------------------------------------------------------------
 
 
 def flipped(journal: Path, place: Path, rows: runs.Rows, number: int) -> dict[str, object]:
-    """What is decided is found by the chain and named by row; a checkpoint is not used; elsewhere nothing changes."""
+    """What is decided is found by the chain and named by row; a checkpoint is not used; elsewhere
+    nothing changes.
+    """
     place.mkdir()
     with contextlib.closing(Journal(journal)) as opened:
-        opened.db.execute("VACUUM INTO ?", (str(place / "sound"),))  # without what is left over from earlier pages
+        opened.db.execute(
+            "VACUUM INTO ?", (str(place / "sound"),)
+        )  # without what is left over from earlier pages
         texts = list(opened.rows())
         points = list(opened.checkpoints(WHOLE))
     sound = (place / "sound").read_bytes()
-    # A key is 16 bytes in a checkpoint, and text in a row; what lies across two pages is not found in one piece.
+    # A key is 16 bytes in a checkpoint, and text in a row; what lies across two pages is not found
+    # in one piece.
     pieces = [piece for p in points for piece in (p.records[:16], p.state[:16].encode(), p.seal)]
     pieces = [piece for piece in pieces if piece != NOTHING and piece in sound]
     rng = random.Random(6)
@@ -239,19 +288,31 @@ def flipped(journal: Path, place: Path, rows: runs.Rows, number: int) -> dict[st
         else:
             end = sound.index(row.chain)  # the last of what belongs to the row
             text = b"" if kind == "chain" else getattr(row, kind).encode()
-            at = sound.rindex(text, 0, end) + rng.randrange(len(text)) if text else end + rng.randrange(32)
+            at = (
+                sound.rindex(text, 0, end) + rng.randrange(len(text))
+                if text
+                else end + rng.randrange(32)
+            )
         path = place / f"{n}.sqlite"
         path.write_bytes(sound[:at] + bytes([sound[at] ^ 1 << rng.randrange(8)]) + sound[at + 1 :])
         said = finding(path, rows)
         if kind in ("program", "outcome", "key", "chain"):
-            assert said.startswith(f"{path}: row {row.number} is damaged: "), f"a flip in a {kind}: {said or 'unseen'}"
+            assert said.startswith(f"{path}: row {row.number} is damaged: "), (
+                f"a flip in a {kind}: {said or 'unseen'}"
+            )
             counts["named by row"] += 1
         elif kind == "checkpoint":
-            assert said == "a checkpoint does not fit", said or f"a flip in a checkpoint at byte {at} was not seen"
+            assert said == "a checkpoint does not fit", (
+                said or f"a flip in a checkpoint at byte {at} was not seen"
+            )
         counts["flipped"] += 1
         counts["found"] += bool(said)
         path.unlink()
-    named = {"bytes flipped": counts["flipped"], "found": counts["found"], "named by row": counts["named by row"]}
+    named = {
+        "bytes flipped": counts["flipped"],
+        "found": counts["found"],
+        "named by row": counts["named by row"],
+    }
     return named | {"in what decides nothing": counts["flipped"] - counts["found"]}
 
 
@@ -265,13 +326,15 @@ def finding(path: Path, rows: runs.Rows) -> str:
                 journal.get(fact)
     except JournalError as fault:
         return str(fault)
-    assert chains == [row[-1] for row in rows[: len(chains)]], "a journal says something else, and nobody noticed"
+    assert chains == [row[-1] for row in rows[: len(chains)]], (
+        "a journal says something else, and nobody noticed"
+    )
     if len(chains) < len(rows):
         return f"{len(rows) - len(chains)} rows are missing at the end"
     return "" if fits else "a checkpoint does not fit"
 
 
-# --- commands ---------------------------------------------------------------------------------------
+# --- commands -------------------------------------------------------------------------------------
 
 
 def upto(candidates: int) -> tuple[str, str]:

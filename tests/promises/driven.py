@@ -1,18 +1,19 @@
-"""The command line under observation: what a driver is given and told is written down, and it can die at a named point.
+"""The command line under observation: what a driver is given and told is written down, and it can
+die at a named point.
 
-One life is asked for as JSON in the first argument. Without one, lives are asked for on standard input, a line each:
-each is forked from this process, which has imported everything and has started nothing of jax, and a life that costs
-no import can be ended often. A line then says its process id, and another one its exit code.
+One life is asked for as JSON in the first argument. Without one, lives are asked for on standard
+input, a line each: each is forked from this process, which has imported everything and has started
+nothing of jax, and a life that costs no import can be ended often. A line then says its process id,
+and another one its exit code.
 
-    args    of `evolve`
-    place   the folder to start it in
-    log     a file for what it does; optional
-    dies    "point:n": ends itself with SIGKILL when it comes to this point for the n-th time; optional
-    changed constants of modules that are others for this life, such as {"evolve.drive.ROWS": 1}; optional
-    output  a file for what it prints, which is added to it; for those that are forked
+    args    of `evolve` place   the folder to start it in log     a file for what it does; optional
+    dies    "point:n": ends itself with SIGKILL when it comes to this point for the n-th time;
+    optional changed constants of modules that are others for this life, such as
+    {"evolve.drive.ROWS": 1}; optional output  a file for what it prints, which is added to it; for
+    those that are forked
 
-Points: before BEGIN, before COMMIT, after COMMIT, half of F, F written and F renamed for every file F that is replaced
-whole, tables, workers start, workers are ready, replaying, confirming.
+Points: before BEGIN, before COMMIT, after COMMIT, half of F, F written and F renamed for every file
+F that is replaced whole, tables, workers start, workers are ready, replaying, confirming.
 """
 
 from __future__ import annotations
@@ -135,7 +136,9 @@ def observe(log: Log) -> None:
     name = ""  # of the file that is being replaced
 
     def fsync(fsync, file):
-        """`replace_file` syncs the new file when it is written, and the folder when it is renamed."""
+        """`replace_file` syncs the new file when it is written, and the folder when it is
+        renamed.
+        """
         nonlocal name
         if stat.S_ISDIR(os.fstat(file).st_mode):
             fsync(file)

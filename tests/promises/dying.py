@@ -1,7 +1,8 @@
-"""Promise 3, workers die: while processes, actors and whole nodes are killed, every candidate gets its one outcome.
+"""Promise 3, workers die: while processes, actors and whole nodes are killed, every candidate gets
+its one outcome.
 
-The kills come between two looks at an interrupt, at moments that a seeded generator draws; what is hit is then in the
-middle of some candidate.
+The kills come between two looks at an interrupt, at moments that a seeded generator draws; what is
+hit is then in the middle of some candidate.
 """
 
 from __future__ import annotations
@@ -27,8 +28,12 @@ PROCESS, ACTOR = b"evolve.serve", b"ray::Agent"
 class Killer:
     """Asked by a run whether it should stop; kills something instead, now and then."""
 
-    def __init__(self, kills: int, every: tuple[float, float], seed: int, *others: Callable[[], None]):
-        """every: seconds from one kill to the next, at least and at most; others: what else happens, once each."""
+    def __init__(
+        self, kills: int, every: tuple[float, float], seed: int, *others: Callable[[], None]
+    ):
+        """every: seconds from one kill to the next, at least and at most; others: what else
+        happens, once each.
+        """
         self.rng = random.Random(seed)
         self.plan: list[Callable[[], None]] = [self.kill] * kills
         for number, other in enumerate(others, 1):
@@ -60,7 +65,9 @@ class Killer:
 
 
 def compared(folder: RunFolder, undisturbed: RunFolder) -> int:
-    """How many candidates of a run have the outcome, and the link, of the undisturbed one: all, or this raises."""
+    """How many candidates of a run have the outcome, and the link, of the undisturbed one: all, or
+    this raises.
+    """
     ours, theirs = rows(folder), rows(undisturbed)
     blamed = [row.number for row in ours if row.status in MACHINE]
     assert not blamed, f"innocent candidates were blamed: {blamed}"
@@ -70,7 +77,9 @@ def compared(folder: RunFolder, undisturbed: RunFolder) -> int:
 
 
 def keep(place: Path, long: bool) -> dict[str, object]:
-    """Kills on local workers; then on Ray, where a node is taken away as well and another one joins."""
+    """Kills on local workers; then on Ray, where a node is taken away as well and another one
+    joins.
+    """
     candidates, kills, every = (10_000, 30, (0.5, 2.5)) if long else (800, 4, (0.1, 0.3))
     undisturbed = ran(place / "undisturbed", candidates, kind="local", count=2)
 

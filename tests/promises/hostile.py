@@ -1,7 +1,8 @@
-"""Hostile files: programs and configurations that nobody should write, and ways to make more of them.
+"""Hostile files: programs and configurations that nobody should write, and ways to make more of
+them.
 
-An input is a function of its number: `Random(number)` decides all. Most are mutations of good files, because what is
-nearly right gets farthest.
+An input is a function of its number: `Random(number)` decides all. Most are mutations of good
+files, because what is nearly right gets farthest.
 """
 
 from __future__ import annotations
@@ -28,74 +29,101 @@ def _body(expression: str) -> str:
 
 _PIECE = re.compile(r"\w+|[^\w\s]|\s+")
 
-# --- programs --------------------------------------------------------------------------------------
+# --- programs -------------------------------------------------------------------------------------
 
 PROGRAM_WORDS = [
-    "__import__('os').system('true')", "exec('1')", "eval('1')", "import os\n", "from os import *\n",
-    "open('/etc/passwd')", "lambda: g", "lambda:" * 100, "[" * 1000, "(" * 40, "{" * 40, "]" * 40, ")" * 40, "1e999",
-    "-1e999", "nan", "inf", "-0.0", "9" * 400, "9" * 5000, "0x" + "f" * 500, "1_000", "1j", "0b2", "1e-400", "1e10",
-    "1e11", "\0", "\ufeff", "\ud800", "\r", "\r\n", "\u2028", "\x0c", "\x1b[2J", "\u202e", "\t", "\xa0", "x" * 2000,
+    "__import__('os').system('true')", "exec('1')", "eval('1')", "import os\n",
+    "from os import *\n", "open('/etc/passwd')", "lambda: g", "lambda:" * 100, "[" * 1000,
+    "(" * 40, "{" * 40, "]" * 40, ")" * 40, "1e999", "-1e999", "nan", "inf", "-0.0", "9" * 400,
+    "9" * 5000, "0x" + "f" * 500, "1_000", "1j", "0b2", "1e-400", "1e10", "1e11", "\0", "\ufeff",
+    "\ud800", "\r", "\r\n", "\u2028", "\x0c", "\x1b[2J", "\u202e", "\t", "\xa0", "x" * 2000,
     "a" * 65, "µ", "ｓｉｎ", "𝐞", ":=", "(x := g)", "f'{g}'", "f'{g!r:{g}}'", "@g\n",
-    "match g:\n    case _:\n        pass\n", "*args", "**kwargs", "*g", "# type: ignore\n", "# type: [", "- " * 40,
-    "- " * 400, "-" * 900, "~", "not ", "not not " * 30, "a.b.c", ".x", "g ** g ** g", "**" * 3, "9 ** 9 ** 9",
-    "1 < g < w", "g < w > g != g", "g if g else w", "[g for g in w]", "g[0]", "yield ", "await ", "async ", "return g",
-    "global g\n", "del g\n", "class A: pass\n", "def step(w, g, lr):\n", "def fallback", "'''", '"""', "'", '"',
-    "b'x'", "u'x'", "\\", "\\\n", "\\N{DASH}", ";", ",", "->", ":", "...", "=", "==", "+=", "@=", "//", "if g:\n",
-    "else:\n", "while 1:\n", "try:\n", "with g:\n", "    ", "     ", "\n", "\n\n\n", "$", "?", "!", "`", "é", "🦁",
-    "zeros_like(w)", "full_like(w, 1e400)", "copy(g)", "ring(zeros_like(w), 3)", "ring(copy(w), 1e9)", "ring(" * 20,
-    "scalar(0.0)", "row(0.0)", "column(0.0)", "left(identity)", "right(identity)", "identity",
-    "tunable(0.9, low=0.5, high=0.1)", 'tunable(0.9, low=0.5, high=0.999, scale="log1m")', 'scale="log"', "low=1",
-    "kernels = stack()", "kernels = fallback()", "kernels", "learning_rate = 1.0\n", "loss", "noise", "rademacher",
-    "hvp", "hvp(g)", "lr", "t", "w", "g", "m", "past1", "v1", "self", "print", "None", "True", "nonsuch(g)",
-    "sin(sin(sin(g)))", "where(g > w, g, w)", "matmul(g, w)", "0.5", "2", "-1",
+    "match g:\n    case _:\n        pass\n", "*args", "**kwargs", "*g", "# type: ignore\n",
+    "# type: [", "- " * 40, "- " * 400, "-" * 900, "~", "not ", "not not " * 30, "a.b.c", ".x",
+    "g ** g ** g", "**" * 3, "9 ** 9 ** 9", "1 < g < w", "g < w > g != g", "g if g else w",
+    "[g for g in w]", "g[0]", "yield ", "await ", "async ", "return g", "global g\n", "del g\n",
+    "class A: pass\n", "def step(w, g, lr):\n", "def fallback", "'''", '"""', "'", '"', "b'x'",
+    "u'x'", "\\", "\\\n", "\\N{DASH}", ";", ",", "->", ":", "...", "=", "==", "+=", "@=", "//",
+    "if g:\n", "else:\n", "while 1:\n", "try:\n", "with g:\n", "    ", "     ", "\n", "\n\n\n",
+    "$", "?", "!", "`", "é", "🦁", "zeros_like(w)", "full_like(w, 1e400)", "copy(g)",
+    "ring(zeros_like(w), 3)", "ring(copy(w), 1e9)", "ring(" * 20, "scalar(0.0)", "row(0.0)",
+    "column(0.0)", "left(identity)", "right(identity)", "identity",
+    "tunable(0.9, low=0.5, high=0.1)", 'tunable(0.9, low=0.5, high=0.999, scale="log1m")',
+    'scale="log"', "low=1", "kernels = stack()", "kernels = fallback()", "kernels",
+    "learning_rate = 1.0\n", "loss", "noise", "rademacher", "hvp", "hvp(g)", "lr", "t", "w", "g",
+    "m", "past1", "v1", "self", "print", "None", "True", "nonsuch(g)", "sin(sin(sin(g)))",
+    "where(g > w, g, w)", "matmul(g, w)", "0.5", "2", "-1",
 ]  # fmt: skip
 
 PROGRAMS: dict[str, str | bytes] = {
-    "nothing": "", "a NUL byte": _body("g\0"), "Latin-1": "'''é'''\n".encode("latin-1") + STEP.encode(),
-    "UTF-16": STEP.encode("utf-16"), "UTF-32": STEP.encode("utf-32"),
-    "a cookie": b"# coding: utf-7\n+AG0- = 0.5\n" + STEP.encode(), "half a surrogate pair": _body("g + \ud800"),
-    "half a surrogate pair as bytes": b"# \xed\xa0\x80\n" + STEP.encode(), "a byte order mark": "\ufeff" + STEP,
-    "two of them": "\ufeff\ufeff" + STEP, "old line ends": STEP.replace("\n", "\r"),
-    "deep brackets": _body("[" * 60_000), "deep parentheses": _body("(" * 31 + "g" + ")" * 31),
-    "brackets over lines": _body("(\n" * 30_000), "deep calls": _body("sin(" * 32 + "g" + ")" * 32),
-    "unary minus": _body("-" * 900 + "g"), "unary minus over lines": "a = " + "-\\\n" * 20_000 + "1\n",
+    "nothing": "", "a NUL byte": _body("g\0"),
+    "Latin-1": "'''é'''\n".encode("latin-1") + STEP.encode(), "UTF-16": STEP.encode("utf-16"),
+    "UTF-32": STEP.encode("utf-32"), "a cookie": b"# coding: utf-7\n+AG0- = 0.5\n" + STEP.encode(),
+    "half a surrogate pair": _body("g + \ud800"),
+    "half a surrogate pair as bytes": b"# \xed\xa0\x80\n" + STEP.encode(),
+    "a byte order mark": "\ufeff" + STEP, "two of them": "\ufeff\ufeff" + STEP,
+    "old line ends": STEP.replace("\n", "\r"), "deep brackets": _body("[" * 60_000),
+    "deep parentheses": _body("(" * 31 + "g" + ")" * 31),
+    "brackets over lines": _body("(\n" * 30_000),
+    "deep calls": _body("sin(" * 32 + "g" + ")" * 32), "unary minus": _body("-" * 900 + "g"),
+    "unary minus over lines": "a = " + "-\\\n" * 20_000 + "1\n",
     "spaced minus": _body("- " * 400 + "g"), "not not": _body("not " * 200 + "g"),
     "attributes": _body("g" + ".a" * 400), "sums over lines": _body("(g" + "\n+g" * 20_000 + ")"),
-    "powers": _body("g" + "**g" * 300), "a huge power": _body("9**9**9**9"), "comparisons": _body("g" + "<g" * 400),
-    "conditionals": _body("g if g else " * 80 + "g"), "lambdas": _body("lambda:" * 140 + "0"),
-    "walruses": _body("(a:=" * 31 + "g" + ")" * 31), "f-strings": _body("f'" + "{g}" * 31 + "'"),
-    "tuples": _body("g," * 400), "5,000 digits": _body("9" * 5000),
-    "digits": "\n".join("a=" + "9" * 990 for _ in range(65)), "a long float": _body("1." + "9" * 900),
-    "an infinity": "a = 1e999\n" + STEP, "a tiny number": "a = 1e-999\n" + STEP, "many numbers": "a=1\n" * 16_000,
+    "powers": _body("g" + "**g" * 300), "a huge power": _body("9**9**9**9"),
+    "comparisons": _body("g" + "<g" * 400), "conditionals": _body("g if g else " * 80 + "g"),
+    "lambdas": _body("lambda:" * 140 + "0"), "walruses": _body("(a:=" * 31 + "g" + ")" * 31),
+    "f-strings": _body("f'" + "{g}" * 31 + "'"), "tuples": _body("g," * 400),
+    "5,000 digits": _body("9" * 5000), "digits": "\n".join("a=" + "9" * 990 for _ in range(65)),
+    "a long float": _body("1." + "9" * 900), "an infinity": "a = 1e999\n" + STEP,
+    "a tiny number": "a = 1e-999\n" + STEP, "many numbers": "a=1\n" * 16_000,
     "many on a line": "\n".join("a=1;" * 240 for _ in range(65)),
     "many states": "".join(f"a{i}=copy(w)\n" for i in range(3900)) + STEP,
     "many rings": "".join(f"a{i}=ring(copy(w),64)\n" for i in range(2000)) + STEP,
     "a long ring": "a = ring(copy(w), 1e10)\n" + STEP,
-    "long sums": "\n".join("a = " + "1+" * 480 + "1" for _ in range(60)), "strings": "'a'\n" * 3900,
-    "decorators": "@a\n" * 3900 + STEP, "a long docstring": '"""' + "\n" * 3900 + '"""\n' + STEP,
+    "long sums": "\n".join("a = " + "1+" * 480 + "1" for _ in range(60)),
+    "strings": "'a'\n" * 3900, "decorators": "@a\n" * 3900 + STEP,
+    "a long docstring": '"""' + "\n" * 3900 + '"""\n' + STEP,
     "a docstring of control characters": '"""' + "\x01" * 3900 + '"""\n' + STEP,
-    "a docstring with code": '"""\\"\\"\\"\nimport os\n\\"\\"\\""""\n' + STEP, "an escape sequence": _body("g\x1b[2J"),
+    "a docstring with code": '"""\\"\\"\\"\nimport os\n\\"\\"\\""""\n' + STEP,
+    "an escape sequence": _body("g\x1b[2J"),
     "indentation": "".join(" " * i + "if g:\n" for i in range(99)),
-    "branches": "if g:\n pass\n" + "elif g:\n pass\n" * 1900, "match": "match g:\n" + " case 1: pass\n" * 3000,
-    "continued lines": "\\\n" * 3900, "form feeds": "\f" * 60_000, "open strings": "'\n" * 3900,
+    "branches": "if g:\n pass\n" + "elif g:\n pass\n" * 1900,
+    "match": "match g:\n" + " case 1: pass\n" * 3000, "continued lines": "\\\n" * 3900,
+    "form feeds": "\f" * 60_000, "open strings": "'\n" * 3900,
     "many primitives": "def step(w, g, lr):\n" + "    u = nonsuch(g)\n" * 1900 + "    return u\n",
     "long words": _body("a" * 900 + "(g)"), "a full-width name": _body("ｓｉｎ(g)"),
-    "stars": "def step(*w, **g):\n return w\n", "named characters": _body("'\\N{LATIN SMALL LETTER A}'"),
-    "imports": "import os\n" + STEP, "star imports": "from os import *\n" + STEP,
-    "exec": "exec('raise SystemExit')\n" + STEP, "a default": "def step(w, g=exec('1'), lr=1):\n    return g\n",
+    "stars": "def step(*w, **g):\n return w\n",
+    "named characters": _body("'\\N{LATIN SMALL LETTER A}'"), "imports": "import os\n" + STEP,
+    "star imports": "from os import *\n" + STEP, "exec": "exec('raise SystemExit')\n" + STEP,
+    "a default": "def step(w, g=exec('1'), lr=1):\n    return g\n",
     "an annotation": "def step(w: exec('1'), g, lr) -> exec('2'):\n    return g\n",
     "a class": "class A(exec('1')): pass\n" + STEP,
 }  # fmt: skip
 
 _texts = [
-    path.read_text() for folder in (baselines.PROGRAMS, baselines.PROLOGUES) for path in sorted(folder.glob("*.py"))
+    path.read_text()
+    for folder in (baselines.PROGRAMS, baselines.PROLOGUES)
+    for path in sorted(folder.glob("*.py"))
 ]
 _codes = [re.sub(r'^""".*?"""\n', "", text, flags=re.DOTALL) for text in _texts]
 _SHORT = [_PIECE.findall(code) for code in sorted(_codes, key=len)[:40]]
 _LONG = [_PIECE.findall(text) for text in _texts]
 _NAMES = ["w", "g", "lr", "m", "v", "update", "beta1", "t", "u"]
 _NUMBERS = ["0.0", "-0.0", "1", "0.9", "1e-8", "3", "1e10", "0.999"]
-_CALLS = ["add", "sign", "square", "sqrt", "interp", "maximum", "norm", "dot", "where", "mean", "matmul", "exp"]
+_CALLS = [
+    "add",
+    "sign",
+    "square",
+    "sqrt",
+    "interp",
+    "maximum",
+    "norm",
+    "dot",
+    "where",
+    "mean",
+    "matmul",
+    "exp",
+]
 
 
 def program(rng: Random) -> str | bytes:
@@ -117,56 +145,74 @@ def program(rng: Random) -> str | bytes:
     return _damaged(_mutated(pieces, rng, PROGRAM_WORDS, _SHORT), rng)
 
 
-# --- configurations --------------------------------------------------------------------------------
+# --- configurations -------------------------------------------------------------------------------
 
 CONFIG_WORDS = [
-    "&a ", "*a", "&a [*a]", "!!python/object/apply:os.system ['true']", "!!python/name:os.system ", "!!str ",
-    "!!float '.nan'", "!<tag:yaml.org,2002:int> ", "<<: ", "? ", "? [a, b]\n: ", "%YAML 1.1\n", "%TAG ! tag:x,2000:\n",
-    "---\n", "...\n", "\t", "\0", "\ufeff", "\x85", "\u2028", "\r", "\r\n", "\ud800", "\x1b[2J", "{", "}", "[", "]",
-    "{" * 20, "[" * 20, "[" * 3000, "- " * 20, "- - - ", ": ", ":", ",", "|", ">", "|-\n", ">+\n", "|9\n", "'", '"',
-    "\\", '"\\Uffffffff"', '"\\U00110000"', '"\\ud800"', '"\\x00"', '"\\e[2J"', "#", " #", "1e-3", "1e999", "-1e999",
-    ".nan", ".inf", "nan", "no", "yes", "on", "off", "true", "false", "null", "~", "010", "0x10", "0b1", "1_000",
-    "12:30:45", "2024-01-01", "-0", "-1", "0", "1", "2", "1.5", "9" * 19, "9" * 5000, "1." + "0" * 3000,
-    "1e" + "9" * 300, "x" * 3000, "../../x.yaml", "/etc/passwd", "nul\0.yaml", "CON", "..", ".", "name: ", "seed: ",
-    "suite: ", "schedule: ", "search: ", "budget: ", "scoring: ", "confirm: ", "workers: ", "candidates: ",
-    "seconds: ", "kind: ", "fields: ", "initial: ", "families: ", "population: ", "seeds: ", "bound: ", "early: ",
-    "count: ", "auto", "local", "inline", "noisy_quadratic", "digits_dense", "smoke", "adamw", "lion", "evolution",
-    "cosine", "step_decay(factor=0.5, every=0.25)", "cosine(end=1e999)", "(" * 90, "-" * 90, "9**9**9",
-    "budget: {candidates: 10}\n", "\n", "\n  ", "\n    ", "  ", "=", "<<",
+    "&a ", "*a", "&a [*a]", "!!python/object/apply:os.system ['true']", "!!python/name:os.system ",
+    "!!str ", "!!float '.nan'", "!<tag:yaml.org,2002:int> ", "<<: ", "? ", "? [a, b]\n: ",
+    "%YAML 1.1\n", "%TAG ! tag:x,2000:\n", "---\n", "...\n", "\t", "\0", "\ufeff", "\x85",
+    "\u2028", "\r", "\r\n", "\ud800", "\x1b[2J", "{", "}", "[", "]", "{" * 20, "[" * 20,
+    "[" * 3000, "- " * 20, "- - - ", ": ", ":", ",", "|", ">", "|-\n", ">+\n", "|9\n", "'", '"',
+    "\\", '"\\Uffffffff"', '"\\U00110000"', '"\\ud800"', '"\\x00"', '"\\e[2J"', "#", " #", "1e-3",
+    "1e999", "-1e999", ".nan", ".inf", "nan", "no", "yes", "on", "off", "true", "false", "null",
+    "~", "010", "0x10", "0b1", "1_000", "12:30:45", "2024-01-01", "-0", "-1", "0", "1", "2", "1.5",
+    "9" * 19, "9" * 5000, "1." + "0" * 3000, "1e" + "9" * 300, "x" * 3000, "../../x.yaml",
+    "/etc/passwd", "nul\0.yaml", "CON", "..", ".", "name: ", "seed: ", "suite: ", "schedule: ",
+    "search: ", "budget: ", "scoring: ", "confirm: ", "workers: ", "candidates: ", "seconds: ",
+    "kind: ", "fields: ", "initial: ", "families: ", "population: ", "seeds: ", "bound: ",
+    "early: ", "count: ", "auto", "local", "inline", "noisy_quadratic", "digits_dense", "smoke",
+    "adamw", "lion", "evolution", "cosine", "step_decay(factor=0.5, every=0.25)",
+    "cosine(end=1e999)", "(" * 90, "-" * 90, "9**9**9", "budget: {candidates: 10}\n", "\n", "\n  ",
+    "\n    ", "  ", "=", "<<",
 ]  # fmt: skip
 
 CONFIGS: dict[str, str | bytes] = {
     "nothing": "", "a number": "1", "a list": "[1]", "nulls": "~", "a NUL byte": "suite: \0",
     "Latin-1": b"suite: \xe9", "UTF-16": "suite: smoke\nbudget: {candidates: 1}".encode("utf-16"),
     "not UTF-16": b"\xff\xfe\x00", "a surrogate": "suite: \ud800",
-    "an escaped one": 'suite: "\\ud800"\nbudget: {candidates: 1}', "no character": 'a: "\\Uffffffff"',
-    "beyond characters": 'a: "\\U00110000"', "brackets": "[" * 60_000, "dashes": "- " * 30_000,
-    "braces": "{a: " * 15_000, "keys without end": "? " * 30_000, "commas": "{" + "," * 60_000,
+    "an escaped one": 'suite: "\\ud800"\nbudget: {candidates: 1}',
+    "no character": 'a: "\\Uffffffff"', "beyond characters": 'a: "\\U00110000"',
+    "brackets": "[" * 60_000, "dashes": "- " * 30_000, "braces": "{a: " * 15_000,
+    "keys without end": "? " * 30_000, "commas": "{" + "," * 60_000,
     "16 brackets": "a: " + "[" * 14 + "]" * 14,
     "an alias bomb": "a: &a [1,1]\n" + "".join(f"{c}: &{c} [*{b},*{b}]\n" for b, c in pairwise("abcdefghi")),
-    "itself": "a: &a [*a]", "python": "!!python/object/apply:os.system ['true']", "a tagged nan": "a: !!float '.nan'",
-    "a merge": "budget: {<<: {candidates: 3}}\nsuite: smoke", "a list as a key": "{[a]: 1}",
-    "a mapping as a key": "? {a: 1}\n: 1", "twice": "seed: 1\nseed: 2", "a long key twice": f"{'a' * 900}: 1\n" * 2,
-    "two documents": "a: 1\n---\nb: 2", "directives": "%YAML 1.1\n" * 6000, "many documents": "---\n" * 16_000,
-    "tabs": "a:\n\tb: 1", "many keys": "".join(f"k{i}: 1\n" for i in range(6000)),
+    "itself": "a: &a [*a]", "python": "!!python/object/apply:os.system ['true']",
+    "a tagged nan": "a: !!float '.nan'", "a merge": "budget: {<<: {candidates: 3}}\nsuite: smoke",
+    "a list as a key": "{[a]: 1}", "a mapping as a key": "? {a: 1}\n: 1",
+    "twice": "seed: 1\nseed: 2", "a long key twice": f"{'a' * 900}: 1\n" * 2,
+    "two documents": "a: 1\n---\nb: 2", "directives": "%YAML 1.1\n" * 6000,
+    "many documents": "---\n" * 16_000, "tabs": "a:\n\tb: 1",
+    "many keys": "".join(f"k{i}: 1\n" for i in range(6000)),
     "a long list": "suite: [" + "1," * 30_000 + "]", "wrong tasks": "suite: [" + "1," * 1900 + "]",
-    "wrong words": "search: {initial: [" + "1," * 1900 + "]}", "many tasks": "suite:\n" + "- {kind: a, b: 1}\n" * 3000,
+    "wrong words": "search: {initial: [" + "1," * 1900 + "]}",
+    "many tasks": "suite:\n" + "- {kind: a, b: 1}\n" * 3000,
     "a long string": "suite: " + "x " * 30_000, "a long name": f"name: {'x' * 60_000}\n",
     "a long key": "x" * 60_000 + ": 1", "5,000 digits": f"seed: {'9' * 5000}",
-    "infinity": "suite: smoke\nbudget: {seconds: 1e999}", "a huge exponent": f"seed: 1e{'9' * 60_000}",
+    "infinity": "suite: smoke\nbudget: {seconds: 1e999}",
+    "a huge exponent": f"seed: 1e{'9' * 60_000}",
     "a schedule of brackets": f'schedule: "{"(" * 190}"\nsuite: smoke\nbudget: {{candidates: 1}}',
     "a schedule of minus": f'schedule: "cosine(end={"-" * 180}1)"\nsuite: smoke\nbudget: {{candidates: 1}}',
     "a schedule of code": "schedule: \"__import__('os').system('true')\"\nsuite: smoke\nbudget: {candidates: 1}",
     "a name with ..": "name: ../../x\nsuite: smoke\nbudget: {candidates: 1}",
     "a name with a line end": 'name: "x\\n"\nsuite: smoke\nbudget: {candidates: 1}',
     "a device": "name: con\nsuite: smoke\nbudget: {candidates: 1}",
-    "true for 1": "seed: true\nsuite: smoke\nbudget: {candidates: 1}", "a mebibyte": "# " + "x" * 2**20,
+    "true for 1": "seed: true\nsuite: smoke\nbudget: {candidates: 1}",
+    "a mebibyte": "# " + "x" * 2**20,
 }  # fmt: skip
 
 INLINE = {
     "name": "tiny",
-    "suite": [{"kind": "noisy_quadratic", "dim": 32, "steps": 60}, {"kind": "digits_dense", "width": 16}],
-    "search": {"kind": "evolution", "initial": ["adamw"], "population": 20, "tournament": 3, "insert": 0.5},
+    "suite": [
+        {"kind": "noisy_quadratic", "dim": 32, "steps": 60},
+        {"kind": "digits_dense", "width": 16},
+    ],
+    "search": {
+        "kind": "evolution",
+        "initial": ["adamw"],
+        "population": 20,
+        "tournament": 3,
+        "insert": 0.5,
+    },
     "budget": {"candidates": 1500, "seconds": 1.5},
     "schedule": "cosine",
     "workers": {"kind": "inline", "deadline": 3.0},
@@ -178,7 +224,8 @@ _FLOWS = [
     "name: a\nsuite: smoke\nsearch: {population: 3}\nbudget: {candidates: 3}\n",
 ]
 _CONFIGS = [
-    _PIECE.findall(text) for text in (*_FLOWS * 5, *(re.sub("#.*", "", t) for t in _presets), write_yaml(INLINE))
+    _PIECE.findall(text)
+    for text in (*_FLOWS * 5, *(re.sub("#.*", "", t) for t in _presets), write_yaml(INLINE))
 ]
 
 
@@ -192,11 +239,15 @@ def config(rng: Random) -> str | bytes:
     return _damaged(_mutated(rng.choice(_CONFIGS).copy(), rng, CONFIG_WORDS, _CONFIGS), rng)
 
 
-# --- both ------------------------------------------------------------------------------------------
+# --- both -----------------------------------------------------------------------------------------
 
 
-def _mutated(pieces: list[str], rng: Random, words: list[str], others: list[list[str]]) -> list[str]:
-    """With one to four pieces deleted, repeated, replaced, inserted or exchanged, or with another file's end."""
+def _mutated(
+    pieces: list[str], rng: Random, words: list[str], others: list[list[str]]
+) -> list[str]:
+    """With one to four pieces deleted, repeated, replaced, inserted or exchanged, or with another
+    file's end.
+    """
     for _ in range(rng.randint(1, 4)):
         at, to = rng.randrange(len(pieces)), rng.randrange(len(pieces))
         match rng.randrange(7):
@@ -220,7 +271,9 @@ def _mutated(pieces: list[str], rng: Random, words: list[str], others: list[list
 
 
 def _damaged(pieces: list[str], rng: Random) -> str | bytes:
-    """The text; one in eight as bytes of which a few are changed, cut or written in another encoding."""
+    """The text; one in eight as bytes of which a few are changed, cut or written in another
+    encoding.
+    """
     text = "".join(pieces)
     if rng.random() > 0.125:
         return text
@@ -249,14 +302,16 @@ def damaged_bytes(raw: bytes, rng: Random) -> bytes:
     return bytes(changed)
 
 
-# --- files of a run --------------------------------------------------------------------------------
+# --- files of a run -------------------------------------------------------------------------------
 
 JSON_WORDS = [
-    b"null", b"[]", b"{}", b"NaN", b"Infinity", b"1e999", b"-1", b'""', b"[" * 100_000, b'{"a":' * 20_000, b"9" * 5000,
-    b"\xff\xfe", b"\0", b'"\\ud800"', b'{"a": 1, "a": 2}', b"true", b"0.5", b'"' + b"x" * 3000 + b'"',
-    b"!!python/name:os.system", b'"\\u001b[2J"',
+    b"null", b"[]", b"{}", b"NaN", b"Infinity", b"1e999", b"-1", b'""', b"[" * 100_000,
+    b'{"a":' * 20_000, b"9" * 5000, b"\xff\xfe", b"\0", b'"\\ud800"', b'{"a": 1, "a": 2}', b"true",
+    b"0.5", b'"' + b"x" * 3000 + b'"', b"!!python/name:os.system", b'"\\u001b[2J"',
 ]  # fmt: skip
-Change = Callable[[Path, Random, Path], None]  # of a file, by a generator, with a folder outside the run
+Change = Callable[
+    [Path, Random, Path], None
+]  # of a file, by a generator, with a folder outside the run
 
 
 def spoil(path: Path, rng: Random, outside: Path) -> None:
@@ -292,7 +347,9 @@ def _grown(path: Path, rng: Random, outside: Path) -> None:
 
 
 def _schemed(script: str) -> Change:
-    """A database with another schema, which SQLite would follow: views and triggers are programs."""
+    """A database with another schema, which SQLite would follow: views and triggers are
+    programs.
+    """
 
     def write(path: Path, rng: Random, outside: Path) -> None:
         with contextlib.closing(sqlite3.connect(path)) as db:
@@ -331,12 +388,15 @@ STATEMENTS = [
     "UPDATE meta SET value = {value} WHERE name = 'status'",
     "UPDATE meta SET value = {value} WHERE name = 'elapsed'",
     "DELETE FROM candidate WHERE number = {row}",
-    "INSERT INTO checkpoint SELECT number + {row}, since, records, state, seal FROM checkpoint LIMIT 1",
+    "INSERT INTO checkpoint SELECT number + {row}, since, records, state, seal FROM checkpoint "
+    "LIMIT 1",
     "DROP TABLE candidate",
     "DROP TABLE meta",
     "DROP TABLE checkpoint",
-    f"ALTER TABLE candidate RENAME TO old; CREATE VIEW candidate AS {_ENDLESS} i AS number, o.* FROM n, old o",
-    f"CREATE TRIGGER t AFTER INSERT ON meta BEGIN INSERT INTO candidate (number) {_ENDLESS} i FROM n; END",
+    f"ALTER TABLE candidate RENAME TO old; CREATE VIEW candidate AS {_ENDLESS} i AS number, o.* "
+    f"FROM n, old o",
+    f"CREATE TRIGGER t AFTER INSERT ON meta BEGIN INSERT INTO candidate (number) {_ENDLESS} i "
+    f"FROM n; END",
     "CREATE TRIGGER t AFTER INSERT ON meta BEGIN DELETE FROM candidate; END",
     "PRAGMA page_size = 65536; VACUUM",
     "PRAGMA user_version = 7",
@@ -344,18 +404,20 @@ STATEMENTS = [
     "PRAGMA encoding = 'UTF-16'",
 ]
 VALUES = [
-    "NULL", "-1", "9223372036854775807", "1e999", "0.5", "''", "'x'", "x'ff'", "zeroblob(3000000)", "'[[[['", "'{{}}'",
-    "'NaN'", "'1e999'", "printf('%.*c', 200000, '[')", "'\x1b[2J'", "CAST(x'ff' AS TEXT)", "'[]'", "'null'",
-    "'0x1p+9999'", "'inf'",
+    "NULL", "-1", "9223372036854775807", "1e999", "0.5", "''", "'x'", "x'ff'", "zeroblob(3000000)",
+    "'[[[['", "'{{}}'", "'NaN'", "'1e999'", "printf('%.*c', 200000, '[')", "'\x1b[2J'",
+    "CAST(x'ff' AS TEXT)", "'[]'", "'null'", "'0x1p+9999'", "'inf'",
 ]  # fmt: skip
 _COLUMNS = (
-    "number", "phase", "parent", "mutation", "program", "key", "status", "reason", "same_as", "outcome", "score",
-    "seconds", "detail", "chain",
+    "number", "phase", "parent", "mutation", "program", "key", "status", "reason", "same_as",
+    "outcome", "score", "seconds", "detail", "chain",
 )  # fmt: skip
 
 
 def leave_half_a_commit(path: Path, outside: Path) -> None:
-    """Beside a database, what SQLite takes back when it opens it; it names another file, which SQLite then deletes."""
+    """Beside a database, what SQLite takes back when it opens it; it names another file, which
+    SQLite then deletes.
+    """
     magic = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
     name = str(outside / "precious").encode()
     size, lock_page = 4096, 2**30 // 4096 + 1

@@ -1,15 +1,18 @@
-"""Promise 9, long runs: the millionth candidate costs what the first ones cost, in time and in memory.
+"""Promise 9, long runs: the millionth candidate costs what the first ones cost, in time and in
+memory.
 
-The run is a real one, with its search, driver, journal, checkpoints, files, commands and workers; only the scores
-come out of a hash (`synthetic.py`), so that nothing is trained. Every phase starts from the initial program: one
-asks as much as another.
+The run is a real one, with its search, driver, journal, checkpoints, files, commands and workers;
+only the scores come out of a hash (`synthetic.py`), so that nothing is trained. Every phase starts
+from the initial program: one asks as much as another.
 
-Memory is flat if driver and workers hold at most a tenth more at the end than after a tenth of the run. What the
-driver knows of every candidate takes 16 bytes, and 48 more of one that is new: 7 % of it after a million.
+Memory is flat if driver and workers hold at most a tenth more at the end than after a tenth of the
+run. What the driver knows of every candidate takes 16 bytes, and 48 more of one that is new: 7 % of
+it after a million.
 
-Cost is flat if in no tenth of the run a candidate takes a tenth more time of the driver's processor than in the first.
-A program that is known already costs a quarter of one that is new, and there are more and more of them: so what
-breeding costs is measured by kind, and the kinds are weighed as in the whole run. And a machine slows down and
+Cost is flat if in no tenth of the run a candidate takes a tenth more time of the driver's processor
+than in the first. A program that is known already costs a quarter of one that is new, and there are
+more and more of them: so what breeding costs is measured by kind, and the kinds are weighed as in
+the whole run. And a machine slows down and
 recovers: so time is counted in a fixed piece of work, which is done again and again in between.
 """
 
@@ -81,7 +84,9 @@ def kept(place: Path, size: Size) -> dict[str, object]:
     early, last = looks[tenth], looks[-1]
     costs = costs_by_tenths(looks[1:])
     asked = time.monotonic()
-    said = subprocess.run([*COMMAND, "status", folder.path], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        [*COMMAND, "status", folder.path], capture_output=True, text=True, check=True
+    ).stdout
     status = time.monotonic() - asked
     asked = time.monotonic()
     resumed = list(lived(folder, size, size.candidates + MORE))
@@ -109,7 +114,9 @@ def kept(place: Path, size: Size) -> dict[str, object]:
     assert f"{size.candidates:,} candidates in" in said, f"{said}\n{shown}"
     for who in ("driver", "workers"):
         assert last[who] <= size.memory * early[who], f"memory of {who} grows: {shown}"
-    assert max(cost for cost, _ in costs) <= size.cost * costs[0][0], f"candidates get dearer: {costs}, {shown}"
+    assert max(cost for cost, _ in costs) <= size.cost * costs[0][0], (
+        f"candidates get dearer: {costs}, {shown}"
+    )
     assert early["files"] == last["files"], f"files are left open: {shown}"
     assert figures["WAL MiB at most"] <= 16, f"the journal is not written through: {shown}"
     assert status <= size.status, f"status takes too long: {shown}"
@@ -138,7 +145,9 @@ def lived(folder: RunFolder, size: Size, candidates: int) -> Iterator[dict[str, 
 
 
 def costs_by_tenths(looks: list[dict[str, Any]]) -> list[tuple[float, float]]:
-    """What a candidate cost in each tenth, were its kinds as frequent as in the whole run: pieces of work, seconds."""
+    """What a candidate cost in each tenth, were its kinds as frequent as in the whole run: pieces
+    of work, seconds.
+    """
     drawn = sum((Counter(look["drawn"]) for look in looks), Counter())
     costs = []
     for n in range(10):
@@ -146,12 +155,14 @@ def costs_by_tenths(looks: list[dict[str, Any]]) -> list[tuple[float, float]]:
         spent = sum((Counter(look["spent"]) for look in of), Counter())
         count = sum((Counter(look["drawn"]) for look in of), Counter())
         rest = sum(look["seconds"] for look in of) - spent.total()
-        cost = rest / count.total() + sum(drawn[k] / drawn.total() * spent[k] / count[k] for k in drawn)
+        cost = rest / count.total() + sum(
+            drawn[k] / drawn.total() * spent[k] / count[k] for k in drawn
+        )
         costs.append((cost / median(look["pieces"] for look in of), cost))
     return costs
 
 
-# --- a life, in a process of its own ---------------------------------------------------------------
+# --- a life, in a process of its own --------------------------------------------------------------
 
 
 class Timed(Search):
@@ -178,7 +189,9 @@ class Observed(Driver):
         before, pieces = time.process_time(), 0.0
         for count, committed in enumerate(super().run()):
             number = committed.candidate.number
-            if count % PIECES == 0:  # one at a time, so that it meets the memory of the processor as breeding does
+            if (
+                count % PIECES == 0
+            ):  # one at a time, so that it meets the memory of the processor as breeding does
                 pieces += piece(count // PIECES % PIECES)
             if count % LOOK == 0 or number in (self.replaying, self.budget.candidates - 1):
                 seconds = time.process_time() - before - pieces
@@ -227,7 +240,9 @@ def memory(process: int | str, what: str) -> float:
 def live(path: str, candidates: str, smaller: str) -> None:
     graphs._MANY //= int(smaller)
     identity._MANY //= int(smaller)
-    identity.probe = lru_cache(identity.probe.cache_parameters()["maxsize"] // int(smaller))(identity.probe.__wrapped__)
+    identity.probe = lru_cache(identity.probe.cache_parameters()["maxsize"] // int(smaller))(
+        identity.probe.__wrapped__
+    )
     index.RECENT //= int(smaller)
     evolve.run.Search, evolve.run.Driver = Timed, Observed
     evolve.workers.Local = partial(Local, command=SYNTHETIC)

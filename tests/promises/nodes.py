@@ -8,13 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-# Everything listens on 127.0.0.1; read when Ray is imported. Memory is not what these tests are about.
+# Everything listens on 127.0.0.1; read when Ray is imported. Memory is not what these tests are
+# about.
 os.environ |= {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_memory_monitor_refresh_ms": "0"}
 
 
 @contextlib.contextmanager
 def cluster() -> Iterator[Any]:
-    """A head without room for workers, and the driver connected to it; nodes are added by `node`."""
+    """A head without room for workers, and the driver connected to it; nodes are added by
+    `node`.
+    """
     import ray
     from ray.cluster_utils import Cluster
 
@@ -32,12 +35,16 @@ def node(made: Any, cpus: int) -> Any:
 
 
 def below(ancestor: int, *words: bytes) -> list[int]:
-    """Process ids of those that descend from a process and have one of the words in their command line."""
+    """Process ids of those that descend from a process and have one of the words in their command
+    line.
+    """
     parents, lines = {}, {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError, IndexError):
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                parents[int(entry.name)] = int(
+                    (entry / "stat").read_text().rpartition(")")[2].split()[1]
+                )
                 lines[int(entry.name)] = (entry / "cmdline").read_bytes()
     found = []
     for process, line in lines.items():

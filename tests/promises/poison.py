@@ -1,7 +1,9 @@
-"""Promise 4, poison: what hangs, crashes or eats the memory gets its outcome in time, and hurts nobody else.
+"""Promise 4, poison: what hangs, crashes or eats the memory gets its outcome in time, and hurts
+nobody else.
 
-Every deed of `poisoned.py` is done by a program among innocent ones, on workers that know it, local and on Ray. A
-poison is handed out when a worker is free, so that its seconds are its own, and innocents are queued behind it.
+Every deed of `poisoned.py` is done by a program among innocent ones, on workers that know it, local
+and on Ray. A poison is handed out when a worker is free, so that its seconds are its own, and
+innocents are queued behind it.
 """
 
 from __future__ import annotations
@@ -41,7 +43,9 @@ FIELDS = {"dim": 32, "steps": 60}
 TASK = TaskSettings(kind="poisoned", fields=FIELDS)
 MEMORY = 2 << 30
 DEADLINE = 3.0  # seconds; no less than a worker takes to start
-BEYOND = 5.0  # seconds after the deadline in which an outcome must be there; no less than fresh workers take to start
+# Seconds after the deadline in which an outcome must be there; no less than fresh workers take to
+# start
+BEYOND = 5.0
 BEHIND = 4  # innocents queued behind every poison
 READ = 1 << 16  # bytes of the last read of what is printed
 LEAK = 128 << 20  # bytes by which the driver may grow
@@ -49,10 +53,17 @@ MARK = "PRIDE_POISON"  # in the environment of all that is started from here
 
 # The short form does most deeds, each in one way; those on Ray stand for one kind of end each.
 SHORT = (
-    "called_hang", "evaluated_sleep", "called_fail", "traced_wrong_shape", "evaluated_fork", "called_not_a_number",
-    "evaluated_leave", "called_segfault", "called_allocate", "called_print_a_line", "called_print_without_end",
+    "called_hang", "evaluated_sleep", "called_fail", "traced_wrong_shape", "evaluated_fork",
+    "called_not_a_number", "evaluated_leave", "called_segfault", "called_allocate",
+    "called_print_a_line", "called_print_without_end",
 )  # fmt: skip
-SHORT_ON_RAY = ("traced_spin", "evaluated_leave", "called_allocate", "called_not_a_number", "called_print_a_line")
+SHORT_ON_RAY = (
+    "traced_spin",
+    "evaluated_leave",
+    "called_allocate",
+    "called_not_a_number",
+    "called_print_a_line",
+)
 
 
 @dataclass
@@ -62,7 +73,9 @@ class Fed:
     deadline: float
     names: dict[int, str] = field(default_factory=dict)
     given: dict[int, float] = field(default_factory=dict)
-    seconds: dict[int, float] = field(default_factory=dict)  # from when it was handed out to its outcome
+    seconds: dict[int, float] = field(
+        default_factory=dict
+    )  # from when it was handed out to its outcome
     outcomes: dict[int, Outcome] = field(default_factory=dict)
 
     def give(self, pool: Any, name: str, job: Job) -> None:
@@ -78,7 +91,11 @@ class Fed:
 def keep(place: Path, long: bool) -> dict[str, object]:
     """All deeds on local workers, some on Ray; long: each in all ways on both. Then a search."""
     mark = uuid.uuid4().hex
-    with mock.patch.dict(os.environ, {MARK: mark}), mock.patch.dict(PRIMITIVES), mock.patch.dict(TASKS):
+    with (
+        mock.patch.dict(os.environ, {MARK: mark}),
+        mock.patch.dict(PRIMITIVES),
+        mock.patch.dict(TASKS),
+    ):
         poisoned.register()
         setup = made_setup(place, workers := 4 if long else 2)
         innocents = {name: Job(str(p), ("0:search:0",)) for name, p in mutants(200 if long else 40)}
@@ -102,7 +119,9 @@ def keep(place: Path, long: bool) -> dict[str, object]:
         assert grown < LEAK, f"the driver has grown by {grown:,} bytes"
         on_ray: list[Fed] = []
         settings = WorkerSettings(kind="ray", count=workers, deadline=deadline_here(place))
-        with contextlib.closing(Cluster(setup, settings, MEMORY, place / "ray.log", COMMAND)) as cluster:
+        with contextlib.closing(
+            Cluster(setup, settings, MEMORY, place / "ray.log", COMMAND)
+        ) as cluster:
             cluster.ready()
             chosen = names if long else list(SHORT_ON_RAY)
             on_ray.append(feed(cluster, chosen, innocents, 1, free_actor, settings.deadline))
@@ -114,7 +133,9 @@ def keep(place: Path, long: bool) -> dict[str, object]:
         everybody = [(f, n) for f in fed + on_ray for n in f.names]
         poisons = [(f, n) for f, n in everybody if f.names[n] in programs]
         figures |= {
-            "slowest beyond the deadline, s": round(max(f.seconds[n] - f.deadline for f, n in poisons), 1),
+            "slowest beyond the deadline, s": round(
+                max(f.seconds[n] - f.deadline for f, n in poisons), 1
+            ),
             "slowest start of a worker, s": round(later, 1),
             "innocents": len(everybody) - len(poisons),
             "innocents with another score": 0,
@@ -127,15 +148,22 @@ def keep(place: Path, long: bool) -> dict[str, object]:
     return figures
 
 
-# --- what is needed ---------------------------------------------------------------------------------
+# --- what is needed -------------------------------------------------------------------------------
 
 
 def made_setup(place: Path, workers: int) -> dict[str, Any]:
-    """What a worker must know; the poisoned task has the reference of the task that it was made of."""
+    """What a worker must know; the poisoned task has the reference of the task that it was made
+    of.
+    """
     values = tuned_values(make_task("noisy_quadratic", **FIELDS).fingerprint)
     references = {name: values for name in make_suite("run", [TASK]).fingerprints}
     take_references(references)
-    return {"tasks": [TASK.model_dump()], "references": references, "folder": str(place), "workers": workers}
+    return {
+        "tasks": [TASK.model_dump()],
+        "references": references,
+        "folder": str(place),
+        "workers": workers,
+    }
 
 
 def mutants(count: int) -> Iterator[tuple[str, Program]]:
@@ -174,10 +202,15 @@ def marked(mark: str) -> Iterator[str]:
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             with contextlib.suppress(OSError):
                 if f"{MARK}={mark}".encode() in (entry / "environ").read_bytes().split(b"\0"):
-                    yield (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                    yield (
+                        (entry / "cmdline")
+                        .read_bytes()
+                        .replace(b"\0", b" ")
+                        .decode(errors="replace")
+                    )
 
 
-# --- all at once ------------------------------------------------------------------------------------
+# --- all at once ----------------------------------------------------------------------------------
 
 
 def free_worker(pool: Local) -> bool:
@@ -189,9 +222,16 @@ def free_actor(cluster: Cluster) -> bool:
 
 
 def feed(
-    pool: Any, names: list[str], innocents: dict[str, Job], seed: int, is_free: Callable[[Any], bool], deadline: float
+    pool: Any,
+    names: list[str],
+    innocents: dict[str, Job],
+    seed: int,
+    is_free: Callable[[Any], bool],
+    deadline: float,
 ) -> Fed:
-    """Hand out poisons in a random order, each to a free worker, with innocents behind it; wait for all outcomes."""
+    """Hand out poisons in a random order, each to a free worker, with innocents behind it; wait for
+    all outcomes.
+    """
     rng = random.Random(seed)
     programs = poisoned.programs()
     waiting = deque(rng.sample(names, len(names)))
@@ -246,13 +286,17 @@ def spoken(name: str, outcome: Outcome) -> Iterator[str]:
         yield f"it should say that at most {STRIKES} workers were lost: {words!r}"
 
 
-# --- in a search ------------------------------------------------------------------------------------
+# --- in a search ----------------------------------------------------------------------------------
 
 
 def search(place: Path, pool: Local) -> int:
-    """A search from innocent and poisonous programs ends, and is replayed without a worker; how many were `cached`."""
+    """A search from innocent and poisonous programs ends, and is replayed without a worker; how
+    many were `cached`.
+    """
     programs = [tuned("adamw", make_task("poisoned", **FIELDS)), baselines.get("lion")]
-    programs += 2 * [parse(poisoned.programs()[name][0], name=name) for name in ("traced_spin", "called_leave")]
+    programs += 2 * [
+        parse(poisoned.programs()[name][0], name=name) for name in ("traced_spin", "called_leave")
+    ]
     config = Config.model_validate(
         {
             "suite": [{"kind": TASK.kind} | FIELDS],
@@ -278,7 +322,11 @@ def search(place: Path, pool: Local) -> int:
         found = list(driver.run())
         assert len(found) == 30
         assert len(set(asked)) == len(asked), "a program was scored twice"
-        poison = [c for c in found if "traced_" in str(c.candidate.program) or "called_" in str(c.candidate.program)]
+        poison = [
+            c
+            for c in found
+            if "traced_" in str(c.candidate.program) or "called_" in str(c.candidate.program)
+        ]
         statuses = {c.candidate.number: c.status for c in poison}
         assert [statuses[n] for n in range(2, 6)] == [TIMEOUT, CRASH, CACHED, CACHED], statuses
         assert set(statuses.values()) <= {TIMEOUT, CRASH, CACHED}, statuses

@@ -1,8 +1,10 @@
-"""A worker with poison in it: primitives that do what no primitive should, and a task that does it where asked to.
+"""A worker with poison in it: primitives that do what no primitive should, and a task that does it
+where asked to.
 
-Started as `python poisoned.py DRIVER`, where a run starts `evolve.serve`. A deed is done by a program in one of three
-ways: while its primitive `traced_DEED` is traced, in a step by its primitive `called_DEED`, or by the task, when it
-evaluates a program that has brought all weights to the place of the deed.
+Started as `python poisoned.py DRIVER`, where a run starts `evolve.serve`. A deed is done by a
+program in one of three
+ways: while its primitive `traced_DEED` is traced, in a step by its primitive `called_DEED`, or by
+the task, when it evaluates a program that has brought all weights to the place of the deed.
 """
 
 from __future__ import annotations
@@ -27,14 +29,18 @@ from primitives.registry import MATRIX, primitive
 Deed = Callable[[Any], Any]
 
 TRACED, CALLED, EVALUATED = "traced", "called", "evaluated"
-DEEDS: dict[str, tuple[Deed, str, tuple[str, ...]]] = {}  # with what becomes of a program that does it, and the ways
+DEEDS: dict[
+    str, tuple[Deed, str, tuple[str, ...]]
+] = {}  # with what becomes of a program that does it, and the ways
 FAR = 1_000_000.0  # all weights at FAR + 3: the task does the fourth deed
 HUGE = 50 * 10**9  # bytes
 SOON = 1000.0  # seconds
 STARTS = "starts.txt"  # in the folder of the run: seconds that each worker took to start
 
 
-def deed(outcome: str, ways: tuple[str, ...] = (TRACED, CALLED, EVALUATED)) -> Callable[[Deed], Deed]:
+def deed(
+    outcome: str, ways: tuple[str, ...] = (TRACED, CALLED, EVALUATED)
+) -> Callable[[Deed], Deed]:
     def enter(function: Deed) -> Deed:
         DEEDS[function.__name__] = function, outcome, ways
         return function
@@ -42,7 +48,7 @@ def deed(outcome: str, ways: tuple[str, ...] = (TRACED, CALLED, EVALUATED)) -> C
     return enter
 
 
-# --- what does not end ------------------------------------------------------------------------------
+# --- what does not end ----------------------------------------------------------------------------
 
 
 @deed(TIMEOUT)
@@ -71,7 +77,7 @@ def spin(x):
     return jax.lax.while_loop(lambda y: jnp.any(y == y), lambda y: 0.5 * (y + x), x)
 
 
-# --- what raises ------------------------------------------------------------------------------------
+# --- what raises ----------------------------------------------------------------------------------
 
 
 class Unprintable(Exception):
@@ -117,7 +123,7 @@ def not_a_number(x):
     return x * np.float32(np.nan)
 
 
-# --- what ends the process --------------------------------------------------------------------------
+# --- what ends the process ------------------------------------------------------------------------
 
 
 @deed(CRASH)
@@ -156,7 +162,7 @@ def leave_a_copy(x):
     os._exit(5)
 
 
-# --- what takes the memory --------------------------------------------------------------------------
+# --- what takes the memory ------------------------------------------------------------------------
 
 
 @deed(OOM)
@@ -166,7 +172,9 @@ def allocate(x):
 
 @deed(OOM)
 def allocate_bit_by_bit(x):
-    """No part is too much for the machine, and none is touched: only a limit of the worker ends it."""
+    """No part is too much for the machine, and none is touched: only a limit of the worker ends
+    it.
+    """
     parts = []
     while True:
         parts.append(np.zeros(1 << 26, np.uint8))
@@ -180,7 +188,7 @@ def allocate_in_xla(x):
     return x + jnp.sort(rows + jnp.arange(1000, dtype=x.dtype)[:, None])[0, 0]
 
 
-# --- what talks too much, or listens where it should not --------------------------------------------
+# --- what talks too much, or listens where it should not ------------------------------------------
 
 
 @deed(OK)
@@ -210,7 +218,11 @@ def answers() -> list[int]:
     """Pipes that somebody made private: the answers are among them."""
     found = []
     for name in os.listdir("/proc/self/fd"):
-        if int(name) > 2 and os.path.exists(f"/proc/self/fd/{name}") and stat.S_ISFIFO(os.fstat(int(name)).st_mode):
+        if (
+            int(name) > 2
+            and os.path.exists(f"/proc/self/fd/{name}")
+            and stat.S_ISFIFO(os.fstat(int(name)).st_mode)
+        ):
             found.append(int(name))
     return found
 
@@ -242,7 +254,7 @@ def say_without_end(x):
         say(b"0" * 4096)
 
 
-# --- how it gets into a program ---------------------------------------------------------------------
+# --- how it gets into a program -------------------------------------------------------------------
 
 
 def programs() -> dict[str, tuple[str, str]]:
@@ -250,7 +262,11 @@ def programs() -> dict[str, tuple[str, str]]:
     found = {}
     for number, (name, (_, outcome, ways)) in enumerate(DEEDS.items()):
         for way in ways:
-            body = f"u = w - {FAR + number}" if way == EVALUATED else f"u = {way}_{name}(g)\n    u = u * lr"
+            body = (
+                f"u = w - {FAR + number}"
+                if way == EVALUATED
+                else f"u = {way}_{name}(g)\n    u = u * lr"
+            )
             found[f"{way}_{name}"] = f"def step(w, g, lr):\n    {body}\n    return u\n", outcome
     return found
 
@@ -278,7 +294,9 @@ def register() -> None:
             return strike(act, x)
 
         poison.__name__ = name
-        primitive(family="poison", scope=MATRIX)(poison)  # the machine has none of this scope: it runs call by call
+        primitive(family="poison", scope=MATRIX)(
+            poison
+        )  # the machine has none of this scope: it runs call by call
 
     for name, (act, _, ways) in DEEDS.items():
         for way, strike in ((TRACED, done), (CALLED, called)):
@@ -286,7 +304,9 @@ def register() -> None:
                 define(f"{way}_{name}", strike, act)
 
     class Poisoned(NoisyQuadratic):
-        """Its loops are those of its parent, bit by bit; evaluating it does a deed at some places."""
+        """Its loops are those of its parent, bit by bit; evaluating it does a deed at some
+        places.
+        """
 
         kind: ClassVar[str] = "poisoned"
 
@@ -297,7 +317,9 @@ def register() -> None:
 
             def strike(number):
                 loss = jax.ShapeDtypeStruct((), np.float32)
-                return jax.pure_callback(lambda n: done(deeds[int(n)], np.float32(0.0)), loss, number)
+                return jax.pure_callback(
+                    lambda n: done(deeds[int(n)], np.float32(0.0)), loss, number
+                )
 
             trouble = jax.lax.cond(here, strike, jnp.zeros_like, number)
             return super().evaluate(params, data, part) + trouble

@@ -1,7 +1,8 @@
 """Promise 1, exact resume: wherever the driver is killed, the run ends as if nothing had happened.
 
-Runs are killed again and again, at random moments and at named points, and resumed each time. What they
-record, step by step, must be the beginning of what an undisturbed run records; in the end it must be all of it.
+Runs are killed again and again, at random moments and at named points, and resumed each time. What
+they record, step by step, must be the beginning of what an undisturbed run records; in the end it
+must be all of it.
 """
 
 from __future__ import annotations
@@ -34,9 +35,13 @@ EXPORTS = ("program.py", "optax.py", "summary.json")  # as they are written at t
 
 
 def stages(names: tuple[str, ...], long: bool) -> list[str]:
-    """The points at which a driver can die while it replaces files; short: one for each file, and not the same."""
+    """The points at which a driver can die while it replaces files; short: one for each file, and
+    not the same.
+    """
     found = [[f"half of {name}", f"{name} written", f"{name} renamed"] for name in names]
-    return [stage for n, its in enumerate(found) for stage in (its if long else its[n % 3 : n % 3 + 1])]
+    return [
+        stage for n, its in enumerate(found) for stage in (its if long else its[n % 3 : n % 3 + 1])
+    ]
 
 
 @dataclass
@@ -68,7 +73,8 @@ class Life:
     def scored(self, workers: str) -> bool:
         """Whether a candidate was being scored in its last moment.
 
-        Somebody has it and has not said what came out: workers at any time, the driver itself while it is asked.
+        Somebody has it and has not said what came out: workers at any time, the driver itself while
+        it is asked.
         """
         in_flight = set(self.given) - self.heard
         return bool(in_flight) and not self.confirms and (workers != "inline" or self.waits)
@@ -77,7 +83,9 @@ class Life:
 class Killed:
     """A run that is killed again and again. Every life is looked at when it has ended."""
 
-    def __init__(self, root: Path, nursery: runs.Nursery, settings: tuple[str, ...], figures: Counter[str]):
+    def __init__(
+        self, root: Path, nursery: runs.Nursery, settings: tuple[str, ...], figures: Counter[str]
+    ):
         root.mkdir()
         self.root, self.nursery, self.settings, self.figures = root, nursery, settings, figures
         self.undisturbed = runs.run_folder(undisturbed(nursery.place, settings))
@@ -94,17 +102,25 @@ class Killed:
         """The next life. anew: as a process that imports everything itself, as a user's does."""
         self.lives += 1
         self.log = self.root / f"{self.lives}.log"
-        start = partial(runs.start, self.nursery.place, output=str(self.nursery.output)) if anew else self.nursery.start
+        start = (
+            partial(runs.start, self.nursery.place, output=str(self.nursery.output))
+            if anew
+            else self.nursery.start
+        )
         words = begin(self.root, self.settings) if self.folder is None else ["resume", self.folder]
         return start(*words, "--workers", workers, log=str(self.log), **asked)
 
     def wait_for(self, row: int, process: runs.Command) -> None:
-        runs.wait_until(lambda: Life.read(self.log).acknowledged >= row, process, f"{row} rows", pause=0.005)
+        runs.wait_until(
+            lambda: Life.read(self.log).acknowledged >= row, process, f"{row} rows", pause=0.005
+        )
 
     def look(self, process: runs.Command) -> Life:
         """What holds after a kill, whenever it comes."""
         code = process.wait(runs.PATIENCE)
-        assert code == -9, f"life {self.lives} ended by itself, with {code}: {self.nursery.last_words()}"
+        assert code == -9, (
+            f"life {self.lives} ended by itself, with {code}: {self.nursery.last_words()}"
+        )
         life = self.take_stock(process)
         if self.folder is not None and (self.folder / "meta.json").is_file():
             said = status(RunFolder.open(self.folder))
@@ -122,7 +138,9 @@ class Killed:
         assert self.scored == needed, "each candidate that needs a score was scored, and no other"
 
     def take_stock(self, process: runs.Command) -> Life:
-        """Compare what a life said with what is there, and that with what was there before and should be."""
+        """Compare what a life said with what is there, and that with what was there before and
+        should be.
+        """
         life, rows, before = Life.read(self.log), runs.recorded(self.folder), len(self.rows)
         figures = self.figures
         figures["acknowledged"] += max(0, life.acknowledged - before)
@@ -130,7 +148,9 @@ class Killed:
         figures["evaluated twice"] += sum(number < before for number in life.given)
         figures["evaluated twice"] += len(life.given) - len(set(life.given))
         figures["orphans"] += len(runs.left_behind([process.pid]))
-        assert rows == self.straight[: len(rows)], f"{self.folder} has other rows than the run that nothing disturbed"
+        assert rows == self.straight[: len(rows)], (
+            f"{self.folder} has other rows than the run that nothing disturbed"
+        )
         if self.folder is not None:
             runs.assert_whole(self.folder)
         self.rows = rows
@@ -139,7 +159,10 @@ class Killed:
 
 
 def keep(place: Path, long: bool) -> dict[str, object]:
-    """Kill drivers at 50 (long: 200) random moments and at all named points. Returns what was counted."""
+    """Kill drivers at 50 (long: 200) random moments and at all named points.
+
+    Returns what was counted.
+    """
     runs.prepare(place)
     for settings in (AT_POINTS, AT_RANDOM):
         root = undisturbed(place, settings)
@@ -164,12 +187,24 @@ def keep(place: Path, long: bool) -> dict[str, object]:
     assert (3 if long else 5) * total["with local workers"] >= total["kills"], total
     for name in ("lost", "evaluated twice", "orphans"):
         assert total[name] == 0, f"{name}: {total[name]}"
-    names = ("kills", "while candidates were scored", "with local workers", "crash points", "acknowledged")
+    names = (
+        "kills",
+        "while candidates were scored",
+        "with local workers",
+        "crash points",
+        "acknowledged",
+    )
     return {name: total[name] for name in (*names, "lost", "evaluated twice", "orphans")}
 
 
 def begin(root: Path, settings: tuple[str, ...]) -> list[object]:
-    return ["run", f"{runs.NAME}.yaml", "--output", root, *(word for s in settings for word in ("--set", s))]
+    return [
+        "run",
+        f"{runs.NAME}.yaml",
+        "--output",
+        root,
+        *(word for s in settings for word in ("--set", s)),
+    ]
 
 
 def undisturbed(place: Path, settings: tuple[str, ...]) -> Path:
@@ -178,13 +213,16 @@ def undisturbed(place: Path, settings: tuple[str, ...]) -> Path:
 
 
 def random_moments(long: bool, seed: int, root: Path, nursery: runs.Nursery) -> Counter[str]:
-    """Early kills come while the driver starts and replays, late ones after it has recorded something new."""
+    """Early kills come while the driver starts and replays, late ones after it has recorded
+    something new.
+    """
     rng = random.Random(seed)
     figures: Counter[str] = Counter()
     run = Killed(root / "run", nursery, AT_RANDOM, figures)
     local = 6 if long else 3  # of its lives; each has to start its worker
     plan = [(late, workers) for late, workers, times in
-            ((True, "inline", 21 - local), (True, "1", local), (True, "2", 2), (False, "inline", 1), (False, "2", 1))
+            ((True, "inline", 21 - local), (True, "1", local), (True, "2", 2),
+             (False, "inline", 1), (False, "2", 1))
             for _ in range(times)]  # fmt: skip
     assert len(plan) == KILLS
     rng.shuffle(plan)
@@ -207,12 +245,16 @@ def random_moments(long: bool, seed: int, root: Path, nursery: runs.Nursery) -> 
 
 
 def plans(long: bool) -> Iterator[list[Point]]:
-    """Points at which one run dies, one after the other: each is reached, whatever the lives before it did."""
+    """Points at which one run dies, one after the other: each is reached, whatever the lives before
+    it did.
+    """
     for times in ((1, 2, 3, 4), (5, 6), (8,)) if long else ((1, 4),):
         words = ("before BEGIN", "before COMMIT", "after COMMIT")
         yield [("tables", 1, "inline"), *((word, n, "inline") for n in times for word in words)]
     kinds = ("inline", "1", "2") if long else ("inline", "2")
-    points = [("workers start", 1, kind) for kind in kinds] + [("workers are ready", 1, kind) for kind in kinds]
+    points = [("workers start", 1, kind) for kind in kinds] + [
+        ("workers are ready", 1, kind) for kind in kinds
+    ]
     points += [(stage, 1, "inline") for stage in stages(("hall_of_fame.json",), True)]
     points += [("confirming", n, "inline") for n in (1, 2)]
     points += [("replaying", n, "inline") for n in ((1, 2, 10, 20, 40) if long else (1, 20))]
@@ -229,14 +271,18 @@ def named_points(points: list[Point], root: Path, nursery: runs.Nursery) -> Coun
         try:
             run.look(run.start(workers, dies=f"{point}:{n}", changed={"evolve.drive.ROWS": 4}))
         except Exception as fault:
-            raise AssertionError(f"killed at {point!r}, time {n}, with workers {workers}: {fault}") from fault
+            raise AssertionError(
+                f"killed at {point!r}, time {n}, with workers {workers}: {fault}"
+            ) from fault
         figures["crash points"] += 1
     run.end()
     return figures
 
 
 def while_the_folder_is_made(long: bool, root: Path, nursery: runs.Nursery) -> Counter[str]:
-    """A run is there from the moment that its folder is whole; before, one sentence says that there is none."""
+    """A run is there from the moment that its folder is whole; before, one sentence says that there
+    is none.
+    """
     figures: Counter[str] = Counter()
     for point in stages(("config.yaml", "config.resolved.yaml", "meta.json"), long):
         run = Killed(root / point.replace(" ", "-"), nursery, AT_POINTS, figures)

@@ -1,4 +1,6 @@
-"""Runs of the command line in processes of their own, and what they leave behind: rows, files, processes."""
+"""Runs of the command line in processes of their own, and what they leave behind: rows, files,
+processes.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ NAME = "tiny"
 CONFIG = """
 name: tiny
 suite: [{kind: noisy_quadratic, dim: 32, steps: 60}]
-search: {initial: [adamw], population: 20, tournament: 3, lag: 32, max_statements: 20, repeats: 2, phase: 400}
+search: {initial: [adamw], population: 20, tournament: 3, lag: 32, max_statements: 20, repeats: 2,
+  phase: 400}
 budget: {candidates: 1500}
 scoring: {seeds: 6, select_seeds: 4, hall_of_fame: 4, hurdle_percentile: 0}
 confirm: {seeds: 2, finalists: 1, baselines: [adamw]}
@@ -38,7 +41,9 @@ Rows = list[tuple]
 
 
 def prepare(place: Path) -> None:
-    """Put the config of a small search into a folder, from which its runs are then started: `run tiny.yaml`."""
+    """Put the config of a small search into a folder, from which its runs are then started: `run
+    tiny.yaml`.
+    """
     (place / f"{NAME}.yaml").write_text(CONFIG)
 
 
@@ -53,7 +58,10 @@ def environment(place: Path) -> dict[str, str]:
 
 
 def start(place: Path, *args: object, **asked: Any) -> subprocess.Popen[str]:
-    """A command, in the background. asked: as `driven.py` says; without an `output`, both outputs are pipes."""
+    """A command, in the background.
+
+    asked: as `driven.py` says; without an `output`, both outputs are pipes.
+    """
     asked |= {"args": list(map(str, args)), "place": str(place)}
     with contextlib.ExitStack() as opened:
         out = err = subprocess.PIPE
@@ -89,18 +97,29 @@ class Command(Protocol):
 
 
 class Nursery:
-    """A process that has imported everything and forks commands, one at a time: each starts at once."""
+    """A process that has imported everything and forks commands, one at a time: each starts at
+    once.
+    """
 
     def __init__(self, place: Path, output: Path):
         """output: a file for what the commands print."""
         self.place, self.output = place, output
         self.last: Forked | None = None
         self.process = subprocess.Popen(
-            DRIVEN, bufsize=0, cwd=place, env=environment(place), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            DRIVEN,
+            bufsize=0,
+            cwd=place,
+            env=environment(place),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
 
     def start(self, *args: object, **asked: Any) -> Forked:
-        asked |= {"args": list(map(str, args)), "place": str(self.place), "output": str(self.output)}
+        asked |= {
+            "args": list(map(str, args)),
+            "place": str(self.place),
+            "output": str(self.output),
+        }
         self.process.stdin.write(json.dumps(asked).encode() + b"\n")
         self.last = Forked(self.process.stdout)
         return self.last
@@ -163,10 +182,14 @@ def wait_for_rows(process: Command, root: Path, more_than: int) -> Path:
 
 @contextlib.contextmanager
 def none_ignored() -> Iterator[None]:
-    """What is started begins with the defaults, also where the tests run under `nohup` or in a script's background."""
+    """What is started begins with the defaults, also where the tests run under `nohup` or in a
+    script's background.
+    """
     ignored = [number for number in STOPPING if signal.getsignal(number) is signal.SIG_IGN]
     for number in ignored:
-        signal.signal(number, lambda number, frame: None)  # which, unlike one that is ignored, is not inherited
+        signal.signal(
+            number, lambda number, frame: None
+        )  # which, unlike one that is ignored, is not inherited
     try:
         yield
     finally:
@@ -174,7 +197,7 @@ def none_ignored() -> Iterator[None]:
             signal.signal(number, signal.SIG_IGN)
 
 
-# --- what is on the disk ----------------------------------------------------------------------------
+# --- what is on the disk --------------------------------------------------------------------------
 
 
 def run_folder(root: Path) -> Path | None:
@@ -188,7 +211,8 @@ def recorded(folder: Path | None) -> Rows:
     """All that was decided, and the chain; the chain comes last in each row."""
     return _asked(
         folder,
-        "SELECT number, phase, parent, mutation, program, key, status, reason, same_as, outcome, score, chain "
+        "SELECT number, phase, parent, mutation, program, key, status, reason, same_as, outcome, "
+        "score, chain "
         "FROM candidate ORDER BY number",
     )
 
@@ -200,7 +224,9 @@ def count(folder: Path | None) -> int:
 def _asked(folder: Path | None, query: str) -> Rows:
     if folder is None or not (folder / "journal.sqlite").is_file():
         return []
-    with contextlib.closing(sqlite3.connect(f"file:{folder / 'journal.sqlite'}?mode=ro", uri=True)) as db:
+    with contextlib.closing(
+        sqlite3.connect(f"file:{folder / 'journal.sqlite'}?mode=ro", uri=True)
+    ) as db:
         try:
             return db.execute(query).fetchall()
         except sqlite3.OperationalError as fault:
@@ -228,12 +254,16 @@ def assert_whole(folder: Path) -> None:
 
 def assert_same_end(folder: Path, undisturbed: Path) -> None:
     """Chains, rows and exports of two runs that have ended are the same."""
-    assert recorded(folder) == recorded(undisturbed), f"{folder} has other rows than the run that nothing disturbed"
+    assert recorded(folder) == recorded(undisturbed), (
+        f"{folder} has other rows than the run that nothing disturbed"
+    )
     for name in EXPORTS:
-        assert (folder / name).read_bytes() == (undisturbed / name).read_bytes(), f"another {name} in {folder}"
+        assert (folder / name).read_bytes() == (undisturbed / name).read_bytes(), (
+            f"another {name} in {folder}"
+        )
 
 
-# --- processes --------------------------------------------------------------------------------------
+# --- processes ------------------------------------------------------------------------------------
 
 
 def workers_of(driver: int) -> list[int]:

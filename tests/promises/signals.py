@@ -1,9 +1,10 @@
-"""Promise 8: a run that is told to stop saves, says how to go on, and is gone within ten seconds, however it is told.
+"""Promise 8: a run that is told to stop saves, says how to go on, and is gone within ten seconds,
+however it is told.
 
-Two runs are stopped again and again, by every signal, at start-up, in the search and in the confirmation, and go on
-each time: one scores in the driver's own process, the other in two workers. A third is stopped inside a computation
-that never ends, a fourth in a session of Python that lives on. All must end in the chain of the run that nobody
-disturbed.
+Two runs are stopped again and again, by every signal, at start-up, in the search and in the
+confirmation, and go on each time: one scores in the driver's own process, the other in two workers.
+A third is stopped inside a computation that never ends, a fourth in a session of Python that lives
+on. All must end in the chain of the run that nobody disturbed.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from evolve.interrupt import StopSignal
 PROMISED = 10.0  # seconds from a signal to the end
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGXCPU)
 EVOLVE = (sys.executable, "-m", "evolve.cli")
-# A command whose 50th job is a computation without an end, inside XLA. {limit}: seconds until it is cut off.
+# A command whose 50th job is a computation without an end, inside XLA. {limit}: seconds until it is
+# cut off.
 ENDLESS = """
 import itertools, time, jax, evolve.cli, evolve.interrupt, evolve.scoring
 evolve.interrupt.LIMIT = {limit}
@@ -59,7 +61,10 @@ config, inputs = resolve(load_config("tiny.yaml", ("workers.kind=local", "worker
 folder = RunFolder.create(Path("session"), config, {}, inputs)
 """
 # Gives a process the terminal on its standard input for its own, as a shell would.
-TAKE = f"import fcntl, os, sys; fcntl.ioctl(0, {termios.TIOCSCTTY}, 0); os.execv(sys.argv[1], sys.argv[1:])"
+TAKE = (
+    f"import fcntl, os, sys; fcntl.ioctl(0, {termios.TIOCSCTTY}, 0); "
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
 
 
 @dataclass
@@ -70,7 +75,9 @@ class Stage:
     straight: runs.Rows = field(default_factory=list)  # of the run that nobody disturbed
     sent: list[int] = field(default_factory=list)  # signals
     seconds: list[float] = field(default_factory=list)  # from a signal to the end
-    same: list[str] = field(default_factory=list)  # runs that came to the end of the undisturbed one
+    same: list[str] = field(
+        default_factory=list
+    )  # runs that came to the end of the undisturbed one
 
     def start(self, *command: object, **streams: Any) -> Life:
         """A process of its own."""
@@ -93,7 +100,9 @@ class Stage:
         return path
 
     def processes(self) -> list[int]:
-        """Those of this place that live: drivers, workers, and whatever else was started by them."""
+        """Those of this place that live: drivers, workers, and whatever else was started by
+        them.
+        """
         found = []
         for entry in Path("/proc").iterdir():
             if entry.name.isdigit():
@@ -119,7 +128,9 @@ class Life:
 
     def send(self, number: int) -> None:
         self.stage.sent.append(number)
-        with contextlib.suppress(ProcessLookupError):  # the one before has ended it: its exit code will tell
+        with contextlib.suppress(
+            ProcessLookupError
+        ):  # the one before has ended it: its exit code will tell
             os.kill(self.process.pid, number)
 
     def gone(self, number: int) -> float:
@@ -128,7 +139,9 @@ class Life:
         self.process.wait(runs.PATIENCE)
         seconds = time.monotonic() - began
         name = signal.Signals(number).name
-        assert self.process.returncode == 128 + number, f"{name}: {self.process.returncode}: {self.said()}"
+        assert self.process.returncode == 128 + number, (
+            f"{name}: {self.process.returncode}: {self.said()}"
+        )
         assert seconds <= PROMISED, f"{name}: {seconds:.1f} s until it was gone"
         self.stage.seconds.append(seconds)
         return seconds
@@ -150,7 +163,9 @@ class Life:
 
 @dataclass
 class Run:
-    """A run that is stopped and goes on: nothing is lost, and it always is a beginning of the undisturbed one."""
+    """A run that is stopped and goes on: nothing is lost, and it always is a beginning of the
+    undisturbed one.
+    """
 
     stage: Stage
     name: str
@@ -167,16 +182,24 @@ class Run:
         return runs.run_folder(self.root)
 
     def live(self, *command: str, **streams: Any) -> Life:
-        words = ("resume", self.folder) if self.folder else ("run", "tiny.yaml", "--output", self.root)
+        words = (
+            ("resume", self.folder) if self.folder else ("run", "tiny.yaml", "--output", self.root)
+        )
         words += ("--workers", self.workers)
-        return self.stage.start(*command, *words, **streams) if command else self.stage.fork(self.nursery, *words)
+        return (
+            self.stage.start(*command, *words, **streams)
+            if command
+            else self.stage.fork(self.nursery, *words)
+        )
 
     def starting(self, life: Life) -> None:
         """Until it has taken up the run; its workers are not ready then."""
 
         def holds() -> bool:
             lock = self.folder and self.folder / "run.lock"
-            return bool(lock and lock.is_file() and lock.read_text().startswith(f"pid {life.process.pid} "))
+            return bool(
+                lock and lock.is_file() and lock.read_text().startswith(f"pid {life.process.pid} ")
+            )
 
         life.until(holds, "the lock of the run")
 
@@ -185,13 +208,17 @@ class Run:
 
     def says_how_to_go_on(self, life: Life) -> None:
         assert f"resume {self.folder}\n" in life.said(), f"how to go on is not said: {life.said()}"
-        assert life.said().splitlines()[-1] == str(self.folder), f"the last line is not the folder: {life.said()}"
+        assert life.said().splitlines()[-1] == str(self.folder), (
+            f"the last line is not the folder: {life.said()}"
+        )
 
     def keeps_all(self) -> None:
         """To be asked after each life."""
         after = runs.recorded(self.folder)
         assert after[: len(self.before)] == self.before, "what was recorded is lost or changed"
-        assert after == self.stage.straight[: len(after)], "what was recorded is not what the undisturbed run has"
+        assert after == self.stage.straight[: len(after)], (
+            "what was recorded is not what the undisturbed run has"
+        )
         self.before = after
 
     def stop(self, reached: Callable[[Life], None], number: int, *pauses: float) -> None:
@@ -229,7 +256,11 @@ def keep(place: Path, long: bool) -> dict[str, object]:
     (place / "tiny.yaml").write_text(config)
     handlers_are_given_back()
     try:
-        with runs.none_ignored(), runs.Nursery(place, stage.file()) as one, runs.Nursery(place, stage.file()) as other:
+        with (
+            runs.none_ignored(),
+            runs.Nursery(place, stage.file()) as one,
+            runs.Nursery(place, stage.file()) as other,
+        ):
             stage.fork(one, "run", "tiny.yaml", "--output", "straight").ended()
             stage.straight = runs.recorded(runs.run_folder(place / "straight"))
             assert len(stage.straight) == candidates
@@ -306,7 +337,9 @@ def workers(stage: Stage, long: bool, nursery: runs.Nursery) -> None:
 
 
 def at_random_moments(run: Run, rng: random.Random) -> None:
-    """Each signal, at random moments of start-up and search: once, and twice as shells and wrappers send it."""
+    """Each signal, at random moments of start-up and search: once, and twice as shells and wrappers
+    send it.
+    """
 
     def anywhere(life: Life) -> None:
         run.starting(life)
@@ -320,7 +353,9 @@ def at_random_moments(run: Run, rng: random.Random) -> None:
 
 
 def stuck(stage: Stage, long: bool, _: None) -> None:
-    """A computation that does not return: it is cut off when the time is over, or by the second signal."""
+    """A computation that does not return: it is cut off when the time is over, or by the second
+    signal.
+    """
     run = Run(stage, "stuck", "inline")
     limit = 9.0 if long else 1.0
     life = run.live(sys.executable, "-c", ENDLESS.format(limit=limit))
@@ -336,7 +371,9 @@ def stuck(stage: Stage, long: bool, _: None) -> None:
 
 
 def session(stage: Stage, long: bool, _: None) -> None:
-    """A run in a session of Python: Ctrl-C ends the run alone, leaves nobody, and the session can go on with it."""
+    """A run in a session of Python: Ctrl-C ends the run alone, leaves nobody, and the session can
+    go on with it.
+    """
     run = Run(stage, "session", "")
     life = stage.start(sys.executable, "-i", "-q", "-u", stdin=subprocess.PIPE)
     rng = random.Random(888)
@@ -346,7 +383,14 @@ def session(stage: Stage, long: bool, _: None) -> None:
         life.process.stdin.flush()
 
     def ended() -> bool:
-        return len(re.findall("^(?:KeyboardInterrupt|.*Interrupted)", life.output.read_text(), re.MULTILINE)) > attempt
+        return (
+            len(
+                re.findall(
+                    "^(?:KeyboardInterrupt|.*Interrupted)", life.output.read_text(), re.MULTILINE
+                )
+            )
+            > attempt
+        )
 
     tell(SESSION)
     for attempt in range(20 if long else 1):

@@ -1,9 +1,13 @@
-"""Promise 7: files of strangers. Whatever they hold, they are read, or refused with a clear error, and nothing else.
+"""Promise 7: files of strangers.
 
-Program files, configurations and run folders are made by `hostile.py` and by Hypothesis, and read in processes of
-their own: with a bound on memory, an alarm for what waits, and an audit hook that knows all that may happen.
+Whatever they hold, they are read, or refused with a clear error, and nothing else.
 
-    PYTHONPATH=tests python -m promises.strangers "run files" 12345     reads one input again, with its traceback
+Program files, configurations and run folders are made by `hostile.py` and by Hypothesis, and read
+in processes of their own: with a bound on memory, an alarm for what waits, and an audit hook that
+knows all that may happen.
+
+    PYTHONPATH=tests python -m promises.strangers "run files" 12345     reads one input again, with
+    its traceback
 """
 
 from __future__ import annotations
@@ -55,13 +59,17 @@ from primitives.graph import graph
 from primitives.liveness import prune
 
 CLEAR = (ProgramError, ConfigError, JournalError, RunIsLive)
-# Run folders take a hundred times as long as programs: fewer of ten million are enough for as many minutes.
+# Run folders take a hundred times as long as programs: fewer of ten million are enough for as many
+# minutes.
 SHARES = {
     False: {"programs": 0.9, "configs": 0.095, "run files": 0.005},
     True: {"programs": 0.9, "configs": 0.099, "run files": 0.001},
 }
 INPUTS = {False: 100_000, True: 10_000_000}
-DRAWN = {False: 200, True: 10_000}  # of programs and of configurations in each process: by Hypothesis, which is slow
+DRAWN = {
+    False: 200,
+    True: 10_000,
+}  # of programs and of configurations in each process: by Hypothesis, which is slow
 PROCESSES = 2
 LIMIT = 0.25  # seconds of CPU for one program or configuration
 LIMIT_OF_RUN = 2.0  # for all files of a run, each read several times
@@ -73,7 +81,9 @@ LONGEST = 2100  # characters of a message: `evolve.config.MAX_MESSAGE`, and a pl
 
 def keep(place: Path, long: bool) -> dict[str, object]:
     """Read 100,000 hostile files (or 10 million) in two processes. Returns how many were what."""
-    memory = Path("/dev/shm")  # what is tested is reading; a disk would have to sync what a journal writes
+    memory = Path(
+        "/dev/shm"
+    )  # what is tested is reading; a disk would have to sync what a journal writes
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else place) as folder:
         return read_all(Path(folder), long)
 
@@ -85,10 +95,24 @@ def read_all(place: Path, long: bool) -> dict[str, object]:
     for number in range(PROCESSES):
         folder = place / f"process{number}"
         folder.mkdir()
-        command = [sys.executable, "-m", "promises.strangers", str(folder), str(number), str(int(long))]
-        path = os.pathsep.join(filter(None, (str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", ""))))
+        command = [
+            sys.executable,
+            "-m",
+            "promises.strangers",
+            str(folder),
+            str(number),
+            str(int(long)),
+        ]
+        path = os.pathsep.join(
+            filter(None, (str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")))
+        )
         running.append(
-            (folder, subprocess.Popen(command, env=os.environ | {"PYTHONPATH": path}, start_new_session=True))
+            (
+                folder,
+                subprocess.Popen(
+                    command, env=os.environ | {"PYTHONPATH": path}, start_new_session=True
+                ),
+            )
         )
     try:
         for folder, process in running:
@@ -100,21 +124,28 @@ def read_all(place: Path, long: bool) -> dict[str, object]:
             process.wait()
     found = [json.loads((folder / "figures.json").read_text()) for folder, _ in running]
     faults = [fault for one in found for fault in one["faults"]]
-    assert not faults, f"{len(faults)} inputs were not refused clearly, such as " + "\n".join(faults[:5])
+    assert not faults, f"{len(faults)} inputs were not refused clearly, such as " + "\n".join(
+        faults[:5]
+    )
     counts: Counter[str] = sum((Counter(one["counts"]) for one in found), Counter())
-    assert counts["valid"] > counts["inputs"] / 20, "too few inputs are valid: the fuzzer only tests the first line"
+    assert counts["valid"] > counts["inputs"] / 20, (
+        "too few inputs are valid: the fuzzer only tests the first line"
+    )
     assert counts["valid"] + counts["clear errors"] == counts["inputs"] == INPUTS[long]
     figures: dict[str, object] = {
-        name: counts[name] for name in ("inputs", *SHARES[long], "of Hypothesis", "valid", "clear errors")
+        name: counts[name]
+        for name in ("inputs", *SHARES[long], "of Hypothesis", "valid", "clear errors")
     }
     figures["other exceptions"] = 0
     figures["slowest ms"] = round(max(one["slowest"] for one in found) * 1e3)
     figures["peak MiB"] = round(max(one["peak"] for one in found) / 2**20)
-    figures["things opened or executed that should not be"] = sum(one["trespasses"] for one in found)
+    figures["things opened or executed that should not be"] = sum(
+        one["trespasses"] for one in found
+    )
     return figures
 
 
-# --- what may happen -------------------------------------------------------------------------------
+# --- what may happen ------------------------------------------------------------------------------
 
 
 class Trespass(BaseException):
@@ -122,7 +153,10 @@ class Trespass(BaseException):
 
 
 class Watch:
-    """An audit hook, and what it allows while an input is read. A hook stays until its process ends."""
+    """An audit hook, and what it allows while an input is read.
+
+    A hook stays until its process ends.
+    """
 
     def __init__(self) -> None:
         self.on = False
@@ -133,7 +167,9 @@ class Watch:
         sys.addaudithook(self.hook)
 
     @contextlib.contextmanager
-    def over(self, *files: str, folders: tuple[str, ...] = (), writable: tuple[str, ...] = ()) -> Iterator[None]:
+    def over(
+        self, *files: str, folders: tuple[str, ...] = (), writable: tuple[str, ...] = ()
+    ) -> Iterator[None]:
         self.files, self.folders, self.writable, self.on = files, folders, writable, True
         try:
             yield
@@ -152,7 +188,9 @@ class Watch:
                 return sys._getframe(2).f_code is ast.parse.__code__
             case "open":
                 path, _, flags = args
-                if path in ("", MOUNTS) or isinstance(path, int):  # of no name, of this machine, open already
+                if path in ("", MOUNTS) or isinstance(
+                    path, int
+                ):  # of no name, of this machine, open already
                     return True
                 path = os.path.abspath(path)
                 write = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
@@ -164,7 +202,12 @@ class Watch:
             case "os.truncate":
                 return isinstance(args[0], int)  # open already
             case "sqlite3.connect":
-                return str(args[0]).removeprefix("file:").partition("?")[0].startswith(self.folders or ("\0",))
+                return (
+                    str(args[0])
+                    .removeprefix("file:")
+                    .partition("?")[0]
+                    .startswith(self.folders or ("\0",))
+                )
             case "sqlite3.connect/handle" | "fcntl.flock":
                 return bool(self.folders)
         return event in HARMLESS
@@ -179,7 +222,7 @@ MOUNTS = "/proc/self/mountinfo"  # which kind of file system holds a journal
 HARMLESS = frozenset(("array.__new__", "builtins.id", "object.__getattr__", "sys._getframe"))
 
 
-# --- reading ---------------------------------------------------------------------------------------
+# --- reading --------------------------------------------------------------------------------------
 
 
 @dataclass
@@ -192,13 +235,17 @@ class Reader:
     faults: list[str]
     slowest: float = 0.0
 
-    def read(self, kind: str, said: str, check: Callable[[], None], limit: float, **allowed: Any) -> None:
+    def read(
+        self, kind: str, said: str, check: Callable[[], None], limit: float, **allowed: Any
+    ) -> None:
         """Read one input. Slow ones are read again: another process may have been in the way."""
         for _ in range(3):
             began, why = time.process_time(), ""
             signal.setitimer(signal.ITIMER_REAL, PATIENCE)
             try:
-                with self.watch.over(*allowed.get("files", ()), **{k: v for k, v in allowed.items() if k != "files"}):
+                with self.watch.over(
+                    *allowed.get("files", ()), **{k: v for k, v in allowed.items() if k != "files"}
+                ):
                     check()
                 how = "valid"
             except CLEAR as fault:
@@ -234,7 +281,10 @@ def _unclear(message: str) -> str:
 
 
 def check_program(raw: str | bytes, file: Path | None, thorough: bool) -> None:
-    """Read a program; thorough: and do all that becomes of a legal one before it is scored. Raises `ProgramError`."""
+    """Read a program; thorough: and do all that becomes of a legal one before it is scored.
+
+    Raises `ProgramError`.
+    """
     program = parse(raw, file="a.py", name="a") if file is None else load(file)
     if not thorough:
         return
@@ -244,7 +294,9 @@ def check_program(raw: str | bytes, file: Path | None, thorough: bool) -> None:
     assert str(again) == text, "what is printed is printed otherwise"
     key = identity.key(graph(program))
     pruned = prune(program)
-    less = replace(graph(pruned), kernels=graph(program).kernels)  # dead matrices still ask for matrices
+    less = replace(
+        graph(pruned), kernels=graph(program).kernels
+    )  # dead matrices still ask for matrices
     assert identity.key(less) == key, "pruned, it is another program"
     assert parse(str(pruned)) == pruned, "pruned, what is printed is another program"
     assert identity.key(graph(again)) == key, "printed, it has another key"
@@ -253,9 +305,14 @@ def check_program(raw: str | bytes, file: Path | None, thorough: bool) -> None:
 
 
 def check_export(raw: str | bytes) -> None:
-    """An exported program is that program alone: no text of a stranger becomes code in it. Raises `ProgramError`."""
+    """An exported program is that program alone: no text of a stranger becomes code in it.
+
+    Raises `ProgramError`.
+    """
     program = parse(raw, file="a.py", name="a")
-    with_words, without = (code_of(to_optax_source(replace(program, doc=doc))) for doc in (program.doc, ""))
+    with_words, without = (
+        code_of(to_optax_source(replace(program, doc=doc))) for doc in (program.doc, "")
+    )
     assert with_words == without, "a docstring became code"
 
 
@@ -272,11 +329,16 @@ def check_config(raw: str | bytes, file: Path | None) -> None:
     """Read a configuration, and write what is legal. Raises `ConfigError`."""
     config = load_config(str(file)) if file else validated(read_yaml(raw, "a.yaml"), "a.yaml")
     said = config.model_dump(mode="json")
-    assert validated(read_yaml(write_yaml(said), "b.yaml"), "b.yaml") == config, "what is written is another one"
+    assert validated(read_yaml(write_yaml(said), "b.yaml"), "b.yaml") == config, (
+        "what is written is another one"
+    )
 
 
 def check_run(path: Path, references: str) -> None:
-    """Everything that is read of a run folder. Raises the first of the clear errors, when all has been tried."""
+    """Everything that is read of a run folder.
+
+    Raises the first of the clear errors, when all has been tried.
+    """
     errors = []
     for look in (
         _status,
@@ -323,7 +385,9 @@ def _journal(path: Path) -> None:
 def _resumed(path: Path) -> None:
     """What `resume` does before it asks a worker."""
     folder = RunFolder.open(path)
-    search = Search(folder.config(), [parse(text, name=name) for name, text in folder.meta["inputs"]["initial"]])
+    search = Search(
+        folder.config(), [parse(text, name=name) for name, text in folder.meta["inputs"]["initial"]]
+    )
     with contextlib.closing(Journal(folder.journal)) as journal:
         for name in ("decisive", "machine", "status", "elapsed"):
             journal.get(name)
@@ -336,18 +400,24 @@ def _lock(path: Path) -> None:
     Lock(RunFolder.open(path).path / "run.lock").release()
 
 
-# --- inputs ----------------------------------------------------------------------------------------
+# --- inputs ---------------------------------------------------------------------------------------
 
 SECRET = "a-secret-of-somebody-else"
 FILES = (
-    "meta.json", "config.yaml", "config.resolved.yaml", "journal.sqlite", "hall_of_fame.json", "summary.json",
-    "best/program.py", "best/optax.py", "run.lock",
+    "meta.json", "config.yaml", "config.resolved.yaml", "journal.sqlite", "hall_of_fame.json",
+    "summary.json", "best/program.py", "best/optax.py", "run.lock",
 )  # fmt: skip
 
 
 def make_run(place: Path) -> None:
-    """A stopped run of sixty candidates, with a checkpoint and all its files; and files that are not its business."""
-    given = hostile.INLINE | {"suite": hostile.INLINE["suite"][:1], "budget": {"candidates": 60}, "name": "run"}
+    """A stopped run of sixty candidates, with a checkpoint and all its files; and files that are
+    not its business.
+    """
+    given = hostile.INLINE | {
+        "suite": hostile.INLINE["suite"][:1],
+        "budget": {"candidates": 60},
+        "name": "run",
+    }
     config = validated(given, "run")
     initial = [baselines.get(name) for name in config.search.initial]
     inputs = {"initial": [[p.name, str(p)] for p in initial], "references": {}}
@@ -374,7 +444,13 @@ def make_run(place: Path) -> None:
         kept = outside / Path(name).name
         kept.parent.mkdir(exist_ok=True)
         shutil.copy(place / "run" / name, kept)
-    for name in ("meta.json", "hall_of_fame.json", "program.py", "run.lock", "config.resolved.yaml"):
+    for name in (
+        "meta.json",
+        "hall_of_fame.json",
+        "program.py",
+        "run.lock",
+        "config.resolved.yaml",
+    ):
         (outside / name).write_text(SECRET)
     (outside / "precious").write_text(SECRET)
     (place / "references").mkdir()
@@ -387,7 +463,11 @@ def read_program(reader: Reader, number: int) -> None:
     if number % 64 == 0:
         file = written(reader.place / "a.py", raw)
     reader.read(
-        "programs", f"programs {number}", lambda: check_program(raw, file, number % 6 == 0), LIMIT, files=(str(file),)
+        "programs",
+        f"programs {number}",
+        lambda: check_program(raw, file, number % 6 == 0),
+        LIMIT,
+        files=(str(file),),
     )
 
 
@@ -395,7 +475,9 @@ def read_config(reader: Reader, number: int) -> None:
     raw, file = hostile.config(Random(number)), None
     if number % 16 == 0:
         file = written(reader.place / "a.yaml", raw)
-    reader.read("configs", f"configs {number}", lambda: check_config(raw, file), LIMIT, files=(str(file),))
+    reader.read(
+        "configs", f"configs {number}", lambda: check_config(raw, file), LIMIT, files=(str(file),)
+    )
 
 
 def written(file: Path, raw: str | bytes) -> Path:
@@ -430,18 +512,30 @@ class Runs:
         for path, content in self.whole.items():
             if path.is_dir() and not path.is_symlink():
                 path.rmdir()
-            elif path.is_symlink() or not path.is_file() or path.stat().st_nlink > 1 or path.stat().st_size > 2**30:
+            elif (
+                path.is_symlink()
+                or not path.is_file()
+                or path.stat().st_nlink > 1
+                or path.stat().st_size > 2**30
+            ):
                 path.unlink(missing_ok=True)
             path.write_bytes(content)
 
     def read(self, reader: Reader, number: int) -> None:
         """Read the run with a few of its files damaged."""
         self.spoiled(number)
-        faulthandler.dump_traceback_later(2 * PATIENCE, exit=True)  # an endless query hears no alarm
+        faulthandler.dump_traceback_later(
+            2 * PATIENCE, exit=True
+        )  # an endless query hears no alarm
         ours = (str(self.path) + "/", str(self.references.parent) + "/")
-        writable = (str(self.path / "run.lock"), str(self.path / "journal.sqlite.room"))  # a try whether there is room
+        writable = (
+            str(self.path / "run.lock"),
+            str(self.path / "journal.sqlite.room"),
+        )  # a try whether there is room
         check = lambda: check_run(self.path, "abc")  # noqa: E731
-        reader.read("run files", f"run files {number}", check, LIMIT_OF_RUN, folders=ours, writable=writable)
+        reader.read(
+            "run files", f"run files {number}", check, LIMIT_OF_RUN, folders=ours, writable=writable
+        )
         faulthandler.cancel_dump_traceback_later()
         gc.collect()  # what failed may keep a database open, and locked
         self.restore()
@@ -449,24 +543,42 @@ class Runs:
 
 def state_of(folder: Path) -> str:
     """The files of a folder, for comparison: names, contents, and when they were changed."""
-    return repr([(p.name, p.stat().st_mtime_ns, p.read_bytes()[:10_000]) for p in sorted(folder.iterdir())])
+    return repr(
+        [(p.name, p.stat().st_mtime_ns, p.read_bytes()[:10_000]) for p in sorted(folder.iterdir())]
+    )
 
 
 def drawn(reader: Reader, kind: str, count: int) -> None:
-    """Inputs that Hypothesis draws: legal programs, with or without damage; texts; bytes; mappings as YAML."""
+    """Inputs that Hypothesis draws: legal programs, with or without damage; texts; bytes; mappings
+    as YAML.
+    """
     texts = st.text(max_size=200) | st.binary(max_size=200)
     plain = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)
-    keys = st.sampled_from(["name", "seed", "suite", "search", "budget", "scoring", "kind", "candidates", "fields"])
+    keys = st.sampled_from(
+        ["name", "seed", "suite", "search", "budget", "scoring", "kind", "candidates", "fields"]
+    )
     values = st.recursive(
         plain,
-        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys | st.text(max_size=9), inner, max_size=4),
+        lambda inner: (
+            st.lists(inner, max_size=4)
+            | st.dictionaries(keys | st.text(max_size=9), inner, max_size=4)
+        ),
     )
-    legal = st.one_of([programs(features=features, docs=st.text(max_size=40)) for features in (MORE, AXES, MATRICES)])
+    legal = st.one_of(
+        [
+            programs(features=features, docs=st.text(max_size=40))
+            for features in (MORE, AXES, MATRICES)
+        ]
+    )
     words = st.lists(st.sampled_from(hostile.PROGRAM_WORDS), max_size=20).map("".join)
-    cut = st.tuples(legal.map(str), st.integers(0, 2000), words).map(lambda x: x[0][: x[1]] + x[2] + x[0][x[1] :])
+    cut = st.tuples(legal.map(str), st.integers(0, 2000), words).map(
+        lambda x: x[0][: x[1]] + x[2] + x[0][x[1] :]
+    )
     inputs = {
         "programs": legal.map(str) | cut | texts,
-        "configs": values.map(lambda x: write_yaml(hostile.INLINE | {"search": x})) | values.map(write_yaml) | texts,
+        "configs": values.map(lambda x: write_yaml(hostile.INLINE | {"search": x}))
+        | values.map(write_yaml)
+        | texts,
     }
     left = iter(range(count))
 
@@ -478,7 +590,11 @@ def drawn(reader: Reader, kind: str, count: int) -> None:
     def read(raw: str | bytes) -> None:
         if next(left, None) is None:
             return
-        check = (lambda: check_program(raw, None, True)) if kind == "programs" else (lambda: check_config(raw, None))
+        check = (
+            (lambda: check_program(raw, None, True))
+            if kind == "programs"
+            else (lambda: check_config(raw, None))
+        )
         reader.read(kind, f"drawn {raw[:2000]!r}", check, LIMIT)
         reader.counts["of Hypothesis"] += 1
 
@@ -501,7 +617,7 @@ class Position:
         return (folder / "position").read_text().strip()
 
 
-# --- a process -------------------------------------------------------------------------------------
+# --- a process ------------------------------------------------------------------------------------
 
 
 def main(place: Path, process: int, long: bool) -> None:
@@ -513,7 +629,9 @@ def main(place: Path, process: int, long: bool) -> None:
     shutil.copytree(place.parent / "outside", place / "outside")
     watch, position, runs = Watch(), Position(place), Runs(place)
     warm_up(runs)
-    Path("/proc/self/clear_refs").write_text("5")  # the peak so far is forgotten: now it is the memory in use
+    Path("/proc/self/clear_refs").write_text(
+        "5"
+    )  # the peak so far is forgotten: now it is the memory in use
     before, began = state_of(place / "outside"), memory_of_this_process("VmHWM")
     resource.setrlimit(resource.RLIMIT_DATA, (memory_of_this_process("VmData") + MEMORY,) * 2)
     signal.signal(signal.SIGALRM, alarmed)
@@ -540,7 +658,9 @@ def main(place: Path, process: int, long: bool) -> None:
 
 
 def read_written_out(reader: Reader, position: Position) -> None:
-    """The inputs that are written out, each with its memory measured; of a program, what is exported too."""
+    """The inputs that are written out, each with its memory measured; of a program, what is
+    exported too.
+    """
     for name, raw in hostile.PROGRAMS.items():
         position.write(f"programs, {name[:50]}")
         measured(reader, "programs", name, partial(check_program, raw, None, True))

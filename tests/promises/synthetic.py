@@ -1,4 +1,5 @@
-"""A worker whose scores come out of a hash: process, pipes and protocol are real, and nothing is trained.
+"""A worker whose scores come out of a hash: process, pipes and protocol are real, and nothing is
+trained.
 
 Started as `python synthetic.py DRIVER`, where a run starts `evolve.serve`.
 """
