@@ -14,10 +14,11 @@ from typing import Any
 
 import baselines
 from baselines import handwritten
-from primitives import PRIMITIVES, Program, identity
-from primitives.cost import cost
-from primitives.graph import graph
-from primitives.liveness import prune
+from primitives import PRIMITIVES, Program
+from primitives.canonical import probe as identity
+from primitives.canonical.cost import cost
+from primitives.canonical.graph import graph
+from primitives.canonical.liveness import prune
 from primitives.registry import AXIS, LEAF, MATRIX, MODEL
 
 AGREEMENT = Path(__file__).parent / "agreement.json"

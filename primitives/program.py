@@ -186,7 +186,7 @@ class Program(Tunable):
         object.__setattr__(self, "kinds", tuple(kinds))
 
     def __str__(self) -> str:
-        from primitives.text import print_program
+        from primitives.parse import print_program
 
         return print_program(self)
 

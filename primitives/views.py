@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from primitives.errors import ProgramError
+from primitives.parse import print_instruction
 from primitives.program import Program
-from primitives.text import print_instruction
 
 Shape = tuple[int, ...]
 

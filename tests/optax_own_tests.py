@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import optax
 
 import baselines
-from primitives.export_optax import to_optax_source
+from primitives.export.optax import to_optax_source
 
 TABLES = ("_OPTIMIZERS_UNDER_TEST", "_MAIN_OPTIMIZERS_UNDER_TEST", "_ALL_OPTIMIZERS_UNDER_TEST")
 ALIAS = {  # optax's own names where its tests give such an optimizer what it asks for

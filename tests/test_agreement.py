@@ -23,11 +23,13 @@ from hypothesis import HealthCheck, given, settings
 from strategies import FLAT, MORE, parameter_trees, programs, random_program
 from walk import evaluate
 
-from primitives import PRIMITIVES, SCALAR, TENSOR, Program, identity, machine, meaning, parse
-from primitives.code import FUSED, VECTOR_OPCODES, form_of
-from primitives.graph import MATRIX_LEAF, graph
+from primitives import PRIMITIVES, SCALAR, TENSOR, Program, meaning, parse
+from primitives.canonical import probe as identity
+from primitives.canonical.graph import MATRIX_LEAF, graph
 from primitives.kinds import RIGHT
-from primitives.layout import Layout
+from primitives.machine import step as machine
+from primitives.machine.code import FUSED, VECTOR_OPCODES, form_of
+from primitives.machine.layout import Layout
 from primitives.program import LEARNING_RATE
 
 SHAPES = (0.5, 1.0, 0.75, 0.25)  # of the schedule, step by step

@@ -16,14 +16,14 @@ import pytest
 from test_search import Pool, config, luck, remembered
 
 import baselines
-from evolve import run
-from evolve.config import Config, TaskSettings, load_config
-from evolve.drive import Clock, Driver
-from evolve.folder import RunFolder
-from evolve.job import Outcome
-from evolve.journal import Journal, JournalError
-from evolve.search import CACHED, Committed, Search
-from evolve.status import status
+from evolve.config.schema import Config, TaskSettings, load_config
+from evolve.record.folder import RunFolder
+from evolve.record.journal import Journal, JournalError
+from evolve.record.status import status
+from evolve.running import life as run
+from evolve.running.drive import Clock, Driver
+from evolve.scoring.job import Outcome
+from evolve.search.search import CACHED, Committed, Search
 
 BUDGET = 420
 SLOW = 60  # one in so many jobs takes as long as ...
@@ -48,8 +48,8 @@ def takes_until(number: int) -> float:
 @pytest.fixture(autouse=True)
 def often(monkeypatch):
     """Checkpoints every few candidates, so that short runs have many."""
-    monkeypatch.setattr("evolve.drive.EVERY", 32)
-    monkeypatch.setattr("evolve.drive.BRED_AGAIN", 8)
+    monkeypatch.setattr("evolve.running.drive.EVERY", 32)
+    monkeypatch.setattr("evolve.running.drive.BRED_AGAIN", 8)
 
 
 def settings(*changes: str) -> Config:
@@ -93,7 +93,7 @@ class Life:
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory) -> Life:
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("evolve.drive.EVERY", 32)
+        patched.setattr("evolve.running.drive.EVERY", 32)
         return Life(tmp_path_factory.mktemp("arrival") / "undisturbed", settings()).until(None)
 
 
@@ -137,7 +137,7 @@ def test_a_killed_run_goes_on_to_the_end_of_the_undisturbed_one(tmp_path, undist
     rng = random.Random(3)
     path, restored = tmp_path / "killed", 0
     for stop in sorted(rng.sample(range(1, BUDGET), 14)):
-        monkeypatch.setattr("evolve.drive.ROWS", rng.choice([1, 7, 256]))
+        monkeypatch.setattr("evolve.running.drive.ROWS", rng.choice([1, 7, 256]))
         life = Life(path, settings())
         restored += life.driver.began > 0
         life.until(stop, killed=rng.random() < 0.5)

@@ -16,8 +16,15 @@ from click.testing import CliRunner, Result
 
 import baselines
 from baselines import handwritten
-from evolve.cli import main
-from evolve.config import ConfigError, load_config, preset_names, read_yaml, validated, write_yaml
+from evolve.commands.main import main
+from evolve.config.schema import (
+    ConfigError,
+    load_config,
+    preset_names,
+    read_yaml,
+    validated,
+    write_yaml,
+)
 from primitives import PRIMITIVES, parse
 from proxy_tasks import TASKS
 from proxy_tasks.schedules import CURVES
@@ -623,9 +630,9 @@ def test_a_run_prints_its_folder_last_and_writes_what_is_documented_and_nothing_
     ]
     files += ["summary.json", "best", "best/program.py", "best/optax.py", "logs", "run.lock"]
     assert beside == sorted(["tiny.yaml", "runs", name, *(f"{name}/{f}" for f in files)])
-    import evolve.folder
+    import evolve.record.folder
 
-    assert all(f.split("/")[-1] in evolve.folder.__doc__ for f in files)
+    assert all(f.split("/")[-1] in evolve.record.folder.__doc__ for f in files)
 
 
 def test_a_run_says_what_it_found_and_what_to_do_next(finished):
@@ -700,7 +707,7 @@ def test_a_run_with_nobody_to_confirm_ends_as_finished(desk):
 
 def test_the_command_is_installed_and_pins_the_environment_before_jax():
     code = (
-        "import sys, evolve.cli, os; "
+        "import sys, evolve.commands.main, os; "
         "print('jax' in sys.modules, os.environ['NPROC'], os.environ['XLA_FLAGS'])"
     )
     env = {k: v for k, v in os.environ.items() if k not in ("NPROC", "XLA_FLAGS")}

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from evolve import cli
-from evolve.config import load_config, preset_names
+from evolve.commands import main as cli
+from evolve.config.schema import load_config, preset_names
 
 ROOT = Path(__file__).parent.parent
 CLUSTERS = ROOT / "configs" / "clusters"

@@ -25,16 +25,9 @@ from compiling import cheap_jit
 from opinions import harness
 
 import baselines
-from primitives import (
-    Hyperparameter,
-    Instruction,
-    Program,
-    ProgramError,
-    export_optax,
-    meaning,
-    parse,
-)
-from primitives.export_optax import PROGRAM_HEADING, to_optax_source
+from primitives import Hyperparameter, Instruction, Program, ProgramError, meaning, parse
+from primitives.export import optax as export_optax
+from primitives.export.optax import PROGRAM_HEADING, to_optax_source
 
 STEPS = 100
 TOLERANCE = (

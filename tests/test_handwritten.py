@@ -17,8 +17,8 @@ from baselines import handwritten
 from baselines.handwritten import Layer, Objective
 from baselines.handwritten.entry import HANDWRITTEN, check_size
 from baselines.handwritten.newton import solve_shifted
-from evolve.suite import reference, suite
-from evolve.trial import Trials, check_fit
+from evolve.scoring.suite import reference, suite
+from evolve.scoring.trial import Trials, check_fit
 from primitives import ProgramError
 from proxy_tasks import TASKS, make_task
 

@@ -48,7 +48,7 @@ def test_ray_is_known_to_two_files_that_are_imported_where_it_is_asked_for():
     """That they are, the last test of importing says: `ray` is not there after `import evolve`."""
     knowing = [p.name for package in OURS for p in files(package) if "ray" in imports(p)]
     assert knowing == ["cluster.py", "tune.py"]
-    code = "import sys, evolve.cli, evolve.run, evolve.workers; print('ray' in sys.modules)"
+    code = "import sys, evolve.commands.main, evolve.running.life, evolve.workers.executor; print('ray' in sys.modules)"
     assert (
         subprocess.run(
             [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT
@@ -89,7 +89,7 @@ class Look:
             print(os.environ.get("NPROC"), os.environ.get("PJRT_NPROC"), os.environ.get("XLA_FLAGS"))
             sys.meta_path.remove(self)
 sys.meta_path.insert(0, Look())
-import evolve.cli
+import evolve.commands.main
 import jax
 """
     env = {

@@ -20,19 +20,10 @@ from strategies import AXES, FLAT, MATRICES, MORE, programs, random_program
 from walk import updates as walk_steps
 
 import baselines
-from primitives import (
-    SCALAR,
-    TENSOR,
-    Hyperparameter,
-    Instruction,
-    Program,
-    State,
-    identity,
-    meaning,
-    parse,
-)
-from primitives.graph import TABLES, graph
-from primitives.liveness import live_statements, prune
+from primitives import SCALAR, TENSOR, Hyperparameter, Instruction, Program, State, meaning, parse
+from primitives.canonical import probe as identity
+from primitives.canonical.graph import TABLES, graph
+from primitives.canonical.liveness import live_statements, prune
 from primitives.program import INPUTS, LEARNING_RATE
 
 ROOT = Path(__file__).parent.parent

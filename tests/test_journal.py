@@ -19,14 +19,15 @@ import pytest
 from test_search import Pool, config
 
 import baselines
-from evolve import disk, patience, run
-from evolve.config import load_config
-from evolve.drive import Clock, Driver
-from evolve.folder import RunFolder
-from evolve.journal import FORMAT, DiskFull, Journal, JournalError, Lock, replace_file
-from evolve.pool import Interrupted
-from evolve.search import Search
-from evolve.status import status
+from evolve.config.schema import load_config
+from evolve.record import disk, patience
+from evolve.record.folder import RunFolder
+from evolve.record.journal import FORMAT, DiskFull, Journal, JournalError, Lock, replace_file
+from evolve.record.status import status
+from evolve.running import life as run
+from evolve.running.drive import Clock, Driver
+from evolve.search.search import Search
+from evolve.workers.local import Interrupted
 
 OLD = Path(__file__).parent / "data" / "run-format-1"
 ROWS = 181  # of that run
@@ -422,7 +423,7 @@ class Limited:
 @pytest.fixture
 def limited(tmp_path, monkeypatch):
     monkeypatch.setattr(patience, "FIRST", 0.2)
-    monkeypatch.setattr("evolve.drive.ROWS", 1)
+    monkeypatch.setattr("evolve.running.drive.ROWS", 1)
     made = Limited(tmp_path / "journal.sqlite")
     yield made
     made.journal.close()

@@ -31,7 +31,7 @@ from primitives import (
     load,
     parse,
 )
-from primitives.text import MAX_BYTES
+from primitives.parse import MAX_BYTES
 
 ROOT = Path(__file__).parent.parent
 STEP = "def step(g):\n    return g\n"

@@ -22,10 +22,12 @@ from primitives import (
     meaning,
     parse,
 )
-from primitives.listing import Number
-from primitives.liveness import prune
-from primitives.mathematics import CLEAR, IDENTITY, T, W, latex_rule, rule, unicode_rule
-from primitives.notation import (
+from primitives.canonical.liveness import prune
+from primitives.program import LEARNING_RATE
+from primitives.registry import ELEMENTWISE, LEAF, MODEL
+from primitives.writing.listing import Number
+from primitives.writing.mathematics import CLEAR, IDENTITY, T, W, latex_rule, rule, unicode_rule
+from primitives.writing.notation import (
     FORMS,
     GREEK,
     KNOWN_TO_LATEX,
@@ -36,8 +38,6 @@ from primitives.notation import (
     Symbol,
     Unicode,
 )
-from primitives.program import LEARNING_RATE
-from primitives.registry import ELEMENTWISE, LEAF, MODEL
 
 UNICODE, LATEX = Unicode(), Latex()
 

@@ -33,8 +33,10 @@ from test_agreement import (
     random_inputs,
 )
 
-from primitives import PRIMITIVES, Program, ProgramError, identity, machine, meaning, parse
-from primitives.graph import graph
+from primitives import PRIMITIVES, Program, ProgramError, meaning, parse
+from primitives.canonical import probe as identity
+from primitives.canonical.graph import graph
+from primitives.machine import step as machine
 from primitives.registry import MATRIX
 from primitives.views import Views
 

@@ -26,14 +26,14 @@ import click
 import pytest
 from promises.synthetic import scored
 
-from evolve import cli
-from evolve.config import Config, load_config, validated
-from evolve.drive import Clock, Driver
-from evolve.folder import RunFolder
-from evolve.journal import Journal
-from evolve.run import execute, initial_programs, resolve, suite_of
-from evolve.search import Search
-from evolve.workers import make_executor
+from evolve.commands import main as cli
+from evolve.config.schema import Config, load_config, validated
+from evolve.record.folder import RunFolder
+from evolve.record.journal import Journal
+from evolve.running.drive import Clock, Driver
+from evolve.running.life import execute, initial_programs, resolve, suite_of
+from evolve.search.search import Search
+from evolve.workers.executor import make_executor
 from primitives import PRIMITIVES
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -11,10 +11,10 @@ import time
 
 import pytest
 
-from evolve import pool
-from evolve.config import TaskSettings
-from evolve.job import WORST, Job, Outcome
-from evolve.workers import Inline
+from evolve.config.schema import TaskSettings
+from evolve.scoring.job import WORST, Job, Outcome
+from evolve.workers.executor import Inline
+from evolve.workers.executor import local as pool
 
 FAKE = """
 import json, os, signal, sys, time

@@ -23,13 +23,13 @@ from benchmarks import endurance
 from promises import runs
 from promises.runs import ended, recorded, run_folder, wait_for_rows
 
-from evolve.config import load_config, read_yaml, write_yaml
-from evolve.folder import RunFolder
-from evolve.job import WORST, Job, Outcome
-from evolve.journal import Journal, JournalError, Lock, Row, RunIsLive, is_held, replace_file
-from evolve.run import execute, resolve
-from evolve.status import status
-from evolve.wire import canonical, decode_job, decode_outcome, encode_job, encode_outcome
+from evolve.config.schema import load_config, read_yaml, write_yaml
+from evolve.record.folder import RunFolder
+from evolve.record.journal import Journal, JournalError, Lock, Row, RunIsLive, is_held, replace_file
+from evolve.record.status import status
+from evolve.running.life import execute, resolve
+from evolve.scoring.job import WORST, Job, Outcome
+from evolve.scoring.wire import canonical, decode_job, decode_outcome, encode_job, encode_outcome
 
 CANDIDATES = 400
 
@@ -187,7 +187,7 @@ def invoke():
     """A command in this process: exit code and standard error."""
     from click.testing import CliRunner
 
-    from evolve.cli import main
+    from evolve.commands.main import main
 
     def call(*args: object) -> tuple[int, str]:
         result = CliRunner().invoke(main, [str(a) for a in args])

@@ -10,16 +10,18 @@ import numpy as np
 import pytest
 
 import baselines
-from evolve.config import load_config, load_suite, preset_names
-from evolve.confirm import Contestant, interval, judge
-from evolve.job import DIVERGED, EARLY, HURDLE, OK, WORST, Job, Outcome, mean
-from evolve.mutation import Child
-from evolve.scoring import Scorer
-from evolve.search import Search
-from evolve.suite import REFERENCES, reference, suite, tuned, tuned_values
-from evolve.trial import Trials, seed_key
-from primitives import Program, identity, machine, parse
-from primitives.graph import graph
+from evolve.comparison.contest import Contestant, interval, judge
+from evolve.config.schema import load_config, load_suite, preset_names
+from evolve.scoring.job import DIVERGED, EARLY, HURDLE, OK, WORST, Job, Outcome, mean
+from evolve.scoring.scorer import Scorer
+from evolve.scoring.suite import REFERENCES, reference, suite, tuned, tuned_values
+from evolve.scoring.trial import Trials, seed_key
+from evolve.search.mutation import Child
+from evolve.search.search import Search
+from primitives import Program, parse
+from primitives.canonical import probe as identity
+from primitives.canonical.graph import graph
+from primitives.machine import step as machine
 
 SEEDS = ("0:search:0", "0:search:1", "0:search:2")
 

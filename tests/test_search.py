@@ -19,12 +19,12 @@ import numpy as np
 import pytest
 
 import baselines
-from evolve.config import Config, load_config, load_suite
-from evolve.drive import Clock, Driver
-from evolve.job import DIVERGED, EARLY, HURDLE, OK, WORST, Job, Outcome, mean
-from evolve.journal import Journal, JournalError
-from evolve.mutation import Space, delete, insert, modify, mutate, random_program, tweak
-from evolve.search import (
+from evolve.config.schema import Config, load_config, load_suite
+from evolve.record.journal import Journal, JournalError
+from evolve.running.drive import Clock, Driver
+from evolve.scoring.job import DIVERGED, EARLY, HURDLE, OK, WORST, Job, Outcome, mean
+from evolve.search.mutation import Space, delete, insert, modify, mutate, random_program, tweak
+from evolve.search.search import (
     ASCENT,
     CACHED,
     ENOUGH,
@@ -35,8 +35,9 @@ from evolve.search import (
     Search,
     generator,
 )
-from primitives import PRIMITIVES, Program, ProgramError, identity, parse
-from primitives.graph import graph
+from primitives import PRIMITIVES, Program, ProgramError, parse
+from primitives.canonical import probe as identity
+from primitives.canonical.graph import graph
 
 # The first ones, and one of every form: rings, inputs, evaluation points, rows, squares, fallbacks,
 # many statements.
@@ -414,7 +415,7 @@ def test_cheap_rejections_have_a_reason_that_is_true(plain):
         assert not graph(c.candidate.program).uses("g") or c.candidate.reason == ASCENT
     up = parse("def step(w, g, lr):\n    u = lr - g\n    u = u * 2.0\n    return u\n")
     search = Search(config(), [baselines.get("adamw")])
-    from evolve.mutation import Child
+    from evolve.search.mutation import Child
 
     assert search.judge(0, 0, None, Child(up, "x")).reason == ASCENT
     assert search.judge(0, 0, None, Child(STILL, "x")).reason == NO_GRADIENT
@@ -624,8 +625,8 @@ SEARCHES = {
 @pytest.fixture
 def often(monkeypatch):
     """Checkpoints every few candidates, so that short runs have many."""
-    monkeypatch.setattr("evolve.drive.EVERY", 32)
-    monkeypatch.setattr("evolve.drive.BRED_AGAIN", 8)
+    monkeypatch.setattr("evolve.running.drive.EVERY", 32)
+    monkeypatch.setattr("evolve.running.drive.BRED_AGAIN", 8)
 
 
 def remembered(search: Search) -> dict:
@@ -678,7 +679,7 @@ def test_going_on_from_a_checkpoint_is_going_on_from_a_replay(tmp_path, name, of
     rng = random.Random(name)
     path, restored = tmp_path / "disturbed", 0
     for stop in sorted(rng.sample(range(1, 420), 12)):
-        monkeypatch.setattr("evolve.drive.ROWS", rng.choice([1, 7, 256]))
+        monkeypatch.setattr("evolve.running.drive.ROWS", rng.choice([1, 7, 256]))
         life = Life(path, settings, initial)
         if life.driver.began and stop % 3 == 0:
             shutil.copyfile(path, tmp_path / "replayed")
@@ -711,7 +712,9 @@ def test_a_resume_breeds_some_candidates_again_and_finds_out_software_that_breed
 ):
     changes, initial = SEARCHES["restarts"]
     Life(tmp_path / "run", config(*changes), initial).until(400)
-    monkeypatch.setattr("evolve.search.generator", lambda seed, number: generator(seed + 1, number))
+    monkeypatch.setattr(
+        "evolve.search.search.generator", lambda seed, number: generator(seed + 1, number)
+    )
     life = Life(tmp_path / "run", config(*changes), initial)
     assert life.driver.began > 300
     with pytest.raises(JournalError, match="comes out as another program than the one recorded"):
@@ -766,7 +769,7 @@ def test_a_damaged_checkpoint_costs_time_and_nothing_else(tmp_path, often, plain
 def test_checkpoints_may_lie_elsewhere_than_in_the_life_before(tmp_path, often, plain, monkeypatch):
     """As those of other versions of this software do."""
     for every, end in ((48, 250), (20, 330), (150, 420), (7, None)):
-        monkeypatch.setattr("evolve.drive.EVERY", every)
+        monkeypatch.setattr("evolve.running.drive.EVERY", every)
         life = Life(tmp_path / "run", config(), ("adamw",))
         assert life.driver.sound
         assert life.driver.began > 0 or end == 250

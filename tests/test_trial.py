@@ -19,17 +19,19 @@ import pytest
 from compiling import cheap_jit
 
 import baselines
-from evolve import scoring, stepwise, workers
-from evolve.config import TaskSettings, WorkerSettings
-from evolve.job import Job
-from evolve.loops import Batch, offer
-from evolve.scoring import ReferenceDiverged, Scorer
-from evolve.stepwise import Stepwise
-from evolve.suite import suite
-from evolve.trial import SHARE, Runner, Trials, memory_of
-from primitives import Program, machine, meaning, parse
-from primitives.layout import Layout
-from primitives.machine import DoesNotFit
+from evolve.config.schema import TaskSettings, WorkerSettings
+from evolve.scoring import scorer as scoring
+from evolve.scoring.job import Job
+from evolve.scoring.loops import Batch, offer
+from evolve.scoring.scorer import ReferenceDiverged, Scorer, stepwise
+from evolve.scoring.stepwise import Stepwise
+from evolve.scoring.suite import suite
+from evolve.scoring.trial import SHARE, Runner, Trials, memory_of
+from evolve.workers import executor as workers
+from primitives import Program, meaning, parse
+from primitives.machine import step as machine
+from primitives.machine.layout import Layout
+from primitives.machine.step import DoesNotFit
 from primitives.program import ORACLES
 from proxy_tasks import Task, make_task
 
@@ -251,12 +253,12 @@ from evolve.environment import pin; pin()
 import contextlib, pathlib, sys
 import jax
 import baselines
-from evolve.config import load_config
-from evolve.drive import Clock, Driver
-from evolve.journal import Journal
-from evolve.scoring import Scorer
-from evolve.search import Search
-from evolve.workers import make_executor
+from evolve.config.schema import load_config
+from evolve.running.drive import Clock, Driver
+from evolve.record.journal import Journal
+from evolve.scoring.scorer import Scorer
+from evolve.search.search import Search
+from evolve.workers.executor import make_executor
 
 usual = Scorer.try_to_score
 def noticed(self, job):

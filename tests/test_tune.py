@@ -21,16 +21,15 @@ import pytest
 from click.testing import CliRunner
 
 import baselines
-import evolve.tune
-from evolve.cli import main
-from evolve.config import ConfigError, TaskSettings
-from evolve.job import Job
-from evolve.journal import JournalError
-from evolve.reference import FINAL_SEEDS
-from evolve.scoring import Scorer
-from evolve.suite import make_suite
-from evolve.trial import Trials
-from evolve.tune import (
+import evolve.tuning.asha
+from evolve.commands.main import main
+from evolve.config.schema import ConfigError, TaskSettings
+from evolve.record.journal import JournalError
+from evolve.scoring.job import Job
+from evolve.scoring.scorer import Scorer
+from evolve.scoring.suite import make_suite
+from evolve.scoring.trial import Trials
+from evolve.tuning.asha import (
     COMPLETE,
     LOWEST,
     RUNGS,
@@ -43,6 +42,7 @@ from evolve.tune import (
     TuningFailed,
     tune,
 )
+from evolve.tuning.reference import FINAL_SEEDS
 from primitives import parse
 
 SUITE = [
@@ -76,7 +76,7 @@ def drive(place, log):
         "--resume",
     ]
     return subprocess.Popen(
-        [sys.executable, "-m", "evolve.cli", *map(str, command)],
+        [sys.executable, "-m", "evolve.commands.main", *map(str, command)],
         cwd=place,
         env=os.environ
         | {"TMPDIR": str(place / "tmp"), "PYTHONPATH": str(Path(evolve.__file__).parent.parent)},
@@ -272,7 +272,9 @@ def test_a_trial_that_diverges_ends_at_once_and_is_told_to_asha_as_a_number(plan
 def test_a_finished_tuning_is_not_done_again_and_a_folder_holds_one(plan, killed, monkeypatch):
     folder, _ = killed
     found = json.loads((folder / "tuned.json").read_text())
-    monkeypatch.setattr(evolve.tune, "try_points", lambda *a: pytest.fail("it is done again"))
+    monkeypatch.setattr(
+        evolve.tuning.asha, "try_points", lambda *a: pytest.fail("it is done again")
+    )
     assert tune(plan, folder, resume=True) == found
     with pytest.raises(ConfigError, match=r"holds a tuning\. Go on with --resume"):
         tune(plan, folder)
@@ -284,14 +286,14 @@ def test_a_finished_tuning_is_not_done_again_and_a_folder_holds_one(plan, killed
 def ray_here():
     """One local Ray for all tests that run it in this process."""
     with contextlib.ExitStack() as stack:
-        stack.callback(evolve.tune.start_ray(1))
+        stack.callback(evolve.tuning.asha.start_ray(1))
         yield
 
 
 def test_trials_that_cannot_be_trained_are_an_error_that_says_why_and_how_to_go_on(
     plan, ray_here, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(evolve.tune, "RETRIES", 0)
+    monkeypatch.setattr(evolve.tuning.asha, "RETRIES", 0)
     broken = replace(plan, trials=1, tasks=[{"kind": "no_such_task", "fields": {}}])
     with pytest.raises(
         TuningFailed, match=r"1 of 1 trials were not finished \(.*no_such_task.*--resume"

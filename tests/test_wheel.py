@@ -86,7 +86,7 @@ def test_the_wheel_holds_the_packages_the_presets_the_references_and_nothing_els
     presets = {f"evolve/{path.relative_to(ROOT).as_posix()}" for path in configs}
     assert names - facts == expected | presets
     assert {"evolve/configs/quickstart.yaml", "evolve/configs/suites/quickstart.yaml"} <= presets
-    assert {"baselines/programs/lion.py", "primitives/optax_template.py.jinja"} <= expected
+    assert {"baselines/programs/lion.py", "primitives/export/templates/optax.py.jinja"} <= expected
     assert any(name.startswith("evolve/references/") for name in expected)
 
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from primitives import SCALAR, identity
-from primitives.graph import CONSTANT, MATRIX_LEAF, STATE, Graph
-from primitives.layout import Layout
+from primitives import SCALAR
+from primitives.canonical import probe as identity
+from primitives.canonical.graph import CONSTANT, MATRIX_LEAF, STATE, Graph
+from primitives.machine.layout import Layout
 from primitives.registry import PRIMITIVES
 
 

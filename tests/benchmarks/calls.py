@@ -15,9 +15,9 @@ from searching import by_one_jit
 from training import SEED
 
 import baselines
-from evolve.mutation import Space
-from evolve.trial import Trials
-from primitives.liveness import prune
+from evolve.scoring.trial import Trials
+from evolve.search.mutation import Space
+from primitives.canonical.liveness import prune
 from proxy_tasks import make_task
 
 FAMILIES = ("lion", "arithmetic", "reduction", "matrix")  # of the preset `matrices`

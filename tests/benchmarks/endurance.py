@@ -26,13 +26,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import baselines
-from evolve import drive
-from evolve.checkpoint import Gathered, restore
-from evolve.config import Config, load_config, load_suite
-from evolve.drive import Clock, Driver
-from evolve.job import Job, Outcome
-from evolve.journal import Journal, Row
-from evolve.search import CACHED, Candidate, Search
+from evolve.config.schema import Config, load_config, load_suite
+from evolve.record.checkpoint import Gathered, restore
+from evolve.record.journal import Journal, Row
+from evolve.running import drive
+from evolve.running.drive import Clock, Driver
+from evolve.scoring.job import Job, Outcome
+from evolve.search.search import CACHED, Candidate, Search
 
 sys.path.append(str(Path(__file__).parent.parent))  # where this is a script
 

@@ -20,10 +20,11 @@ import numpy as np  # noqa: E402
 from mutants import mutants  # noqa: E402
 from scipy.stats import spearmanr  # noqa: E402
 
-from evolve.suite import reference, tuned  # noqa: E402
-from evolve.trial import Trials  # noqa: E402
-from primitives import Program, identity  # noqa: E402
-from primitives.graph import graph  # noqa: E402
+from evolve.scoring.suite import reference, tuned  # noqa: E402
+from evolve.scoring.trial import Trials  # noqa: E402
+from primitives import Program  # noqa: E402
+from primitives.canonical import probe as identity  # noqa: E402
+from primitives.canonical.graph import graph  # noqa: E402
 from proxy_tasks import Task, make_task  # noqa: E402
 
 TASKS = [

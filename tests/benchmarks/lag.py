@@ -157,12 +157,12 @@ def journal_seconds(path: Path) -> np.ndarray:
 
 def searched_seconds(preset: str) -> np.ndarray:
     """The same of a search of ours, in this process."""
-    from evolve.config import load_config
-    from evolve.drive import Clock, Driver
-    from evolve.journal import Journal
-    from evolve.run import initial_programs, resolve, suite_of
-    from evolve.search import Search
-    from evolve.workers import Inline
+    from evolve.config.schema import load_config
+    from evolve.record.journal import Journal
+    from evolve.running.drive import Clock, Driver
+    from evolve.running.life import initial_programs, resolve, suite_of
+    from evolve.search.search import Search
+    from evolve.workers.executor import Inline
 
     config, _ = resolve(load_config(preset))
     executor = Inline(list(config.suite))

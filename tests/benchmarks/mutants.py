@@ -6,9 +6,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from evolve.mutation import Space, mutate
-from primitives import Program, identity
-from primitives.graph import graph
+from evolve.search.mutation import Space, mutate
+from primitives import Program
+from primitives.canonical import probe as identity
+from primitives.canonical.graph import graph
 
 LION = Space()  # the primitives of Lion's search
 

@@ -17,20 +17,21 @@ from mutants import mutants
 from training import SEED
 
 import baselines
-from evolve.config import Budget, Config, TaskSettings, WorkerSettings, validated
-from evolve.drive import Clock, Driver
+from evolve.config.schema import Budget, Config, TaskSettings, WorkerSettings, validated
 from evolve.environment import available_cores, collect_rarely
-from evolve.job import Job
-from evolve.journal import Journal
-from evolve.loops import program_loop
-from evolve.mutation import Space, mutate
-from evolve.search import CACHED, REJECTED, Search
-from evolve.suite import make_suite
-from evolve.trial import Runner, Trials
-from evolve.workers import Inline, make_executor
-from primitives import Program, identity
-from primitives.graph import graph
-from primitives.liveness import live_statements
+from evolve.record.journal import Journal
+from evolve.running.drive import Clock, Driver
+from evolve.scoring.job import Job
+from evolve.scoring.loops import program_loop
+from evolve.scoring.suite import make_suite
+from evolve.scoring.trial import Runner, Trials
+from evolve.search.mutation import Space, mutate
+from evolve.search.search import CACHED, REJECTED, Search
+from evolve.workers.executor import Inline, make_executor
+from primitives import Program
+from primitives.canonical import probe as identity
+from primitives.canonical.graph import graph
+from primitives.canonical.liveness import live_statements
 
 CHAIN = 5  # mutations from adamw to a parent, at most
 

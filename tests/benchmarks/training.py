@@ -19,9 +19,9 @@ import optax
 from measure import Figure, in_turns, ratio, seconds
 
 import baselines
-from evolve.trial import Trials
-from primitives import machine
-from primitives.graph import graph
+from evolve.scoring.trial import Trials
+from primitives.canonical.graph import graph
+from primitives.machine import step as machine
 from proxy_tasks import Task, make_task
 
 SEED = "0:bench:0"
@@ -96,9 +96,9 @@ def compiling(task: Task, turns: int) -> Iterator[Figure]:
 FIRST = """
 from evolve.environment import pin; pin()
 import json, sys
-from evolve.config import TaskSettings, WorkerSettings
-from evolve.job import Job
-from evolve.workers import make_executor
+from evolve.config.schema import TaskSettings, WorkerSettings
+from evolve.scoring.job import Job
+from evolve.workers.executor import make_executor
 import baselines
 task = TaskSettings.model_validate(json.loads(sys.argv[1]))
 executor = make_executor(WorkerSettings(count=1), [task])

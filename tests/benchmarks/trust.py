@@ -30,16 +30,17 @@ import jax  # noqa: E402
 import numpy as np  # noqa: E402
 from measure import Figure  # noqa: E402
 
-from evolve.folder import RunFolder  # noqa: E402
-from evolve.journal import Journal  # noqa: E402
-from evolve.loops import machine_loop  # noqa: E402
-from evolve.run import suite_of  # noqa: E402
-from evolve.scoring import FLOOR  # noqa: E402
-from evolve.suite import reference  # noqa: E402
-from evolve.trial import Runner, Trials  # noqa: E402
-from primitives import Program, machine, parse  # noqa: E402
-from primitives.graph import graph  # noqa: E402
-from primitives.liveness import live_statements, prune  # noqa: E402
+from evolve.record.folder import RunFolder  # noqa: E402
+from evolve.record.journal import Journal  # noqa: E402
+from evolve.running.life import suite_of  # noqa: E402
+from evolve.scoring.loops import machine_loop  # noqa: E402
+from evolve.scoring.scorer import FLOOR  # noqa: E402
+from evolve.scoring.suite import reference  # noqa: E402
+from evolve.scoring.trial import Runner, Trials  # noqa: E402
+from primitives import Program, parse  # noqa: E402
+from primitives.canonical.graph import graph  # noqa: E402
+from primitives.canonical.liveness import live_statements, prune  # noqa: E402
+from primitives.machine import step as machine  # noqa: E402
 
 LION = {
     "known already": 89.1,

@@ -19,15 +19,15 @@ from mutants import mutants
 from searching import throughput
 
 import baselines
-from evolve.cluster import Cluster
-from evolve.config import TaskSettings, WorkerSettings, load_config, load_suite
-from evolve.drive import Clock, Driver
-from evolve.job import Job
-from evolve.journal import Journal
-from evolve.search import Candidate, Search
-from evolve.workers import make_executor
-from primitives import identity
-from primitives.graph import graph
+from evolve.config.schema import TaskSettings, WorkerSettings, load_config, load_suite
+from evolve.record.journal import Journal
+from evolve.running.drive import Clock, Driver
+from evolve.scoring.job import Job
+from evolve.search.search import Candidate, Search
+from evolve.workers.executor import make_executor
+from evolve.workers.ray_actors import Cluster
+from primitives.canonical import probe as identity
+from primitives.canonical.graph import graph
 
 LAG = 256  # of a small cluster: 16 for each of 16 workers
 SYNTHETIC = (sys.executable, str(Path(__file__).parent.parent / "promises" / "synthetic.py"))

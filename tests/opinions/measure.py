@@ -35,9 +35,10 @@ from opinions.harness import (
 
 import baselines
 from baselines.catalogue import AGREEMENT, program_key
-from primitives import Program, machine, meaning
-from primitives.graph import graph
-from primitives.layout import Layout
+from primitives import Program, meaning
+from primitives.canonical.graph import graph
+from primitives.machine import step as machine
+from primitives.machine.layout import Layout
 
 for _path in sorted(Path(__file__).parent.glob("*.py")):
     if _path.stem not in ("__init__", "measure"):

@@ -13,10 +13,10 @@ from pathlib import Path
 import yaml
 from promises import nodes
 
-from evolve.config import load_config
-from evolve.folder import RunFolder
-from evolve.journal import Journal, Row
-from evolve.run import execute, resolve
+from evolve.config.schema import load_config
+from evolve.record.folder import RunFolder
+from evolve.record.journal import Journal, Row
+from evolve.running.life import execute, resolve
 
 CONFIG = {
     "name": "anywhere",

@@ -24,11 +24,11 @@ from typing import Any
 from click.testing import CliRunner
 from promises import runs
 
-from evolve.checkpoint import NOTHING
-from evolve.cli import main
-from evolve.folder import RunFolder
-from evolve.journal import FORMAT, Journal, JournalError
-from evolve.status import status
+from evolve.commands.main import main
+from evolve.record.checkpoint import NOTHING
+from evolve.record.folder import RunFolder
+from evolve.record.journal import FORMAT, Journal, JournalError
+from evolve.record.status import status
 
 OLD = Path(__file__).parents[1] / "data" / "run-format-1"
 HALF, WHOLE = 240, 400  # candidates
@@ -36,13 +36,13 @@ SMALL = 320 << 10  # bytes of a disk on which they do not fit
 MORE = 128 << 10  # bytes with which a run can be resumed, but not go far
 # The command, with commits and checkpoints so close to each other that short runs have many.
 EVOLVE = (
-    "import pathlib, evolve.cli, evolve.disk, evolve.drive, evolve.patience; "
-    "evolve.drive.EVERY = 64; evolve.drive.BRED_AGAIN = 16; evolve.drive.ROWS = 8; "
-    "evolve.patience.FIRST = 0.2; "
-    "{more}; evolve.cli.main()"
+    "import pathlib, evolve.commands.main, evolve.record.disk, evolve.running.drive, evolve.record.patience; "
+    "evolve.running.drive.EVERY = 64; evolve.running.drive.BRED_AGAIN = 16; evolve.running.drive.ROWS = 8; "
+    "evolve.record.patience.FIRST = 0.2; "
+    "{more}; evolve.commands.main.main()"
 )
-IMPATIENT = "evolve.patience.PATIENCE = 0.5"
-ON_NFS = "evolve.disk.MOUNTS = pathlib.Path('mounts')"
+IMPATIENT = "evolve.record.patience.PATIENCE = 0.5"
+ON_NFS = "evolve.record.disk.MOUNTS = pathlib.Path('mounts')"
 
 
 def keep(place: Path, long: bool) -> dict[str, object]:

@@ -9,7 +9,7 @@ and another one its exit code.
     args    of `evolve` place   the folder to start it in log     a file for what it does; optional
     dies    "point:n": ends itself with SIGKILL when it comes to this point for the n-th time;
     optional changed constants of modules that are others for this life, such as
-    {"evolve.drive.ROWS": 1}; optional output  a file for what it prints, which is added to it; for
+    {"evolve.running.drive.ROWS": 1}; optional output  a file for what it prints, which is added to it; for
     those that are forked
 
 Points: before BEGIN, before COMMIT, after COMMIT, half of F, F written and F renamed for every file
@@ -29,19 +29,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import evolve.cli  # first: it sets what jax reads when it is imported
-import evolve.drive
-import evolve.report
-import evolve.run
-import evolve.status
-from evolve.journal import Journal
+import evolve.commands.main  # first: it sets what jax reads when it is imported
+import evolve.record.status
+import evolve.reporting.tables
+import evolve.running.drive
+import evolve.running.life
+from evolve.record.journal import Journal
 
 # Checkpoints, commits and exports so close to each other that a short run has many.
 CLOSER = {
-    "evolve.drive.EVERY": 64,
-    "evolve.drive.BRED_AGAIN": 16,
-    "evolve.drive.ROWS": 16,
-    "evolve.run.REWRITE": 0.05,
+    "evolve.running.drive.EVERY": 64,
+    "evolve.running.drive.BRED_AGAIN": 16,
+    "evolve.running.drive.ROWS": 16,
+    "evolve.running.life.REWRITE": 0.05,
 }
 
 
@@ -152,9 +152,9 @@ def observe(log: Log) -> None:
         log.reach(f"{name} written")
 
     around(Journal, put)
-    around(evolve.drive.Driver, check)
-    around(evolve.run, make_executor)
-    around(evolve.run, confirm)
+    around(evolve.running.drive.Driver, check)
+    around(evolve.running.life, make_executor)
+    around(evolve.running.life, confirm)
     around(os, fsync)
 
 
@@ -174,7 +174,7 @@ def live(asked: dict[str, Any]) -> None:
     if asked.get("log"):
         observe(Log(asked["log"], asked.get("dies") or ""))
     sys.argv = ["evolve", *asked["args"]]
-    evolve.cli.main()
+    evolve.commands.main.main()
 
 
 def serve() -> None:

@@ -19,10 +19,10 @@ from typing import Any
 from promises import nodes
 from promises.anywhere import ran, rows
 
-from evolve.folder import RunFolder
-from evolve.job import MACHINE
+from evolve.record.folder import RunFolder
+from evolve.scoring.job import MACHINE
 
-PROCESS, ACTOR = b"evolve.serve", b"ray::Agent"
+PROCESS, ACTOR = b"evolve.workers.serve", b"ray::Agent"
 
 
 class Killer:

@@ -18,7 +18,7 @@ from pathlib import Path
 from random import Random
 
 import baselines
-from evolve.config import presets_folder, write_yaml
+from evolve.config.schema import presets_folder, write_yaml
 
 STEP = "def step(w, g, lr):\n    return g\n"
 

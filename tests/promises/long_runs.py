@@ -32,21 +32,20 @@ from statistics import median
 from typing import Any
 
 import baselines
-import evolve.run
-import evolve.workers
-from evolve import index
-from evolve.config import load_config
-from evolve.drive import Driver
-from evolve.folder import RunFolder
-from evolve.mutation import Space, mutate
-from evolve.pool import Local
-from evolve.search import Candidate, Committed, Search, generator
-from primitives import graph as graphs
-from primitives import identity
-from primitives.graph import graph
+import evolve.running.life
+import evolve.workers.executor
+from evolve.config.schema import load_config
+from evolve.record.folder import RunFolder
+from evolve.running.drive import Driver
+from evolve.search.mutation import Space, mutate
+from evolve.search.search import Candidate, Committed, Search, generator, index
+from evolve.workers.local import Local
+from primitives.canonical import graph as graphs
+from primitives.canonical import probe as identity
+from primitives.canonical.graph import graph
 
 SYNTHETIC = (sys.executable, str(Path(__file__).with_name("synthetic.py")))
-COMMAND = (sys.executable, "-P", "-c", "import evolve.cli; evolve.cli.main()")
+COMMAND = (sys.executable, "-P", "-c", "import evolve.commands.main; evolve.commands.main.main()")
 LOOK = 256  # candidates from one look to the next
 PIECES = 16  # candidates from one piece of work to the next; and how many different ones there are
 MORE = 1000  # candidates of the life after
@@ -132,7 +131,7 @@ def begun(place: Path, size: Size) -> RunFolder:
         f"budget={{candidates: {size.candidates}}}",
         "workers={kind: local, count: 2}",
     )
-    config, inputs = evolve.run.resolve(load_config("quickstart", changes))
+    config, inputs = evolve.running.life.resolve(load_config("quickstart", changes))
     return RunFolder.create(place, config, config.model_dump(mode="json"), inputs)
 
 
@@ -244,12 +243,14 @@ def live(path: str, candidates: str, smaller: str) -> None:
         identity.probe.__wrapped__
     )
     index.RECENT //= int(smaller)
-    evolve.run.Search, evolve.run.Driver = Timed, Observed
-    evolve.workers.Local = partial(Local, command=SYNTHETIC)
+    evolve.running.life.Search, evolve.running.life.Driver = Timed, Observed
+    evolve.workers.executor.Local = partial(Local, command=SYNTHETIC)
     folder = RunFolder.open(path)
     config = folder.config()
     budget = config.budget.model_copy(update={"candidates": int(candidates)})
-    evolve.run.execute(folder, config.model_copy(update={"budget": budget}), lambda line: None)
+    evolve.running.life.execute(
+        folder, config.model_copy(update={"budget": budget}), lambda line: None
+    )
 
 
 if __name__ == "__main__":

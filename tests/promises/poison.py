@@ -25,16 +25,16 @@ from unittest import mock
 from promises import poisoned
 
 import baselines
-from evolve.cluster import Cluster
-from evolve.config import Config, TaskSettings, WorkerSettings
-from evolve.drive import Clock, Driver
-from evolve.job import CRASH, DIVERGED, MACHINE, OK, TIMEOUT, Job, Outcome
-from evolve.journal import Journal
-from evolve.mutation import Space, mutate
-from evolve.pool import LOG_BYTES, STRIKES, Local
-from evolve.scoring import Scorer
-from evolve.search import CACHED, Search, generator
-from evolve.suite import make_suite, take_references, tuned, tuned_values
+from evolve.config.schema import Config, TaskSettings, WorkerSettings
+from evolve.record.journal import Journal
+from evolve.running.drive import Clock, Driver
+from evolve.scoring.job import CRASH, DIVERGED, MACHINE, OK, TIMEOUT, Job, Outcome
+from evolve.scoring.scorer import Scorer
+from evolve.scoring.suite import make_suite, take_references, tuned, tuned_values
+from evolve.search.mutation import Space, mutate
+from evolve.search.search import CACHED, Search, generator
+from evolve.workers.local import LOG_BYTES, STRIKES, Local
+from evolve.workers.ray_actors import Cluster
 from primitives import PRIMITIVES, Program, parse
 from proxy_tasks import TASKS, make_task
 

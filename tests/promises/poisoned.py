@@ -1,7 +1,7 @@
 """A worker with poison in it: primitives that do what no primitive should, and a task that does it
 where asked to.
 
-Started as `python poisoned.py DRIVER`, where a run starts `evolve.serve`. A deed is done by a
+Started as `python poisoned.py DRIVER`, where a run starts `evolve.workers.serve`. A deed is done by a
 program in one of three
 ways: while its primitive `traced_DEED` is traced, in a step by its primitive `called_DEED`, or by
 the task, when it evaluates a program that has brought all weights to the place of the deed.
@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from evolve.job import CRASH, DIVERGED, ERROR, OK, OOM, TIMEOUT
+from evolve.scoring.job import CRASH, DIVERGED, ERROR, OK, OOM, TIMEOUT
 from primitives.kinds import Tensor
 from primitives.registry import MATRIX, primitive
 
@@ -333,7 +333,7 @@ def age() -> float:
 
 
 def main(driver: int) -> None:
-    from evolve import serve
+    from evolve.workers.executor import serve
 
     start = serve._start
 

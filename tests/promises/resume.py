@@ -19,8 +19,8 @@ from pathlib import Path
 import pytest
 from promises import runs
 
-from evolve.folder import NotARun, RunFolder
-from evolve.status import status
+from evolve.record.folder import NotARun, RunFolder
+from evolve.record.status import status
 
 AT_ONCE = 2  # runs at the same time: most of a short life is one process that starts
 KILLS = 25  # of one run, at random moments
@@ -269,7 +269,9 @@ def named_points(points: list[Point], root: Path, nursery: runs.Nursery) -> Coun
     run = Killed(root / "run", nursery, AT_POINTS, figures)
     for point, n, workers in points:
         try:
-            run.look(run.start(workers, dies=f"{point}:{n}", changed={"evolve.drive.ROWS": 4}))
+            run.look(
+                run.start(workers, dies=f"{point}:{n}", changed={"evolve.running.drive.ROWS": 4})
+            )
         except Exception as fault:
             raise AssertionError(
                 f"killed at {point!r}, time {n}, with workers {workers}: {fault}"

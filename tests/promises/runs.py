@@ -273,7 +273,7 @@ def workers_of(driver: int) -> list[int]:
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
                 words = (entry / "cmdline").read_bytes().split(b"\0")
-                if b"evolve.serve" in words and str(driver).encode() in words:
+                if b"evolve.workers.serve" in words and str(driver).encode() in words:
                     found.append(int(entry.name))
     return found
 

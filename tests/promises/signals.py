@@ -32,13 +32,13 @@ from evolve.interrupt import StopSignal
 
 PROMISED = 10.0  # seconds from a signal to the end
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGXCPU)
-EVOLVE = (sys.executable, "-m", "evolve.cli")
+EVOLVE = (sys.executable, "-m", "evolve.commands.main")
 # A command whose 50th job is a computation without an end, inside XLA. {limit}: seconds until it is
 # cut off.
 ENDLESS = """
-import itertools, time, jax, evolve.cli, evolve.interrupt, evolve.scoring
+import itertools, time, jax, evolve.commands.main, evolve.interrupt, evolve.scoring.scorer
 evolve.interrupt.LIMIT = {limit}
-score, jobs = evolve.scoring.Scorer.try_to_score, itertools.count()
+score, jobs = evolve.scoring.scorer.Scorer.try_to_score, itertools.count()
 def stuck(self, job):
     number = next(jobs)
     if number == 40:
@@ -47,16 +47,16 @@ def stuck(self, job):
         print("stuck", flush=True)
         jax.lax.while_loop(lambda x: x < 2, jax.numpy.sin, jax.numpy.float32(1)).block_until_ready()
     return score(self, job)
-evolve.scoring.Scorer.try_to_score = stuck
-evolve.cli.main()
+evolve.scoring.scorer.Scorer.try_to_score = stuck
+evolve.commands.main.main()
 """
 # A session of Python as in a notebook: it keeps the last exception, with all that its frames hold.
 SESSION = """
 from evolve.environment import pin; pin()
 from pathlib import Path
-from evolve.config import load_config
-from evolve.folder import RunFolder
-from evolve.run import execute, resolve
+from evolve.config.schema import load_config
+from evolve.record.folder import RunFolder
+from evolve.running.life import execute, resolve
 config, inputs = resolve(load_config("tiny.yaml", ("workers.kind=local", "workers.count=1")))
 folder = RunFolder.create(Path("session"), config, {}, inputs)
 """

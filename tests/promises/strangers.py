@@ -44,19 +44,21 @@ from promises import hostile
 from strategies import AXES, MATRICES, MORE, programs
 
 import baselines
-from evolve import drive, suite
-from evolve.checkpoint import restore
-from evolve.config import ConfigError, load_config, read_yaml, validated, write_yaml
-from evolve.folder import RunFolder
-from evolve.journal import Journal, JournalError, Lock, RunIsLive
-from evolve.run import _write_hall_of_fame, found_program
-from evolve.search import Search
-from evolve.status import status
-from primitives import ProgramError, identity, load, parse
-from primitives.cost import cost
-from primitives.export_optax import to_optax_source
-from primitives.graph import graph
-from primitives.liveness import prune
+from evolve.config.schema import ConfigError, load_config, read_yaml, validated, write_yaml
+from evolve.record.checkpoint import restore
+from evolve.record.folder import RunFolder
+from evolve.record.journal import Journal, JournalError, Lock, RunIsLive
+from evolve.record.status import status
+from evolve.running import drive
+from evolve.running.life import _write_hall_of_fame, found_program
+from evolve.scoring.scorer import suite
+from evolve.search.search import Search
+from primitives import ProgramError, load, parse
+from primitives.canonical import probe as identity
+from primitives.canonical.cost import cost
+from primitives.canonical.graph import graph
+from primitives.canonical.liveness import prune
+from primitives.export.optax import to_optax_source
 
 CLEAR = (ProgramError, ConfigError, JournalError, RunIsLive)
 # Run folders take a hundred times as long as programs: fewer of ten million are enough for as many
@@ -76,7 +78,7 @@ LIMIT_OF_RUN = 2.0  # for all files of a run, each read several times
 PATIENCE = 30.0  # seconds of waiting, after which something hangs
 MEMORY = 512 * 2**20  # bytes that all inputs of a process together may add, caches included
 MEMORY_OF_ONE = 50 * 2**20  # for one of the inputs that are written out
-LONGEST = 2100  # characters of a message: `evolve.config.MAX_MESSAGE`, and a place
+LONGEST = 2100  # characters of a message: `evolve.config.schema.MAX_MESSAGE`, and a place
 
 
 def keep(place: Path, long: bool) -> dict[str, object]:

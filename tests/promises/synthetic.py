@@ -1,7 +1,7 @@
 """A worker whose scores come out of a hash: process, pipes and protocol are real, and nothing is
 trained.
 
-Started as `python synthetic.py DRIVER`, where a run starts `evolve.serve`.
+Started as `python synthetic.py DRIVER`, where a run starts `evolve.workers.serve`.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import hashlib
 import math
 import sys
 
-from evolve import serve
-from evolve.job import DIVERGED, HURDLE, OK, Job, Outcome, mean
+from evolve.scoring.job import DIVERGED, HURDLE, OK, Job, Outcome, mean
+from evolve.workers.executor import serve
 
 
 def scored(job: Job) -> Outcome:

@@ -1,0 +1,1 @@
+"""What people write: strict YAML, a typed schema, presets."""

@@ -1,0 +1,1 @@
+"""What is recorded of a run, and how it goes on after a kill."""

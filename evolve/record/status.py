@@ -1,0 +1,138 @@
+"""How far a run is: facts from its record, while it runs or later."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from typing import Any
+
+from evolve.record.folder import RunFolder, command
+from evolve.record.journal import FINISHED, STOPPED, Journal, JournalError, NothingYet, is_held
+from evolve.record.untrusted import read_json
+
+RUNNING = "running"
+ENTRY = {"candidate", "score", "program"}  # of the hall of fame
+
+
+def status(folder: RunFolder) -> dict[str, Any]:
+    """The facts of a run, running or not."""
+    try:
+        journal = Journal(folder.journal, read_only=True) if folder.journal.is_file() else None
+    except NothingYet:
+        journal = None
+    if journal is None:
+        nothing: dict[str, Any] = dict.fromkeys(("candidates", "evaluated", "cached", "seconds"), 0)
+        nothing |= {"rejected": {}, "statuses": {}, "best": None, "hash_chain": bytes(32).hex()}
+        nothing["repeatable"] = folder.config().search.order == "number"
+        return {
+            "run": str(folder.path),
+            "state": RUNNING if _is_live(folder) else STOPPED,
+        } | nothing
+    try:
+        journal.db.execute("BEGIN")  # all facts are of one moment
+        statuses, reasons = _counted(journal)
+        count = journal.count()
+        state = journal.get("status", STOPPED)
+        if state not in (STOPPED, FINISHED):
+            raise JournalError(f"no run can be {state!r}")
+        chain = journal.link_before(count).hex()
+        elapsed = journal.get("elapsed", 0.0)
+        if not (isinstance(elapsed, int | float) and math.isfinite(elapsed)):
+            raise JournalError(f"{elapsed!r} are no seconds")
+        if not all(isinstance(word, str) for word in (*statuses, *reasons)):
+            raise JournalError("a status is no text")
+    except Exception as fault:  # a damaged file shows as one clear sentence
+        raise JournalError(f"{folder.journal}: cannot be read: {fault}") from None
+    finally:
+        journal.close()
+    if _is_live(folder):
+        state = RUNNING
+    return {
+        "run": str(folder.path),
+        "state": state,
+        "candidates": count,
+        "evaluated": count - statuses.get("cached", 0) - statuses.get("rejected", 0),
+        "cached": statuses.get("cached", 0),
+        "rejected": reasons,
+        "statuses": statuses,
+        "best": _best_facts(folder),
+        "seconds": elapsed,
+        "hash_chain": chain,
+        "repeatable": journal.repeatable,
+    }
+
+
+def print_status(found: dict[str, Any]) -> None:
+    print(f"{found['run']}: {found['state']}")
+    if not found["candidates"]:
+        print("no candidate yet")
+        return
+    print(f"{found['candidates']:,} candidates in {found['seconds']:.0f} s of search")
+    print(f"  {found['evaluated']:,} scored, {found['cached']:,} known already")
+    for reason, count in sorted(found["rejected"].items()):
+        print(f"  {count:,} rejected: {reason}")
+    for name, count in sorted(found["statuses"].items()):
+        if name not in ("ok", "cached", "rejected"):
+            print(f"  {count:,} {name}")
+    best = found["best"]
+    if best:
+        print(
+            f"best so far: candidate {best['candidate']}, {best['score']:+.4f} on the selection "
+            f"seeds"
+        )
+    print(f"hash chain: {found['hash_chain']}")
+    if not found["repeatable"]:
+        print("committed in the order of arrival: the run can be resumed, not repeated")
+    if found["state"] == "stopped":
+        print(f"go on with:  {command()} resume {found['run']}")
+
+
+def _counted(journal: Journal) -> tuple[Counter[str], Counter[str]]:
+    """How often each status and each reason: the tally of the last checkpoint, and the rows since
+    then.
+
+    To count all rows is to read the whole file, a gigabyte for a million.
+    """
+    last = journal.db.execute(
+        "SELECT number, state FROM checkpoint ORDER BY number DESC LIMIT 1"
+    ).fetchone()
+    since, state = last or (0, '{"tally": {"statuses": {}, "reasons": {}}}')
+    statuses, reasons = (
+        Counter(json.loads(state)["tally"][name]) for name in ("statuses", "reasons")
+    )
+    rows = f"{journal.ordered} WHERE {journal.place} >= ?"
+    query = f"SELECT status, reason, COUNT(*) FROM {rows} GROUP BY status, reason"
+    for status, reason, count in journal.db.execute(query, (since,)):
+        statuses[status] += count
+        if reason:
+            reasons[reason] += count
+    return statuses, reasons
+
+
+def _best_facts(folder: RunFolder) -> dict[str, Any] | None:
+    path = folder.path / "hall_of_fame.json"
+    if not path.is_file():
+        return None
+    try:
+        entries = read_json(path)
+        if not (
+            isinstance(entries, list)
+            and all(isinstance(e, dict) and set(e) == ENTRY for e in entries)
+        ):
+            raise ValueError("no list of programs")
+    except (OSError, ValueError) as fault:
+        raise JournalError(
+            f"{path}: is damaged: {fault}. `evolve resume` writes it again."
+        ) from None
+    return entries[0] if entries else None
+
+
+def _is_live(folder: RunFolder) -> bool:
+    path = folder.path / "run.lock"
+    if not path.is_file():
+        return False
+    try:
+        return is_held(path)
+    except OSError:
+        return False

@@ -1,0 +1,237 @@
+"""Training loops: what an optimizer carries from step to step, for each way to run one.
+
+The machine has one loop for all programs that fit, with the program as an
+argument. What it cannot hold runs through the same loop with a step of its own:
+matrix programs and those that ask the task for more than a gradient, compiled
+from their meaning; handwritten optimizers; and, for comparison, what a user
+would write by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from baselines.handwritten import Handwritten, Layer, Objective
+from primitives import Program, meaning
+from primitives.machine import step as machine
+from primitives.machine.layout import Layout
+from proxy_tasks import Task, oracles
+from proxy_tasks.task import DenseTask
+
+
+class Draws(NamedTuple):
+    """All that is random in training."""
+
+    task: Any  # of the task; leaves have a leading axis `steps`
+    key: jax.Array  # of the optimizer's own noise
+
+
+class Batch(NamedTuple):
+    """What an optimizer may ask about the batch of its step."""
+
+    loss: jax.Array  # dtype[], at w
+    draw: Any  # of the task, for its oracles
+    data: Any
+    key: jax.Array
+
+
+class Begin(NamedTuple):
+    """Where a training begins."""
+
+    w: jax.Array  # dtype[size]
+    draws: Draws
+    data: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Loop:
+    """An optimizer's part of a training loop. What it carries is a tree of arrays.
+
+    `args` distinguishes optimizers that share one compiled loop: the code of a program, or
+    hyperparameters.
+    """
+
+    init: Callable[[Any, Begin], Any]  # (args, begin) -> carried
+    params: Callable[[Any], Any]  # carried -> the parameter tree
+    step: Callable[
+        [Any, Any, Any, jax.Array, jax.Array, Batch], Any
+    ]  # (args, carried, gradient, shape, t, batch)
+    point: Callable[
+        [Any, Any], jax.Array
+    ]  # (args, carried) -> dtype[size]: where the model is evaluated
+    again: Callable[[Any, Begin, Any, jax.Array], Any] | None = None
+    """(args, begin, memory, fresh) -> carried: begin in memory that was carried before, or go on
+    where not fresh.
+    """
+
+    def begin(self, args: Any, begin: Begin, memory: Any, fresh: jax.Array) -> Any:
+        if self.again is not None:
+            return self.again(args, begin, memory, fresh)
+        return jax.lax.cond(fresh, lambda m: self.init(args, begin), lambda m: m, memory)
+
+
+def train(
+    task: Task,
+    loop: Loop,
+    args: Any,
+    memory: Any,
+    begin: Begin,
+    schedule: jax.Array,
+    span: jax.Array,
+) -> tuple[jax.Array, jax.Array, Any]:
+    """Train from step span[0] to span[1]; from the beginning where span[0] is 0.
+
+    It stops early once the loss is not finite: the trial has diverged. Gives the point at which the
+    model is evaluated, whether all is finite, and what is carried on.
+    """
+
+    def go_on(state):
+        i, finite, _ = state
+        return (i < span[1]) & finite
+
+    def advance(state):
+        i, _, carried = state
+        draw = jax.tree.map(
+            lambda d: jax.lax.dynamic_index_in_dim(d, i, 0, keepdims=False), begin.draws.task
+        )
+        # By the leaves, not by one flat vector: the gradient of its slices would be a sum of padded
+        # copies.
+        value, gradient = jax.value_and_grad(lambda params: task.loss(params, begin.data, draw))(
+            loop.params(carried)
+        )
+        batch = Batch(value, draw, begin.data, jax.random.fold_in(begin.draws.key, i))
+        after = loop.step(
+            args, carried, gradient, schedule[i], (i + 1).astype(schedule.dtype), batch
+        )
+        return i + 1, jnp.isfinite(value), after
+
+    carried = loop.begin(args, begin, memory, span[0] == 0)
+    _, finite, carried = jax.lax.while_loop(go_on, advance, (span[0], jnp.bool(True), carried))
+    final = loop.point(args, carried)
+    return final, finite & jnp.all(jnp.isfinite(final)), carried
+
+
+def machine_loop(layout: Layout) -> Loop:
+    """Any program that fits, as data. args: its `Code`."""
+
+    def step(code, bank, gradient, shape, t, batch):
+        return machine.step(code, layout, bank, gradient, shape, t, batch.loss)
+
+    return Loop(
+        init=lambda code, begin: machine.start(code, layout, begin.w),
+        params=lambda bank: layout.unflatten(bank.w),
+        step=step,
+        point=machine.point,
+        again=lambda code, begin, bank, fresh: machine.restart(code, layout, begin.w, bank, fresh),
+    )
+
+
+def program_loop(task: Task, layout: Layout, program: Program) -> Loop:
+    """The meaning of a program, traced. args: its hyperparameters by name."""
+
+    def init(values, begin):
+        params = layout.unflatten(begin.w)
+        return params, meaning.init(program, params)
+
+    def step(values, carried, gradient, shape, t, batch):
+        params, states = carried
+        feed = {name: offer(task, layout, name, params, batch) for name in sorted(program.needs)}
+        return meaning.step(program, params, gradient, states, shape, t, feed=feed, values=values)
+
+    return Loop(
+        init=init,
+        params=lambda carried: carried[0],
+        step=step,
+        point=lambda values, carried: layout.flatten(meaning.evaluation(program, *carried)),
+    )
+
+
+def offer(task: Task, layout: Layout, name: str, params: Any, batch: Batch) -> Any:
+    """What a task offers to programs under a name: a number, a tree as `params`, or a function of
+    such a tree.
+    """
+    if name == "loss":
+        return batch.loss
+    if name == "noise":
+        return layout.unflatten(jax.random.normal(jax.random.fold_in(batch.key, 0), (layout.size,)))
+    if name == "rademacher":
+        signs = jax.random.rademacher(jax.random.fold_in(batch.key, 1), (layout.size,), jnp.float32)
+        return layout.unflatten(signs)
+    return getattr(oracles, name)(task, params, batch.data, batch.draw)
+
+
+def handwritten_loop(task: Task, layout: Layout, optimizer: Handwritten) -> Loop:
+    """An optimizer that is no program.
+
+    args: its hyperparameters by name, of which the learning rate is traced.
+    """
+    at = layout.unflatten(np.arange(layout.size))
+
+    def objective(data, draw, key) -> Objective:
+        def value(w):
+            return task.loss(layout.unflatten(w), data, draw)
+
+        def gnvp(w, v):
+            product = oracles.gnvp(task, layout.unflatten(w), data, draw)
+            return layout.flatten(product(layout.unflatten(v)))
+
+        def layers(w):
+            assert isinstance(task, DenseTask)
+            found = oracles.layers(
+                task, layout.unflatten(w), data, draw, jax.random.fold_in(key, 2)
+            )
+            return tuple(
+                Layer(np.vstack([at[name]["kernel"], at[name]["bias"]]), *seen)
+                for name, seen in found.items()
+            )
+
+        return Objective(
+            value,
+            gnvp if "gnvp" in task.offers else None,
+            layers if isinstance(task, DenseTask) else None,
+            task.kind,
+        )
+
+    def init(values, begin):
+        first = jax.tree.map(lambda d: d[0], begin.draws.task)
+        return begin.w, optimizer.init(begin.w, objective(begin.data, first, begin.draws.key))
+
+    def step(values, carried, gradient, shape, t, batch):
+        w, state = carried
+        return optimizer.step(
+            w, state, objective(batch.data, batch.draw, batch.key), shape * values["learning_rate"]
+        )
+
+    return Loop(
+        init=init,
+        params=lambda carried: layout.unflatten(carried[0]),
+        step=step,
+        point=lambda values, c: c[0],
+    )
+
+
+def optax_loop(layout: Layout, optimizer: Any) -> Loop:
+    """An optax optimizer, as a user would write the loop. args: none."""
+    import optax
+
+    def init(args, begin):
+        params = layout.unflatten(begin.w)
+        return params, optimizer.init(params)
+
+    def step(args, carried, gradient, shape, t, batch):
+        params, state = carried
+        updates, state = optimizer.update(gradient, state, params)
+        return optax.apply_updates(params, updates), state
+
+    return Loop(
+        init=init,
+        params=lambda carried: carried[0],
+        step=step,
+        point=lambda args, carried: layout.flatten(carried[0]),
+    )

@@ -1,0 +1,175 @@
+"""Scores: log(reference loss / loss) at the end of the full schedule, in the same seeds.
+
+The reference is AdamW tuned on the task, so 0 is tuned AdamW and 0.1 is 10 % less
+loss. A program's score is the mean over tasks and seeds; a program that diverges
+has the worst score, -inf. Time is spent where it matters: a program far below the
+population stops early in its first training (`early`), or after one seed
+(`hurdle`), and one good enough for the hall of fame is scored again on seeds that
+nothing was selected on.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import time
+from dataclasses import replace
+from typing import Any
+
+import jax
+
+from evolve.environment import fingerprint
+from evolve.scoring.job import (
+    DIVERGED,
+    EARLY,
+    ERROR,
+    HURDLE,
+    OK,
+    OOM,
+    Job,
+    Outcome,
+    ReferenceDiverged,
+    mean,
+)
+from evolve.scoring.suite import REFERENCE, Suite, known, reference, tuned
+from evolve.scoring.trial import Optimizer, Trials, memory_of
+from primitives import parse
+from primitives.errors import printable
+
+FLOOR = 1e-30  # losses below it count as it: a score stays finite
+
+
+def _out_of_memory(fault: Exception) -> bool:
+    """Also where it comes out of XLA as text."""
+    said = _words(fault)
+    return isinstance(fault, MemoryError) or any(
+        word in said for word in ("RESOURCE_EXHAUSTED", "MemoryError")
+    )
+
+
+def _words(fault: Exception) -> str:
+    """What an exception says, whatever its own methods do."""
+    name = type(fault).__name__
+    try:
+        return printable(f"{name}: {fault}", 500)
+    except Exception:
+        return name
+
+
+class _Stopped(Exception):
+    """The rest of a job is not worth its time."""
+
+    def __init__(self, status: str):
+        self.status = status
+
+
+class Scorer:
+    """Scores programs on a suite. Holds the compiled loops; a worker has one."""
+
+    def __init__(self, suite: Suite, workers: int = 1, device: Any = None):
+        """workers: how many there are on this machine; device: the one that jax uses here, if not
+        the first.
+        """
+        self.suite = suite
+        memory = memory_of(device or jax.local_devices()[0], workers)
+        self.trials = [Trials(task, memory / len(suite.tasks)) for task in suite.tasks]
+        self.reference_loss = functools.cache(self._reference_loss)
+
+    def check(self) -> None:
+        """Score a program that is known to be good, the reference.
+
+        Raises `RuntimeError` where it fails.
+        """
+        canary = self.score(Job(str(reference(self.suite.tasks[0])), ("canary",), known=REFERENCE))
+        if canary.status != OK:
+            raise RuntimeError(f"the reference comes out as {canary.status} on this machine")
+
+    def try_to_score(self, job: Job) -> Outcome:
+        """The outcome of a job, with its seconds, whatever the program does.
+
+        Raises `ReferenceDiverged` alone.
+        """
+        begun = time.monotonic()
+        try:
+            outcome = self.score(job)
+        except ReferenceDiverged:
+            raise
+        except Exception as fault:  # a worker must outlive its candidates
+            outcome = Outcome(OOM if _out_of_memory(fault) else ERROR, detail=_words(fault))
+        return replace(outcome, seconds=time.monotonic() - begun)
+
+    def score(self, job: Job) -> Outcome:
+        """The outcome of a job; a program that diverges is an outcome, not an error."""
+        optimizers = self.optimizers(job)
+        scores: list[tuple[float, ...]] = []
+        selected: list[tuple[float, ...]] = []
+        early: list[float] = []
+        try:
+            for number, seed in enumerate(job.seeds):
+                row = self.row(optimizers, seed, job, early if job.at and number == 0 else None)
+                scores.append(row)
+                if number == 0 and mean((row,)) < job.hurdle:
+                    raise _Stopped(HURDLE)
+            if job.select and mean(tuple(scores)) > job.bar:
+                for seed in job.select:  # a program that diverges on some seeds is not one to keep
+                    selected.append(self.row(optimizers, seed, job))
+            status = OK
+        except _Stopped as why:
+            status = why.status
+        return Outcome(status, tuple(scores), tuple(selected), early=tuple(early))
+
+    def optimizers(self, job: Job) -> list[Optimizer]:
+        """The optimizer for each task: one for all, unless it is a known one with tuned values."""
+        if job.known:
+            return [tuned(job.known, task) or known(job.known) for task in self.suite.tasks]
+        return [parse(job.program)] * len(self.suite.tasks)
+
+    def row(
+        self, optimizers: list[Optimizer], seed: str, job: Job, early: list[float] | None = None
+    ) -> tuple[float, ...]:
+        """Scores on all tasks in one seed. Raises `_Stopped`.
+
+        early: a list for the scores at the first hurdle, where there is one.
+        """
+        row = []
+        once = (
+            not job.known
+        )  # known optimizers come back for every seed of a table, and are worth a compilation
+        for number, (trials, optimizer) in enumerate(zip(self.trials, optimizers, strict=True)):
+            steps = trials.task.steps
+            stops = (
+                (steps,) if early is None else tuple(sorted({max(1, round(job.at * steps)), steps}))
+            )
+            losses = trials.losses(optimizer, seed, stops, job.part, job.schedule, once)
+            for stop, loss in zip(stops, losses, strict=False):
+                if math.isnan(loss):
+                    raise _Stopped(DIVERGED)
+                score = math.log(
+                    self.reference_loss(number, seed, job.part, stops)[stop] / max(loss, FLOOR)
+                )
+                if early is None or stop == steps:
+                    row.append(score)
+                else:
+                    early.append(score)
+                    if score < job.early[number]:
+                        raise _Stopped(EARLY)
+        return tuple(row)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What the bits of a score depend on, beside the program and the tasks."""
+        too_large = [trials.task.kind for trials in self.trials if trials.banks < 1]
+        return fingerprint() | ({"too large for the machine": too_large} if too_large else {})
+
+    def _reference_loss(
+        self, number: int, seed: str, part: str, stops: tuple[int, ...]
+    ) -> dict[int, float]:
+        losses = list(
+            self.trials[number].losses(reference(self.suite.tasks[number]), seed, stops, part)
+        )
+        if math.isnan(losses[-1]):
+            kind = self.suite.tasks[number].kind
+            raise ReferenceDiverged(
+                f"the reference diverges on {kind} in seed {seed!r}; tune it again: evolve "
+                f"reference"
+            )
+        return {stop: max(loss, FLOOR) for stop, loss in zip(stops, losses, strict=True)}

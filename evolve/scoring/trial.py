@@ -1,0 +1,287 @@
+"""One trial: train a task with an optimizer, from its first to its last step.
+
+There are three ways. The machine's loop is compiled once a task and runs all
+programs that it can hold. Of the others, those that are trained once or twice
+run call by call (`stepwise.py`), with nothing compiled for them; those that are
+trained again and again, such as known optimizers while they are tuned, have a
+loop compiled for them alone.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from baselines.handwritten import Handwritten, Objective
+from evolve.environment import available_memory
+from evolve.scoring.loops import (
+    Begin,
+    Draws,
+    Loop,
+    handwritten_loop,
+    machine_loop,
+    optax_loop,
+    program_loop,
+    train,
+)
+from evolve.scoring.stepwise import Stepwise
+from primitives import Program, ProgramError
+from primitives.canonical.graph import graph
+from primitives.machine import step as machine
+from primitives.machine.layout import Layout
+from primitives.views import Views
+from proxy_tasks import Task
+from proxy_tasks.schedules import parse_schedule
+from proxy_tasks.task import DenseTask
+
+Optimizer = Program | Handwritten
+KEPT = 8  # compiled loops of single optimizers that are kept
+SHARE = 0.5  # of the memory of a device that the machine's banks may take
+
+log = logging.getLogger(__name__)
+
+
+def seed_key(seed: str) -> jax.Array:
+    """A random key from a name such as "7:search:0"; it depends on nothing else."""
+    number = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4], "big")
+    return jax.random.key(number)
+
+
+def memory_of(device: Any, sharers: int) -> float:
+    """Bytes for one of some workers: what the device says that it has, else its share of the
+    machine's.
+    """
+    limit = (device.memory_stats() or {}).get("bytes_limit")
+    return limit or available_memory() / sharers
+
+
+class Runner:
+    """A compiled loop, with the memory that one training leaves to the next.
+
+    Not for two trainings at once.
+    """
+
+    def __init__(self, task: Task, loop: Loop, together: bool = False):
+        """together: train several optimizers at once; arguments and results have a leading axis."""
+        self.task = task
+        start, run = loop.init, functools.partial(train, task, loop)
+        if together:
+            start, run = jax.vmap(start, (0, None)), jax.vmap(run, (0, 0, None, None, None))
+        self.start = start
+        self.memory: Any = None
+        # The memory is donated: a bank for a large task takes longer to allocate than to compute
+        # with.
+        self.compiled = jax.jit(run, donate_argnums=1)
+
+    def segments(
+        self, args: Any, begin: Begin, schedule: jax.Array, steps: Sequence[int]
+    ) -> Iterator[tuple[jax.Array, jax.Array]]:
+        """Train; after each of some numbers of steps, where the model is evaluated and whether all
+        is finite.
+        """
+        memory, self.memory = self.memory, None
+        if memory is None:
+            shapes = jax.eval_shape(self.start, args, begin)
+            memory = jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
+        try:
+            for span in zip((0, *steps), steps, strict=False):
+                final, finite, memory = self.compiled(
+                    args, memory, begin, schedule, np.array(span, np.int32)
+                )
+                yield final, finite
+        finally:
+            self.memory = memory
+
+    def __call__(self, args: Any, begin: Begin, schedule: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The whole training."""
+        (end,) = self.segments(args, begin, schedule, [self.task.steps])
+        return end
+
+
+class Trials:
+    """All trials of one task: its data on the device, and the compiled loops.
+
+    Not for two threads at once.
+    """
+
+    def __init__(self, task: Task, memory: float = math.inf):
+        """memory: bytes that are there for this task."""
+        self.task = task
+        params = jax.eval_shape(task.init, jax.random.key(0))
+        self.layout = Layout.of(params)
+        self.data = jax.device_put(task.data())
+        self.schedule = jnp.asarray(task.learning_rates())
+        self.evaluate = jax.jit(self._evaluate, static_argnames="part")
+        self._start = jax.jit(self._begin)
+        self.begin = functools.cache(lambda seed: self._start(seed_key(seed), self.data))
+        self._rates = functools.cache(lambda text: jnp.asarray(parse_schedule(text)(task.steps)))
+        self._runners = functools.lru_cache(KEPT)(self._runner)
+        self._stepwise: dict[tuple, Stepwise] = {}
+        bank = machine.VECTORS * self.layout.size * self.schedule.dtype.itemsize
+        self.banks = SHARE * memory / bank  # that fit
+        if self.banks < 1:
+            log.warning(
+                "%s is too large for the machine: its registers take %.1f GiB, and %.1f GiB are "
+                "there for them. "
+                "All programs run without it.", task.kind, bank / 2**30, SHARE * memory / 2**30,
+            )  # fmt: skip
+        self.machine = Runner(task, machine_loop(self.layout))
+        self.together = functools.cache(
+            lambda count: Runner(task, machine_loop(self.layout), together=True)
+        )
+        self._say_once = functools.cache(log.info)
+
+    def loss(
+        self,
+        optimizer: Optimizer,
+        seed: str,
+        part: str = "validation",
+        schedule: str = "",
+        once: bool = False,
+    ) -> float:
+        """Final loss on a part of the data; nan where training did not stay finite."""
+        (loss,) = self.losses(optimizer, seed, [self.task.steps], part, schedule, once)
+        return loss
+
+    def losses(
+        self,
+        optimizer: Optimizer,
+        seed: str,
+        steps: Sequence[int],
+        part: str = "validation",
+        schedule: str = "",
+        once: bool = False,
+    ) -> Iterator[float]:
+        """The loss on a part of the data after each of some numbers of steps.
+
+        Whoever stops asking stops the training.
+
+        nan, and nothing after it, where training did not stay finite. schedule: of the learning
+        rate, in the words of `proxy_tasks.schedules`; empty for the task's own. once: the optimizer
+        is not worth a compilation.
+        """
+        begin = self.begin(seed)
+        run, args = self.runner(optimizer, once)
+        for final, finite in run.segments(
+            args, begin, self._rates(schedule) if schedule else self.schedule, steps
+        ):
+            loss = self._loss(final, finite, begin, part)
+            yield loss
+            if math.isnan(loss):
+                return
+
+    def losses_together(
+        self, programs: Sequence[Program], seed: str, part: str = "validation", schedule: str = ""
+    ) -> list[float]:
+        """Final losses of programs that are trained at the same time, for accelerators that are
+        wide: the machine under `jax.vmap`, as many programs at once as the memory has banks for.
+
+        It executes all opcodes at every instruction and keeps each program's own. The losses are
+        those of `loss` up to rounding. It has not been timed on an accelerator. Raises
+        `DoesNotFit`.
+        """
+        begin = self.begin(seed)
+        rates = self._rates(schedule) if schedule else self.schedule
+        codes = [machine.load(graph(program)) for program in programs]
+        losses: list[float] = []
+        width = max(1, int(min(self.banks, len(codes))))
+        for at in range(0, len(codes), width):
+            some = jax.tree.map(lambda *arrays: np.stack(arrays), *codes[at : at + width])
+            finals, finite = self.together(min(width, len(codes) - at))(some, begin, rates)
+            losses += [self._loss(*end, begin, part) for end in zip(finals, finite, strict=True)]
+        return losses
+
+    def _loss(self, final: jax.Array, finite: jax.Array, begin: Begin, part: str) -> float:
+        """The loss at the end of a training; nan where it, or the training, is not finite."""
+        loss = float(self.evaluate(final, begin.data, part=part)) if finite else math.nan
+        return loss if math.isfinite(loss) else math.nan
+
+    def runner(self, optimizer: Optimizer, once: bool = False) -> tuple[Runner | Stepwise, Any]:
+        """The fastest way to run an optimizer, and its arguments there."""
+        if isinstance(optimizer, Program):
+            if self.banks >= 1:
+                try:
+                    return self.machine, machine.load(graph(optimizer))
+                except machine.DoesNotFit as why:
+                    self._say_once(f"{self.task.kind}: not for the machine, because {why}")
+            if once:
+                return self.stepwise(optimizer), optimizer
+        return self.compiled(optimizer)
+
+    def stepwise(self, program: Program) -> Stepwise:
+        """What trains a program call by call; it serves all that see the leaves alike."""
+        views = Views(program, self.layout.shapes)
+        alike = (len(views.parts), views.plain, views.stack, *views.group)
+        if alike not in self._stepwise:
+            self._stepwise[alike] = Stepwise(self.task, self.layout, views)
+        return self._stepwise[alike]
+
+    def compiled(self, optimizer: Optimizer) -> tuple[Runner, Any]:
+        """A loop compiled for this optimizer alone; its hyperparameters are arguments, so one
+        serves all values.
+        """
+        values = optimizer.values | {"learning_rate": optimizer.learning_rate}
+        if isinstance(optimizer, Handwritten):  # its other values shape its inner loops
+            return self._runners(optimizer), values
+        blank = tuple(
+            replace(h, value=1.0, low=None, high=None, scale="linear")
+            for h in optimizer.hyperparameters
+        )
+        return self._runners(replace(optimizer, hyperparameters=blank, doc="", name="")), values
+
+    def _runner(self, optimizer: Optimizer) -> Runner:
+        make = program_loop if isinstance(optimizer, Program) else handwritten_loop
+        return Runner(self.task, make(self.task, self.layout, optimizer))
+
+    def by_hand(self, optimizer: Any) -> Runner:
+        """The same with an optax optimizer, as a user would write it, for comparison.
+
+        Its arguments are None.
+        """
+        return Runner(self.task, optax_loop(self.layout, optimizer))
+
+    def _evaluate(self, w, data, part: str):
+        return self.task.evaluate(self.layout.unflatten(w), data, part)
+
+    def _begin(self, key: jax.Array, data: Any) -> Begin:
+        """All that a seed decides: first parameters, what is random in training, who sees which
+        rows.
+        """
+        init, draws, deal = jax.random.split(key, 3)
+        noise = jax.random.fold_in(key, 3)
+        w = self.layout.flatten(self.task.init(init))
+        return Begin(w, Draws(self.task.draws(draws), noise), self.task.deal(deal, data))
+
+
+def check_fit(optimizer: Optimizer, task: Task) -> None:
+    """Raise `ProgramError` where an optimizer cannot run on a task: said before anything runs."""
+    shapes = jax.eval_shape(task.init, jax.random.key(0))
+    if isinstance(optimizer, Handwritten):
+        flat = jax.ShapeDtypeStruct((Layout.of(shapes).size,), jnp.float32)
+        gnvp = (lambda w, v: v) if "gnvp" in task.offers else None
+        layers = (lambda w: ()) if isinstance(task, DenseTask) else None
+        jax.eval_shape(
+            lambda w: optimizer.init(w, Objective(jnp.sum, gnvp, layers, task.kind)), flat
+        )
+        return
+    for name in sorted(optimizer.needs - task.offers):
+        able = ", ".join(sorted(task.offers)) or "nothing"
+        raise ProgramError(
+            f"{optimizer.name} asks for {name!r}, and the task {task.kind} does not offer it",
+            file=optimizer.file,
+            line=optimizer.lines.get("step", 0),
+            text=f"def step({', '.join(optimizer.inputs)}):",
+            hint=f"{task.kind} offers {able}: use another program, or a suite without this task.",
+        )
+    leaves = jax.tree_util.tree_leaves_with_path(shapes)
+    names = [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in leaves]
+    Views(optimizer, [leaf.shape for _, leaf in leaves], names)

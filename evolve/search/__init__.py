@@ -1,0 +1,1 @@
+"""Who is bred, kept, rejected, remembered."""

@@ -1,0 +1,1 @@
+"""Hyperparameters: where they are looked for, and how they are found."""

@@ -1,0 +1,1 @@
+"""Who scores: this process, its devices, spawned processes, or Ray."""

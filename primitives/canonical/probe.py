@@ -1,0 +1,329 @@
+"""Identity: two programs that compute the same have the same name.
+
+First the canonical form (`graph.py`), whose laws are exact. What it misses (laws
+that hold up to rounding, such as interp(x, x, a) = x) shows on a numeric probe:
+a few steps in float64 on fixed inputs that span the magnitudes a program meets.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from primitives.canonical.graph import CONSTANT, MATRIX_LEAF, STATE, Graph, Node
+from primitives.kinds import SCALAR
+from primitives.machine.layout import Layout
+from primitives.program import KERNELS
+from primitives.registry import ELEMENTWISE, PRIMITIVES, Primitive
+
+# The step numbers reach far, so that what depends on t shows early.
+_STEPS = np.array([1.0, 2.0, 3.0, 40.0, 700.0])
+_SHAPES = np.array([0.5, 1.0, 0.9, 0.4, 0.05])
+_BOUNDS = ("minimum", "maximum")  # of numbers: where(t < 5, ...) by other means
+_SWITCHES = frozenset(
+    ("sign", "invert", *_BOUNDS, *(p.name for p in PRIMITIVES.values() if p.family == "logic"))
+)
+LAYOUT = Layout(shapes=((3, 3), (4,), (1,), (241,)))
+
+_rng = np.random.Generator(np.random.Philox(key=20230213))
+_BASE = np.array(
+    [0.7, -0.3, 1.2, -0.04, 0.02, -2.5, 30.0, -3e-3, 0.11, 1e-5, -0.6, 0.0, 0.09, -1.7]
+)
+_STEADY = _BASE * (
+    1.0 + 0.4 * _rng.standard_normal((len(_STEPS), _BASE.size))
+)  # each coordinate keeps its sign
+# In the last leaf the signs change and the magnitudes span four decades. Without it, sign(interp(g,
+# m, a)) would be the same for every a, and Lion with its betas exchanged would be Lion.
+_UNSTEADY = _rng.choice([-1.0, 1.0], (len(_STEPS), 241)) * 10.0 ** _rng.uniform(
+    -3.0, 1.0, (len(_STEPS), 241)
+)
+_UNSTEADY[_rng.random(_UNSTEADY.shape) < 0.05] = 0.0  # as of a unit that is off for a batch
+# Small gradients first: of large ones beta ** dot(g, g) is 0 and every norm is clipped. A weight in
+# eight is drawn wide, because arcsin clamps beyond 1.
+_GRADIENTS = np.array([[0.001], [0.03], [1.0], [1.0], [1.0]]) * np.concatenate(
+    [_STEADY, _UNSTEADY], axis=1
+)
+_WEIGHTS = _rng.standard_normal(_GRADIENTS.shape) * np.resize(
+    [0.2] * 7 + [2.0], _GRADIENTS.shape[1]
+)
+_WEIGHTS[:, : _BASE.size] = _WEIGHTS[
+    0, : _BASE.size
+]  # or what steps towards a place would run after the weights
+_LOSSES = np.array([2.3, 1.9, 2.05, 0.6, 0.11])
+FEED = {
+    "w": _WEIGHTS,
+    "g": _GRADIENTS,
+    "t": _STEPS[:, None],
+    "lr": _SHAPES[:, None],
+    "loss": _LOSSES[:, None],
+}
+MASKS = {
+    rule: np.broadcast_to(LAYOUT.mask(rule).astype(float), _GRADIENTS.shape) for rule in KERNELS
+}
+_DOWNHILL = np.where(np.abs(_BASE) > 0.01, np.sign(_BASE), 0.0)  # where it is steep
+_MANTISSA = 2.0**32
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What a program does on the fixed inputs.
+
+    key: equal for programs whose updates agree to about nine digits; empty where nothing can be
+    said.
+    finite: whether all updates are, and all points at which the model is evaluated.
+    descends: whether most steep coordinates move against their gradient; counted where its sign
+    stays the same.
+    known: whether the program was run at all; matrix programs are not.
+    Where the probe is not finite or was not made, `descends` is True: nothing is known then.
+    """
+
+    key: str
+    finite: bool = True
+    descends: bool = True
+    known: bool = True
+
+
+def key(graph: Graph) -> str:
+    """32 hex digits: the name of what a program computes, by rules that are exact."""
+    return hashlib.blake2b(graph.serial, digest_size=16).hexdigest()
+
+
+@lru_cache(2048)
+def probe(graph: Graph) -> Probe:
+    """Run a graph on the fixed inputs, in float64 on the host."""
+    if graph.unflat():
+        return Probe("", known=False)
+    values = _values(graph)
+    moves = _moves(graph, values)
+    if not np.isfinite(moves).all():
+        return Probe("", finite=False)
+    way = np.add.reduce(moves[: len(_STEPS), : _BASE.size])
+    trusted = not (_may_switch(graph) or _one_sided(graph, values))
+    return Probe(
+        digest(moves, graph.kernels) if trusted else "", descends=bool(np.sign(way) @ _DOWNHILL > 0)
+    )
+
+
+def updates(graph: Graph) -> np.ndarray:
+    """f64[step, number]: the updates on the fixed inputs, of a graph that is flat.
+
+    Below them stand the points at which the model is evaluated, where the program says so. To be
+    read only: the array may serve other programs.
+    """
+    return _moves(graph, _values(graph))
+
+
+def _values(graph: Graph) -> list[_Value]:
+    with _lock, np.errstate(all="ignore"):
+        return _walk(graph)
+
+
+def _moves(graph: Graph, values: list[_Value]) -> np.ndarray:
+    moves = values[graph.update].array
+    return (
+        moves
+        if graph.evaluation is None
+        else np.concatenate([moves, values[graph.evaluation].array])
+    )
+
+
+def digest(moves: np.ndarray, kernels: str = "") -> str:
+    """A name for some numbers, by about nine and a half digits of each."""
+    rounded, exponent = np.frexp(moves)
+    rounded *= _MANTISSA
+    np.rint(rounded, out=rounded)
+    # As a number again: 1 and 1 - 2^-53, on two sides of an exponent, get the same bits; + 0.0
+    # drops -0.0.
+    rounded *= 1.0 / _MANTISSA
+    np.ldexp(rounded, exponent, out=rounded)
+    rounded += 0.0
+    digest = hashlib.blake2b(rounded.data, digest_size=16)
+    digest.update(kernels.encode())  # the fixed inputs have no kernels
+    return digest.hexdigest()
+
+
+def _may_switch(graph: Graph) -> bool:
+    """Whether a program may change its mind at a step between those of the probe, as where(t > 50,
+    ...) does.
+    """
+    if graph.ops.isdisjoint(_SWITCHES):
+        return False
+    switches = any(
+        n.op in _SWITCHES and (n.kind is SCALAR or n.op not in _BOUNDS)
+        for n in graph.nodes
+        if not (n.op == "where" and graph.nodes[n.args[0]].op == MATRIX_LEAF)
+    )
+    counts = graph.uses("t") or any(
+        s.kind is SCALAR for s in graph.states
+    )  # n = n + 1 is a clock too
+    return switches and counts
+
+
+def _one_sided(graph: Graph, values: list[_Value]) -> bool:
+    """Whether a minimum or a maximum chose the same argument everywhere: then nothing was learnt
+    about the other.
+    """
+    if graph.ops.isdisjoint(_BOUNDS):
+        return False
+    return any(
+        bool((values[a].array == values[number].array).all())
+        for number, node in enumerate(graph.nodes)
+        if node.op in _BOUNDS
+        for a in node.args
+    )
+
+
+class _Value:
+    """What a node is worth: f64[step, number], f64[step, 1] where it is one number for the model,
+    or a constant.
+
+    Equal to itself alone, so that it can stand in what is said of others.
+    """
+
+    __slots__ = ("array",)
+
+    def __init__(self, array: Any):
+        self.array = array
+
+
+_lock = threading.Lock()
+KNOWN: OrderedDict[tuple, Any] = OrderedDict()
+"""Values of the programs probed of late, by what is said of them: a child shares most of them with
+its parent.
+
+No value depends on what else is known.
+"""
+_MANY = 2048  # values that are kept, of ten kilobytes at most
+
+
+def _walk(graph: Graph) -> list[_Value]:
+    """The value of every node.
+
+    What depends on a state and is needed for what a state becomes runs step by step, the rest for
+    all steps at once.
+    """
+    nodes = graph.nodes
+    values: list = []
+    recurrent: set[int] = set()  # depends on a state
+    for number, node in enumerate(nodes):
+        if node.op == STATE or not recurrent.isdisjoint(node.args):
+            recurrent.add(number)
+            values.append(None)
+        else:
+            values.append(_found(_said(graph, node, values), _at_once))
+    if recurrent:
+        needed = {s.next for s in graph.states}
+        for number in sorted(recurrent, reverse=True):
+            if number in needed:
+                needed.update(nodes[number].args)
+        within = [n for n in sorted(recurrent) if n in needed or nodes[n].op == STATE]
+        for number, value in zip(within, _step_by_step(graph, within, values), strict=True):
+            values[number] = value
+        for number in sorted(recurrent.difference(within)):
+            values[number] = _found(_said(graph, nodes[number], values), _at_once)
+    while len(KNOWN) > _MANY:
+        KNOWN.popitem(last=False)
+    return values
+
+
+def _found(said: tuple, work_out: Callable) -> Any:
+    """What is known under a name, or worked out from it."""
+    known = KNOWN.get(said)
+    if known is None:
+        known = KNOWN[said] = work_out(*said)
+    else:
+        KNOWN.move_to_end(said)
+    return known
+
+
+def _said(graph: Graph, node: Node, values: list[_Value]) -> tuple:
+    """All that the value of a node depends on."""
+    op, args, value, _ = node
+    if args:
+        return (op, *[values[a] for a in args])
+    if op == MATRIX_LEAF:
+        return (op, graph.kernels)
+    return (op, value or repr(value))  # to a dictionary, 0.0 and -0.0 are one number
+
+
+def _at_once(op: str, *of: Any) -> _Value:
+    """The value of one node in all steps."""
+    if op in PRIMITIVES:
+        return _Value(_applied(PRIMITIVES[op], [x.array for x in of]))
+    if op == CONSTANT:
+        return _Value(np.asarray(float(of[0])))
+    if op == MATRIX_LEAF:
+        return _Value(MASKS[of[0]])
+    if op == "lr":
+        return _Value(FEED[op] * float(of[0]))
+    return _Value(FEED[op])
+
+
+def _applied(primitive: Primitive, args: list) -> np.ndarray:
+    if primitive.scope == ELEMENTWISE:
+        return primitive.apply(np, *args)
+    steps = range(len(_STEPS))
+    return _stacked(
+        [LAYOUT.apply(primitive, np, *[_in_step(a, step) for a in args]) for step in steps]
+    )
+
+
+def _step_by_step(graph: Graph, within: list[int], values: list[_Value]) -> list[_Value]:
+    """The values of states and of the nodes that make them, in the order of the steps."""
+    place = {
+        number: at for at, number in enumerate(within)
+    }  # what is said is free of the graph's numbers
+    lines = []
+    for number in within:
+        op, args, value, _ = graph.nodes[number]
+        if op == STATE:
+            state = graph.states[int(value)]
+            after = place.get(state.next, values[state.next])
+            lines.append((STATE, state.kind, state.start, repr(state.start), after))
+        else:
+            lines.append((op, *[place.get(a, values[a]) for a in args]))
+    return _found(tuple(lines), _walked)
+
+
+def _walked(*lines: tuple) -> list[_Value]:
+    given = {x for line in lines for x in line if isinstance(x, _Value)}
+    held = {at: _start(*line[1:3]) for at, line in enumerate(lines) if line[0] == STATE}
+    calls = [(at, PRIMITIVES[line[0]], line[1:]) for at, line in enumerate(lines) if at not in held]
+    walked = []
+    for step in range(len(_STEPS)):
+        now = {x: _in_step(x.array, step) for x in given} | held
+        for at, primitive, args in calls:
+            now[at] = LAYOUT.apply(primitive, np, *[now[a] for a in args])
+        held = {at: now[lines[at][-1]] for at in held}
+        walked.append(now)
+    return [_Value(_stacked([now[at] for now in walked])) for at in range(len(lines))]
+
+
+def _in_step(value, step: int):
+    """A vector, or one number that holds for the whole model."""
+    if value.ndim == 0:
+        return value
+    return value[step] if value.shape[1] > 1 else value[step, 0]
+
+
+def _stacked(rows: list) -> np.ndarray:
+    """Values of one node, step by step, as one array: of vectors if one is; a state may start as a
+    number.
+    """
+    stacked = np.empty((len(rows), max([row.size for row in rows])))
+    for step, row in enumerate(rows):
+        stacked[step] = row
+    return stacked
+
+
+def _start(kind, start: float | str):
+    if kind is SCALAR:
+        return np.float64(start)
+    return _WEIGHTS[0].copy() if start == "w" else np.full(LAYOUT.size, start)

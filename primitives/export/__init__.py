@@ -1,0 +1,1 @@
+"""A program as one file of another library."""

@@ -1,0 +1,1 @@
+"""Families of primitives: one definition each, from which everything else is read."""

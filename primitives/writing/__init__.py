@@ -1,0 +1,1 @@
+"""A program for people: listings, formulas, source text."""
