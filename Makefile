@@ -1,5 +1,5 @@
 # Needs Python 3.11 or newer and make, nothing else. Another Python: make test PYTHON=python3.12
-# Some of the tests: make test ARGS="tests/test_language.py -k error"
+# Some of the tests: make test ARGS="tests/language/test_language.py -k error"
 #
 #   make demo         find an optimizer: a search of a few minutes
 #   make test         all tests
@@ -46,7 +46,7 @@ agreement: .venv/.test
 	@.venv/bin/python -m baselines.catalogue > baselines/OPTIMIZERS.md
 
 optax-tests: .venv/.test
-	@.venv/bin/python tests/optax_own_tests.py
+	@.venv/bin/python tests/export/optax_own_tests.py
 
 references: .venv/.demo
 	@.venv/bin/evolve reference smoke quickstart practice --into evolve/references

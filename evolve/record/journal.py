@@ -160,8 +160,9 @@ _values, _decided = attrgetter(*_COLUMNS), attrgetter(*_DECIDED)
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What the search knew after its first `number` candidates; `evolve.record.checkpoint` makes and reads
-    it.
+    """What the search knew after its first `number` candidates.
+
+    `checkpoint.py` makes and reads it.
     """
 
     number: int

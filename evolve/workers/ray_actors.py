@@ -1,6 +1,6 @@
 """Workers on Ray: long-lived actors on one machine or many, each with a worker process of its own.
 
-An actor is thin. It holds one process of `evolve.workers.serve` by the same `pool.Local` that serves a
+An actor is thin. It holds one process of `evolve.workers.serve` by the same `Local` that serves a
 single machine, so deadlines, memory limits, blame and bits are those of local workers, and no
 program can hurt the actor. What is left to the driver is the queue, and the loss of actors and
 nodes: Ray neither restarts nor retries anything (`max_restarts=0, max_task_retries=0`; with retries

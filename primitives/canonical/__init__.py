@@ -1,1 +1,1 @@
-"""What a program computes, with everything that does not matter left out: identity, liveness, cost."""
+"""What a program computes, with everything that does not matter left out."""

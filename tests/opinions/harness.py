@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from compiling import cheap_jit
+from kit.compiling import cheap_jit
 
 from primitives.program import LEARNING_RATE, Program
 

@@ -16,7 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from compiling import cheap_jit
+from kit.compiling import cheap_jit
 from opinions.harness import (
     OPINIONS,
     SHAPES,

@@ -36,8 +36,10 @@ SMALL = 320 << 10  # bytes of a disk on which they do not fit
 MORE = 128 << 10  # bytes with which a run can be resumed, but not go far
 # The command, with commits and checkpoints so close to each other that short runs have many.
 EVOLVE = (
-    "import pathlib, evolve.commands.main, evolve.record.disk, evolve.running.drive, evolve.record.patience; "
-    "evolve.running.drive.EVERY = 64; evolve.running.drive.BRED_AGAIN = 16; evolve.running.drive.ROWS = 8; "
+    "import pathlib, evolve.commands.main, evolve.record.disk; "
+    "import evolve.record.patience, evolve.running.drive; "
+    "evolve.running.drive.EVERY = 64; evolve.running.drive.BRED_AGAIN = 16; "
+    "evolve.running.drive.ROWS = 8; "
     "evolve.record.patience.FIRST = 0.2; "
     "{more}; evolve.commands.main.main()"
 )

@@ -6,11 +6,14 @@ input, a line each: each is forked from this process, which has imported everyth
 nothing of jax, and a life that costs no import can be ended often. A line then says its process id,
 and another one its exit code.
 
-    args    of `evolve` place   the folder to start it in log     a file for what it does; optional
+    args    of `evolve`
+    place   the folder to start it in
+    log     a file for what it does; optional
     dies    "point:n": ends itself with SIGKILL when it comes to this point for the n-th time;
-    optional changed constants of modules that are others for this life, such as
-    {"evolve.running.drive.ROWS": 1}; optional output  a file for what it prints, which is added to it; for
-    those that are forked
+            optional
+    changed constants of modules that are others for this life, such as
+            {"evolve.running.drive.ROWS": 1}; optional
+    output  a file for what it prints, which is added to it; for those that are forked
 
 Points: before BEGIN, before COMMIT, after COMMIT, half of F, F written and F renamed for every file
 F that is replaced whole, tables, workers start, workers are ready, replaying, confirming.

@@ -1,10 +1,10 @@
 """A worker with poison in it: primitives that do what no primitive should, and a task that does it
 where asked to.
 
-Started as `python poisoned.py DRIVER`, where a run starts `evolve.workers.serve`. A deed is done by a
-program in one of three
-ways: while its primitive `traced_DEED` is traced, in a step by its primitive `called_DEED`, or by
-the task, when it evaluates a program that has brought all weights to the place of the deed.
+Started as `python poisoned.py DRIVER`, where a run starts `evolve.workers.serve`. A deed is done by
+a program in one of three ways: while its primitive `traced_DEED` is traced, in a step by its
+primitive `called_DEED`, or by the task, when it evaluates a program that has brought all weights to
+the place of the deed.
 """
 
 from __future__ import annotations
@@ -333,7 +333,7 @@ def age() -> float:
 
 
 def main(driver: int) -> None:
-    from evolve.workers.executor import serve
+    from evolve.workers import serve
 
     start = serve._start
 

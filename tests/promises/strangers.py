@@ -40,8 +40,8 @@ import conftest  # noqa: F401  (what scores are made in; before jax)
 from benchmarks.endurance import Instant
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from kit.strategies import AXES, MATRICES, MORE, programs
 from promises import hostile
-from strategies import AXES, MATRICES, MORE, programs
 
 import baselines
 from evolve.config.schema import ConfigError, load_config, read_yaml, validated, write_yaml
@@ -51,7 +51,7 @@ from evolve.record.journal import Journal, JournalError, Lock, RunIsLive
 from evolve.record.status import status
 from evolve.running import drive
 from evolve.running.life import _write_hall_of_fame, found_program
-from evolve.scoring.scorer import suite
+from evolve.scoring import suite
 from evolve.search.search import Search
 from primitives import ProgramError, load, parse
 from primitives.canonical import probe as identity

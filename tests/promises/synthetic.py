@@ -11,7 +11,7 @@ import math
 import sys
 
 from evolve.scoring.job import DIVERGED, HURDLE, OK, Job, Outcome, mean
-from evolve.workers.executor import serve
+from evolve.workers import serve
 
 
 def scored(job: Job) -> Outcome:

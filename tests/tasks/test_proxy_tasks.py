@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from compiling import cheap_jit
+from kit.compiling import cheap_jit
 from sklearn.datasets import load_diabetes, load_digits
 
 import proxy_tasks

@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from compiling import cheap_jit
 from jax.flatten_util import ravel_pytree
+from kit.compiling import cheap_jit
 
 from proxy_tasks import TASKS, char_transformer, make_task, networks
 from proxy_tasks.oracles import gnvp, hvp, layers

@@ -20,8 +20,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-import strategies
-from compiling import cheap_jit
+from kit import strategies
+from kit.compiling import cheap_jit
 from opinions import harness
 
 import baselines

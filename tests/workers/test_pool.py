@@ -13,8 +13,8 @@ import pytest
 
 from evolve.config.schema import TaskSettings
 from evolve.scoring.job import WORST, Job, Outcome
+from evolve.workers import local as pool
 from evolve.workers.executor import Inline
-from evolve.workers.executor import local as pool
 
 FAKE = """
 import json, os, signal, sys, time

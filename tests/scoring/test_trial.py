@@ -16,14 +16,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from compiling import cheap_jit
+from kit.compiling import cheap_jit
 
 import baselines
 from evolve.config.schema import TaskSettings, WorkerSettings
 from evolve.scoring import scorer as scoring
+from evolve.scoring import stepwise
 from evolve.scoring.job import Job
 from evolve.scoring.loops import Batch, offer
-from evolve.scoring.scorer import ReferenceDiverged, Scorer, stepwise
+from evolve.scoring.scorer import ReferenceDiverged, Scorer
 from evolve.scoring.stepwise import Stepwise
 from evolve.scoring.suite import suite
 from evolve.scoring.trial import SHARE, Runner, Trials, memory_of

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-BENCH = Path(__file__).parent / "benchmarks" / "bench.py"
+BENCH = Path(__file__).with_name("bench.py")
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 PACKAGES = ("primitives", "baselines", "proxy_tasks", "evolve")
 SHIPPED = {".py", ".json", ".yaml", ".jinja", ".md", ".sh"}
 

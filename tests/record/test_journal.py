@@ -16,7 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from test_search import Pool, config
+from kit.doubles import Pool, config
 
 import baselines
 from evolve.config.schema import load_config
@@ -29,7 +29,7 @@ from evolve.running.drive import Clock, Driver
 from evolve.search.search import Search
 from evolve.workers.local import Interrupted
 
-OLD = Path(__file__).parent / "data" / "run-format-1"
+OLD = Path(__file__).parents[1] / "data" / "run-format-1"
 ROWS = 181  # of that run
 BUDGET = 200
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from strategies import MATRICES, MORE, docstrings, programs
+from kit.strategies import MATRICES, MORE, docstrings, programs
 
 import baselines
 from primitives import (
@@ -33,7 +33,7 @@ from primitives import (
 )
 from primitives.parse import MAX_BYTES
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 STEP = "def step(g):\n    return g\n"
 
 

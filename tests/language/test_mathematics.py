@@ -8,7 +8,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from strategies import random_program
+from kit.strategies import random_program
 
 import baselines
 from primitives import (

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evolve.search import index
 from evolve.search.index import Index
-from evolve.search.search import index
 
 BYTES = (b"\0", b"\1", b"\xff")
 # Few of them, alike for 14 bytes or not, and some with zeros at their end.

@@ -19,7 +19,7 @@ import yaml
 from evolve.commands import main as cli
 from evolve.config.schema import load_config, preset_names
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 CLUSTERS = ROOT / "configs" / "clusters"
 PAGE = (ROOT / "evolve" / "CLUSTER.md").read_text()
 SLURM = (CLUSTERS / "slurm.sh").read_text()

@@ -16,8 +16,8 @@ from random import Random
 import numpy as np
 import pytest
 from hypothesis import given, settings
-from strategies import AXES, FLAT, MATRICES, MORE, programs, random_program
-from walk import updates as walk_steps
+from kit.strategies import AXES, FLAT, MATRICES, MORE, programs, random_program
+from kit.walk import updates as walk_steps
 
 import baselines
 from primitives import SCALAR, TENSOR, Hyperparameter, Instruction, Program, State, meaning, parse
@@ -26,7 +26,7 @@ from primitives.canonical.graph import TABLES, graph
 from primitives.canonical.liveness import live_statements, prune
 from primitives.program import INPUTS, LEARNING_RATE
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 def read(text: str) -> Program:

@@ -13,7 +13,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from test_search import Pool, config, luck, remembered
+from kit.doubles import Pool, config, luck, remembered
 
 import baselines
 from evolve.config.schema import Config, TaskSettings, load_config

@@ -36,7 +36,7 @@ from evolve.search.search import Search
 from evolve.workers.executor import make_executor
 from primitives import PRIMITIVES
 
-GOLDEN = Path(__file__).parent / "golden"
+GOLDEN = Path(__file__).parents[1] / "golden"
 FAMILIES = {
     "name": "families",
     "suite": [{"kind": "noisy_quadratic", "dim": 32, "steps": 60}],
@@ -144,7 +144,7 @@ def test_every_command_says_what_it_said():
 
 @pytest.mark.parametrize("form", [1, 2])
 def test_a_run_of_an_older_software_goes_on_to_the_end_that_it_had_there(form, tmp_path):
-    kept = Path(__file__).parent / "data" / f"run-format-{form}"
+    kept = Path(__file__).parents[1] / "data" / f"run-format-{form}"
     folder = RunFolder(Path(shutil.copytree(kept, tmp_path / "run")))
     for part in ("best", "logs"):  # git keeps no empty folders
         (folder.path / part).mkdir()
@@ -173,5 +173,5 @@ def write(trained: bool = True) -> None:
 
 
 if __name__ == "__main__":
-    os.chdir(Path(__file__).parent.parent)
+    os.chdir(Path(__file__).parents[2])
     write(trained="--hashed" not in sys.argv)

@@ -17,8 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from strategies import AXES, MATRICES, parameter_trees, programs, random_program
-from test_agreement import (
+from kit.judge import (
     DTYPES,
     SHAPES,
     TREES,
@@ -32,6 +31,7 @@ from test_agreement import (
     random_feed,
     random_inputs,
 )
+from kit.strategies import AXES, MATRICES, parameter_trees, programs, random_program
 
 from primitives import PRIMITIVES, Program, ProgramError, meaning, parse
 from primitives.canonical import probe as identity

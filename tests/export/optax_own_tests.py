@@ -1,5 +1,5 @@
 """optax's own tests, taken from the installed wheel, judge our exported optimizers: python
-tests/optax_own_tests.py
+tests/export/optax_own_tests.py
 
 Their tables of optimizers are constants that decorators read when the classes are made, and
 factories are looked up by name in `alias` and `contrib`. So the test module is read as a tree, its
@@ -21,7 +21,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 
 import optax
 

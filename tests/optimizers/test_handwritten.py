@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from compiling import cheap_jit
+from kit.compiling import cheap_jit
 
 from baselines import handwritten
 from baselines.handwritten import Layer, Objective

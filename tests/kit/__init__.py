@@ -1,0 +1,1 @@
+"""What tests of several themes share: random programs, stand-ins, judges."""
