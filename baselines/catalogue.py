@@ -19,7 +19,7 @@ from primitives.canonical import probe as identity
 from primitives.canonical.cost import cost
 from primitives.canonical.graph import graph
 from primitives.canonical.liveness import prune
-from primitives.registry import AXIS, LEAF, MATRIX, MODEL
+from primitives.registry import AXIS, LEAF, MATRIX, MODEL, first_paragraph
 
 AGREEMENT = Path(__file__).parent / "agreement.json"
 """What `make agreement` measured: the error of every program against its second opinions."""
@@ -173,7 +173,7 @@ def labelled(doc: str, label: str) -> str:
 
 def _about(doc: str) -> tuple[str, str, str]:
     """(what it is, family, year)."""
-    first = doc.splitlines()[0] if doc else ""
+    first = first_paragraph(doc)
     year = re.search(r"\b(1[89]|20)\d\d\b", labelled(doc, "Source"))
     return first.split(": ", 1)[-1], labelled(doc, "Family"), year.group() if year else ""
 

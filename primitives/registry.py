@@ -75,7 +75,7 @@ class Primitive:
 
     @property
     def summary(self) -> str:
-        return self.doc.splitlines()[0]
+        return first_paragraph(self.doc)
 
     @property
     def signature(self) -> str:
@@ -150,6 +150,11 @@ def primitive(
         return entry
 
     return enter
+
+
+def first_paragraph(doc: str) -> str:
+    """What a docstring says first, as one line."""
+    return " ".join(doc.split("\n\n")[0].split())
 
 
 def nearest(word: str, words: Any) -> str:

@@ -37,24 +37,84 @@ def test_imports_run_one_way(package):
         assert imports(path) & set(OURS) <= MAY[package] | {package}, path
 
 
+ORDER = (
+    {"environment", "interrupt", "files", "plugins"},
+    {"config"},
+    {"scoring"},
+    {"search"},
+    {"record"},
+    {"workers"},
+    {"comparison", "tuning"},
+    {"running"},
+    {"reporting"},
+    {"api"},
+    {"commands"},
+    {"__main__"},
+)
+"""The rooms of `evolve`, from the ground up: each knows those below it, and itself."""
+
+
+def modules(path: Path) -> set[str]:
+    """Full names of all modules that a file imports, wherever in it, but for those that only a
+    type checker reads.
+    """
+    tree = ast.parse(path.read_text(), str(path))
+    seen = {
+        part
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for part in ast.walk(node)
+    }
+    found = set()
+    for node in ast.walk(tree):
+        if node in seen:
+            continue
+        if isinstance(node, ast.Import):
+            found |= {name.name for name in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {f"{node.module}.{name.name}" for name in node.names}
+    return found
+
+
+def room_of(path: Path) -> str:
+    return path.relative_to(ROOT / "evolve").parts[0].removesuffix(".py")
+
+
+def test_every_room_of_evolve_stands_in_the_order():
+    rooms = {room_of(p) for p in files("evolve")} - {"__init__"}
+    assert rooms == set().union(*ORDER)
+
+
+def test_each_room_of_evolve_knows_only_what_stands_below_it():
+    rank = {room: number for number, rooms in enumerate(ORDER) for room in rooms}
+    wrong = []
+    for path in files("evolve"):
+        here = room_of(path)
+        for module in modules(path) if here != "__init__" else ():
+            parts = module.split(".")
+            if parts[0] == "evolve" and len(parts) > 1 and parts[1] in rank and parts[1] != here:
+                below = rank[parts[1]] < rank[here] or (rank[parts[1]] == rank[here] == 0)
+                wrong += [] if below else [f"{path.relative_to(ROOT)} imports {module}"]
+    assert not wrong
+
+
 def test_only_what_people_see_knows_terminals():
     for package in OURS:
         for path in files(package):
-            if path not in (ROOT / "evolve" / "cli.py", ROOT / "evolve" / "report.py"):
+            if package != "evolve" or room_of(path) not in ("commands", "reporting"):
                 assert not imports(path) & {"click", "rich"}, path
 
 
-def test_ray_is_known_to_two_files_that_are_imported_where_it_is_asked_for():
-    """That they are, the last test of importing says: `ray` is not there after `import evolve`."""
-    knowing = [p.name for package in OURS for p in files(package) if "ray" in imports(p)]
-    assert knowing == ["cluster.py", "tune.py"]
-    code = "import sys, evolve.commands.main, evolve.running.life, evolve.workers.executor; print('ray' in sys.modules)"
-    assert (
-        subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT
-        ).stdout
-        == "False\n"
-    )
+def test_ray_is_known_to_few_files_that_are_imported_where_it_is_asked_for():
+    knowing = [str(p.relative_to(ROOT)) for o in OURS for p in files(o) if "ray" in imports(p)]
+    assert knowing == [
+        "evolve/tuning/asha.py",
+        "evolve/workers/ray_actors.py",
+        "evolve/workers/ray_session.py",
+    ]
+    code = "import sys, evolve.commands, evolve.api, evolve.workers.executor; print('ray' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout == "False\n"
 
 
 def test_nothing_reads_pickles_or_evaluates_text():

@@ -40,16 +40,15 @@ def kfac(damping: float, relax: float, decay: float) -> Rule:
     back-propagated signals.
 
     Convention: the paper's block-diagonal version. Signals are those of targets drawn from the
-    model, so it is the
-        Fisher matrix that is averaged, over steps with min(1 - 1/t, decay). Each factor has its
-        share of √λ on the diagonal (§6.3, without the search for a better γ than √λ); how far to go
-        along this direction and along the last step is decided by the exact Fisher matrix of the
-        batch, damped by λ (§6.4, §7); λ is multiplied or divided by `relax` where the loss falls by
-        more than ¾ or less than ¼ of what is expected (§6.5: every fifth step by 0.95⁵). Inverses
-        are new in every step. lr multiplies the whole step.
+        model, so it is the Fisher matrix that is averaged, over steps with min(1 - 1/t, decay).
+        Each factor has its share of √λ on the diagonal (§6.3, without the search for a better γ
+        than √λ); how far to go along this direction and along the last step is decided by the exact
+        Fisher matrix of the batch, damped by λ (§6.4, §7); λ is multiplied or divided by `relax`
+        where the loss falls by more than ¾ or less than ¼ of what is expected (§6.5: every fifth
+        step by 0.95⁵). Inverses are new in every step. lr multiplies the whole step.
     Family: second order
     Why: what it averages are inputs and signals of layers; a program sees parameters and their
-    gradient only.
+        gradient only.
     Opinion: a whole-matrix K-FAC in numpy, example by example: 1e-12.
     Source: Martens and Grosse 2015, arXiv:1503.05671
     """

@@ -20,14 +20,13 @@ def gradient_descent_armijo(tries: float, decrease: float, increase: float, slop
     enough.
 
     Convention: optax 0.2.8. The search starts at `increase` times the last step, capped by lr, and
-    asks for
-        Armijo's decrease on this batch. optax takes the last try when none is good enough, even
-        uphill: its 0.8 and the 15 tries of its examples end at 0.035 and diverge on Rosenbrock's
-        function; here 30 halves do not.
+        asks for Armijo's decrease on this batch. optax takes the last try when none is good enough,
+        even uphill: its 0.8 and the 15 tries of its examples end at 0.035 and diverge on
+        Rosenbrock's function; here 30 halves do not.
     Family: gradient descent
     Optax: optax.scale_by_backtracking_linesearch
     Why: a program sees the gradient at one point; how often a line search looks elsewhere depends
-    on what it finds.
+        on what it finds.
     Opinion: optax's own loop with value_and_grad_from_state's arguments: 1e-10.
     Source: Vaswani et al. 2019, arXiv:1905.09997
     """
@@ -57,15 +56,13 @@ def lbfgs_zoom(memory: float, tries: float) -> Rule:
     Wolfe conditions.
 
     Convention: optax 0.2.8 with its own line search, which starts at 1; lr caps it. optax would
-    subtract gradients
-        of two batches; here both ends of a step are seen on its own batch (Schraudolph et al.
-        2007), where the search has made sure of positive curvature. On a single batch the steps are
-        those of optax.
+        subtract gradients of two batches; here both ends of a step are seen on its own batch
+        (Schraudolph et al. 2007), where the search has made sure of positive curvature. On a single
+        batch the steps are those of optax.
     Family: second order
     Optax: optax.lbfgs, optax.scale_by_zoom_linesearch
     Why: the line search asks for values and gradients at points that depend on the answers; its two
-    loops are
-        program enough without it.
+        loops are program enough without it.
     Opinion: optax.lbfgs in its recommended loop: 1e-10.
     Source: Liu and Nocedal 1989, doi:10.1007/BF01589116
     """

@@ -26,10 +26,9 @@ def newton(first_shift: float) -> Rule:
     search.
 
     Convention: Nocedal and Wright, algorithms 3.2 and 3.3: a multiple of the identity is added that
-    starts at 0
-        (at first_shift - the least diagonal entry where that is not positive), then doubles until
-        Cholesky's factorization exists. The search halves the step from lr down to Armijo's
-        decrease.
+        starts at 0 (at first_shift - the least diagonal entry where that is not positive), then
+        doubles until Cholesky's factorization exists. The search halves the step from lr down to
+        Armijo's decrease.
     Family: second order
     Why: the Hessian, a solve and a line search; a program has gradients of one point.
     Opinion: the closed form, a quadratic in one step: 1e-12.
@@ -147,12 +146,10 @@ def trust_region_newton_cg(first_radius: float, accept: float, products: float) 
     steps are undone.
 
     Convention: Nocedal and Wright, algorithms 4.1 and 7.2, with the constants and the tolerance of
-    SciPy's
-        trust-ncg. lr caps the radius. Both sides of the ratio test see the same batch.
+        SciPy's trust-ncg. lr caps the radius. Both sides of the ratio test see the same batch.
     Family: second order
     Why: conjugate gradients stop when they leave the region, and the loss at the trial point
-    decides whether
-        the step is taken.
+        decides whether the step is taken.
     Opinion: scipy.optimize.minimize(method='trust-ncg'), every iterate: 1e-6.
     Source: Steihaug 1983, doi:10.1137/0720042
     """
@@ -195,10 +192,9 @@ def gauss_newton_cg(damping: float, products: float, tolerance: float, change: f
     steps are undone.
 
     Convention: Levenberg and Marquardt's damping as in Hessian-free optimization: it is divided or
-    multiplied by
-        1.5 where the loss falls by more than ¾ or less than ¼ of what the undamped model expects.
-        The step is multiplied by lr and taken if the loss on this batch falls. For a cross-entropy
-        or a squared error the matrix is the exact Fisher matrix of the batch.
+        multiplied by 1.5 where the loss falls by more than ¾ or less than ¼ of what the undamped
+        model expects. The step is multiplied by lr and taken if the loss on this batch falls. For a
+        cross-entropy or a squared error the matrix is the exact Fisher matrix of the batch.
     Family: second order
     Why: Gauss-Newton products, an inner solve, and a step that is taken back where the loss rises.
     Opinion: a dense Levenberg-Marquardt in numpy: 1e-9.

@@ -26,8 +26,8 @@ def bfgs(tries: float) -> Rule:
     line search.
 
     Convention: Optimistix 0.1.0 with its own backtracking search (halves the step, slope 0.1),
-    which starts at
-        lr. The inverse starts at the identity. Where no try is good enough the point stays.
+        which starts at lr. The inverse starts at the identity. Where no try is good enough the
+        point stays.
     Family: second order
     Why: the line search, and the gradient at both ends of the step on the same batch.
     Opinion: optimistix.BFGS in its own loop: 1e-8.
@@ -60,10 +60,9 @@ def nonlinear_cg(tries: float) -> Rule:
     changed; line search.
 
     Convention: Optimistix 0.1.0: Polak and Ribière's formula, not below 0, steepest descent where
-    the direction
-        does not descend, and its own backtracking search (halves the step, slope 0.1), which starts
-        at lr. The last point's gradient is asked of the new batch. Where no try is good enough the
-        point stays.
+        the direction does not descend, and its own backtracking search (halves the step, slope
+        0.1), which starts at lr. The last point's gradient is asked of the new batch. Where no try
+        is good enough the point stays.
     Family: conjugate gradient
     Why: conjugacy holds where the step minimises along the direction; that takes a line search.
     Opinion: optimistix.NonlinearCG in its own loop: 1e-8.

@@ -508,8 +508,8 @@ def test_threads_that_share_what_is_remembered_find_what_one_finds():
 
 def test_keys_are_the_same_in_another_process_with_other_string_hashes():
     code = (
-        "import sys; sys.path.insert(0, 'tests')\n"
-        "from random import Random\nfrom strategies import random_program\nimport test_identity "
+        "import sys; sys.path[:0] = ['tests', 'tests/language']\n"
+        "from random import Random\nfrom kit.strategies import random_program\nimport test_identity "
         "as t\n"
         "print([(t.key(p), t.probe(p)) for p in map(lambda s: random_program(Random(s), 15), "
         "range(40))])"

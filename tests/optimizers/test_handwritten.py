@@ -75,9 +75,10 @@ def walk(entry, value, start, steps, lr=None):
 
 @every
 def test_an_entry_says_what_it_is_and_why_it_is_no_program(name):
-    lines = handwritten.get(name).doc.splitlines()
-    fields = dict(line.split(": ", 1) for line in lines[1:] if line and not line.startswith(" "))
-    assert lines[0].endswith(".")
+    summary, _, rest = handwritten.get(name).doc.partition("\n\n")
+    lines = [line for line in rest.splitlines() if line and not line.startswith(" ")]
+    fields = dict(line.split(": ", 1) for line in lines)
+    assert summary.endswith(".")
     assert set(fields) - {"Optax"} == {"Convention", "Family", "Why", "Opinion", "Source"}
     assert fields["Family"] in FAMILIES
 

@@ -111,7 +111,9 @@ def helps() -> str:
     said = []
     for name, command in [("", cli.main), *sorted(cli.main.commands.items())]:
         context = click.Context(
-            command, info_name=f"evolve {name}".strip(), terminal_width=100, max_content_width=100
+            command,
+            info_name=f"evolve {name}".strip(),
+            **(cli.CONTEXT | {"terminal_width": 100, "max_content_width": 100}),
         )
         said.append(f"$ evolve {name} --help\n{command.get_help(context)}\n")
     return "\n".join(said)
