@@ -29,6 +29,10 @@ AGAIN = 0.5
 WORDS = 0.5  # seconds for the last words, which a terminal or pipe may not take
 
 
+class Interrupted(Exception):
+    """The user asked to stop. Everything that was committed is recorded."""
+
+
 class StopSignal:
     """Whether a signal has asked the run to stop.
 

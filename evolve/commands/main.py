@@ -236,11 +236,10 @@ def _apply(config: Any, overrides: tuple[str, ...]) -> Any:
 def _live(
     folder: Any, config: Any, allow_different_machine: bool = False, options: str = ""
 ) -> None:
-    from evolve.interrupt import StopSignal
+    from evolve.interrupt import Interrupted, StopSignal
     from evolve.record.folder import command
     from evolve.reporting.tables import print_result
     from evolve.running.life import execute
-    from evolve.workers.local import Interrupted
 
     def how_to_go_on() -> None:
         path = shlex.quote(str(folder.path))
@@ -597,10 +596,9 @@ def tune_(program: str, suite_name: str, trials: int, seeds: int, into: Path, re
     """
     from evolve.comparison.contest import LEVEL, interval
     from evolve.environment import available_cores
-    from evolve.interrupt import StopSignal
+    from evolve.interrupt import Interrupted, StopSignal
     from evolve.record.folder import command
     from evolve.tuning.asha import Plan, tune
-    from evolve.workers.local import Interrupted
 
     def how_to_go_on() -> None:
         given = [

@@ -25,8 +25,9 @@ from typing import Any
 
 import evolve
 from evolve.config.schema import MAX_BYTES, Config, ConfigError, read_yaml, validated, write_yaml
-from evolve.record.journal import FORMAT, replace_file
-from evolve.record.untrusted import read_json, strange
+from evolve.files import read_json, replace_file
+from evolve.record.journal import FORMAT
+from evolve.record.untrusted import strange
 from primitives.files import read_file
 
 FOLDERS = ("best", "logs")

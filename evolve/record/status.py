@@ -7,9 +7,9 @@ import math
 from collections import Counter
 from typing import Any
 
+from evolve.files import read_json
 from evolve.record.folder import RunFolder, command
 from evolve.record.journal import FINISHED, STOPPED, Journal, JournalError, NothingYet, is_held
-from evolve.record.untrusted import read_json
 
 RUNNING = "running"
 ENTRY = {"candidate", "score", "program"}  # of the hall of fame

@@ -5,15 +5,10 @@ programs.
 from __future__ import annotations
 
 import functools
-import json
 import os
 import sqlite3
 from pathlib import Path
-from typing import Any
 
-from primitives.files import read_file
-
-MAX_JSON = 16 * 2**20
 MAX_VALUE = (
     256 * 2**20
 )  # bytes of one value of a database; a damaged chain of pages would be longer
@@ -34,31 +29,6 @@ def strange(run: Path, folders: tuple[str, ...]) -> str:
                 if not (entry.is_file() or entry.is_dir()):
                     return f"{entry.path}: is neither file nor folder"
     return ""
-
-
-def read_json(path: Path) -> Any:
-    """What a JSON file says.
-
-    Raises `OSError`; `ValueError`, also for repeated keys and for what is no number.
-    """
-    raw = read_file(path, MAX_JSON)
-    if len(raw) > MAX_JSON:
-        raise ValueError(f"larger than {MAX_JSON} bytes")
-    try:
-        return json.loads(raw.decode(), object_pairs_hook=_once, parse_constant=_no_number)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    table = dict(pairs)
-    if len(table) < len(pairs):
-        raise ValueError("a key is given twice")
-    return table
-
-
-def _no_number(word: str) -> None:
-    raise ValueError(f"{word} is no number")
 
 
 def leads_out(database: Path) -> bool:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
 
 from evolve.config.schema import Budget
+from evolve.interrupt import Interrupted
 from evolve.record.checkpoint import EVERY, Gathered, restore
 from evolve.record.journal import ROWS, SECONDS, Checkpoint, Journal, JournalError, Row
 from evolve.record.patience import patiently
@@ -25,7 +26,6 @@ from evolve.scoring.job import Outcome
 from evolve.scoring.wire import canonical, encode_outcome
 from evolve.search.search import Candidate, Committed, Search
 from evolve.workers.executor import Executor
-from evolve.workers.local import Interrupted
 
 BRED_AGAIN = 256  # candidates, at least, wherever a resume begins
 POLL = 0.05  # seconds between looks at the clock and at an interrupt while waiting for workers

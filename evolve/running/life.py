@@ -16,7 +16,7 @@ from baselines import handwritten
 from evolve.comparison.contest import Contestant, Verdict, confirm, known_label
 from evolve.config.schema import Config, ConfigError, load_suite, planned_lag
 from evolve.environment import available_cores, collect_rarely
-from evolve.interrupt import ctrl_c
+from evolve.interrupt import Interrupted, ctrl_c
 from evolve.record.disk import file_system
 from evolve.record.folder import RunFolder
 from evolve.record.journal import FINISHED, STOPPED, Journal, Lock
@@ -27,7 +27,6 @@ from evolve.scoring.suite import Suite, known, make_suite, reference, tuned, tun
 from evolve.scoring.trial import check_fit
 from evolve.search.search import Entry, Search
 from evolve.workers.executor import make_executor
-from evolve.workers.local import Interrupted
 from primitives import Program, parse
 from primitives.canonical.cost import cost
 from primitives.canonical.liveness import prune

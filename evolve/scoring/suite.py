@@ -9,7 +9,7 @@ from pathlib import Path
 import baselines
 from baselines import handwritten
 from evolve.config.schema import ConfigError, TaskSettings, load_suite
-from evolve.record.untrusted import read_json
+from evolve.files import read_json
 from evolve.scoring.trial import Optimizer
 from primitives import Program
 from proxy_tasks import Task, make_task

@@ -44,7 +44,9 @@ from ray.tune.schedulers import ASHAScheduler
 
 from evolve.config.schema import ConfigError, TaskSettings, WorkerSettings
 from evolve.environment import available_cores, fingerprint
-from evolve.record.journal import Journal, JournalError, Lock, replace_file
+from evolve.files import replace_file
+from evolve.interrupt import Interrupted
+from evolve.record.journal import Journal, JournalError, Lock
 from evolve.scoring.job import OK, Job, Outcome
 from evolve.scoring.scorer import FLOOR, Scorer
 from evolve.scoring.suite import make_suite, reference
@@ -52,7 +54,7 @@ from evolve.scoring.trial import check_fit
 from evolve.scoring.wire import canonical
 from evolve.tuning.reference import FINAL_SEEDS, FINALISTS, points
 from evolve.workers.executor import make_executor
-from evolve.workers.local import Interrupted, WorkerFailure
+from evolve.workers.local import WorkerFailure
 from primitives import Program, parse
 
 FORMAT = 1

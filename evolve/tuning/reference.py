@@ -20,7 +20,7 @@ import numpy as np
 from scipy.stats import qmc
 
 from evolve.environment import fingerprint
-from evolve.record.journal import replace_file
+from evolve.files import replace_file
 from evolve.scoring.suite import known
 from evolve.scoring.trial import Optimizer, Trials
 from primitives import Hyperparameter

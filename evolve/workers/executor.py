@@ -22,10 +22,11 @@ import jax
 
 from evolve.config.schema import TaskSettings, WorkerSettings
 from evolve.environment import available_cores
+from evolve.interrupt import Interrupted
 from evolve.scoring.job import Job, Outcome
 from evolve.scoring.scorer import ReferenceDiverged, Scorer
 from evolve.scoring.suite import make_suite, tuned_values
-from evolve.workers.local import START_LIMIT, Interrupted, Local, WorkerFailure
+from evolve.workers.local import START_LIMIT, Local, WorkerFailure
 
 POLL = 0.1  # seconds between looks at an interrupt
 LEAVE = 5.0  # seconds that threads get to end what they are at

@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from evolve.environment import available_memory, pinned
+from evolve.interrupt import Interrupted
 from evolve.scoring.job import CRASH, OOM, TIMEOUT, Job, Outcome
 from evolve.scoring.wire import decode_outcome, encode_job
 from primitives.errors import printable
@@ -50,10 +51,6 @@ class WorkerFailure(RuntimeError):
 
 class Outage(WorkerFailure):
     """On this machine no worker starts any more; another machine may do."""
-
-
-class Interrupted(Exception):
-    """The user asked to stop. Everything that was committed is recorded."""
 
 
 @dataclass(eq=False)

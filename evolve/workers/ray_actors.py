@@ -28,12 +28,12 @@ from typing import Any
 
 from evolve.config.schema import WorkerSettings
 from evolve.environment import available_cores
+from evolve.interrupt import Interrupted
 from evolve.scoring.job import CRASH, Job, Outcome
 from evolve.workers.local import (
     COMMAND,
     KILLS,
     START_LIMIT,
-    Interrupted,
     Local,
     Outage,
     WorkerFailure,

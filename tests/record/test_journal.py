@@ -20,14 +20,15 @@ from kit.doubles import Pool, config
 
 import baselines
 from evolve.config.schema import load_config
+from evolve.files import replace_file
+from evolve.interrupt import Interrupted
 from evolve.record import disk, patience
 from evolve.record.folder import RunFolder
-from evolve.record.journal import FORMAT, DiskFull, Journal, JournalError, Lock, replace_file
+from evolve.record.journal import FORMAT, DiskFull, Journal, JournalError, Lock
 from evolve.record.status import status
 from evolve.running import life as run
 from evolve.running.drive import Clock, Driver
 from evolve.search.search import Search
-from evolve.workers.local import Interrupted
 
 OLD = Path(__file__).parents[1] / "data" / "run-format-1"
 ROWS = 181  # of that run

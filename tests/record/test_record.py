@@ -24,8 +24,9 @@ from promises import runs
 from promises.runs import ended, recorded, run_folder, wait_for_rows
 
 from evolve.config.schema import load_config, read_yaml, write_yaml
+from evolve.files import replace_file
 from evolve.record.folder import RunFolder
-from evolve.record.journal import Journal, JournalError, Lock, Row, RunIsLive, is_held, replace_file
+from evolve.record.journal import Journal, JournalError, Lock, Row, RunIsLive, is_held
 from evolve.record.status import status
 from evolve.running.life import execute, resolve
 from evolve.scoring.job import WORST, Job, Outcome

@@ -12,6 +12,7 @@ import time
 import pytest
 
 from evolve.config.schema import TaskSettings
+from evolve.interrupt import Interrupted
 from evolve.scoring.job import WORST, Job, Outcome
 from evolve.workers import local as pool
 from evolve.workers.executor import Inline
@@ -171,7 +172,7 @@ def test_workers_on_different_machines_are_not_mixed(local):
 
 
 def test_waiting_for_workers_can_be_interrupted(local):
-    with pytest.raises(pool.Interrupted):
+    with pytest.raises(Interrupted):
         local(start="time.sleep(60)").ready(lambda: True)
 
 

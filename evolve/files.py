@@ -1,0 +1,62 @@
+"""Files written so that nobody ever sees half of one, and JSON read without trusting who wrote it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from primitives.files import read_file
+
+MAX_JSON = 16 * 2**20  # bytes of a JSON file that is read
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file so that a reader or a kill never sees half of it.
+
+    Raises `OSError`, the file then as it was.
+    """
+    new = path.with_name(path.name + ".new")
+    try:
+        with new.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        new.replace(path)
+    except OSError as fault:
+        fault.filename = str(path)
+        with contextlib.suppress(OSError):
+            new.unlink()
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the rename itself must reach the disk
+    finally:
+        os.close(folder)
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file says.
+
+    Raises `OSError`; `ValueError`, also for repeated keys and for what is no number.
+    """
+    raw = read_file(path, MAX_JSON)
+    if len(raw) > MAX_JSON:
+        raise ValueError(f"larger than {MAX_JSON} bytes")
+    try:
+        return json.loads(raw.decode(), object_pairs_hook=_once, parse_constant=_no_number)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        raise ValueError("a key is given twice")
+    return table
+
+
+def _no_number(word: str) -> None:
+    raise ValueError(f"{word} is no number")
