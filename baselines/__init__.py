@@ -9,7 +9,7 @@ from pathlib import Path
 
 from primitives import Program, ProgramError, load
 from primitives.compose import with_prologue
-from primitives.registry import did_you_mean
+from primitives.errors import did_you_mean
 
 PROGRAMS = Path(__file__).parent / "programs"
 PROLOGUES = Path(__file__).parent / "prologues"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 
 def printable(text: str, most: int) -> str:
     """Words of a stranger as a message may show them: without what steers a terminal, and cut in
@@ -40,3 +43,15 @@ class ProgramError(ValueError):
         if self.hint:
             shown.append(printable(self.hint, 400))
         return "\n".join(shown)
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """Return the closest of `words`, or an empty string where none is close."""
+    found = difflib.get_close_matches(word, list(words), n=1)
+    return found[0] if found else ""
+
+
+def did_you_mean(word: str, words: Iterable[str]) -> str:
+    """Return the question that an error asks back, or an empty string where no word is close."""
+    found = nearest(word, words)
+    return f"Did you mean {found!r}?" if found else ""

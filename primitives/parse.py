@@ -14,7 +14,7 @@ import warnings
 from dataclasses import replace
 from pathlib import Path
 
-from primitives.errors import ProgramError
+from primitives.errors import ProgramError, did_you_mean
 from primitives.files import read_file
 from primitives.kinds import COLUMN, LEFT, RIGHT, ROW, SCALAR, TENSOR
 from primitives.program import (
@@ -30,7 +30,7 @@ from primitives.program import (
     Program,
     State,
 )
-from primitives.registry import PRIMITIVES, did_you_mean
+from primitives.registry import PRIMITIVES
 
 MAX_BYTES = 64 * 1024
 MAX_LINE = 1000

@@ -22,9 +22,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
 from typing import Self
 
-from primitives.errors import ProgramError
+from primitives.errors import ProgramError, did_you_mean
 from primitives.kinds import LEFT, OF_MATRICES, RIGHT, SCALAR, TENSOR, Kind, shown, takes
-from primitives.registry import AXIS, MATRIX, ORACLE, PRIMITIVES, did_you_mean
+from primitives.registry import AXIS, MATRIX, ORACLE, PRIMITIVES
 
 Argument = str | float  # a variable's name, or a literal
 

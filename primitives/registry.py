@@ -8,7 +8,6 @@ annotations are its signature. The decorator states the algebra and the cost.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import zlib
 from collections.abc import Callable
@@ -157,19 +156,7 @@ def first_paragraph(doc: str) -> str:
     return " ".join(doc.split("\n\n")[0].split())
 
 
-def nearest(word: str, words: Any) -> str:
-    """The closest of `words`, or an empty string: for "did you mean"."""
-    found = difflib.get_close_matches(word, list(words), n=1)
-    return found[0] if found else ""
-
-
-def did_you_mean(word: str, words: Any) -> str:
-    """The question that an error asks back, or an empty string where nothing is close."""
-    found = nearest(word, words)
-    return f"Did you mean {found!r}?" if found else ""
-
-
 __all__ = [
     "AXIS", "ELEMENTWISE", "LEAF", "MACHINE", "MATRIX", "MODEL", "ORACLE", "PRIMITIVES", "SCALAR",
-    "Primitive", "did_you_mean", "nearest", "primitive",
+    "Primitive", "primitive",
 ]  # fmt: skip

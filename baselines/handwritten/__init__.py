@@ -15,7 +15,7 @@ from baselines.handwritten import kfac, line_search, newton, quasi_newton  # noq
 from baselines.handwritten.entry import HANDWRITTEN, Handwritten, Rule
 from baselines.handwritten.objective import Layer, Objective
 from primitives import ProgramError
-from primitives.registry import did_you_mean
+from primitives.errors import did_you_mean
 
 __all__ = ["Handwritten", "Layer", "Objective", "Rule", "get", "names"]
 
