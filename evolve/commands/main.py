@@ -20,15 +20,10 @@ from typing import Any, get_args  # noqa: E402
 import click  # noqa: E402
 
 import evolve  # noqa: E402
-from evolve.config.schema import (  # noqa: E402
-    ConfigError,
-    WorkerSettings,
-    load_config,
-    load_suite,
-    overridden,
-    preset_names,
-    validated,
-)
+from evolve.config.errors import ConfigError  # noqa: E402
+from evolve.config.presets import load_config, load_suite, preset_names  # noqa: E402
+from evolve.config.schema import WorkerSettings  # noqa: E402
+from evolve.config.validation import overridden, validated  # noqa: E402
 from evolve.record.journal import JournalError, RunIsLive  # noqa: E402
 from evolve.workers.local import WorkerFailure  # noqa: E402
 from primitives import Program, ProgramError  # noqa: E402
@@ -64,7 +59,7 @@ class Commands(click.Group):
                     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        from primitives.registry import nearest
+        from primitives.errors import nearest
 
         try:
             return super().resolve_command(ctx, args)
@@ -237,7 +232,7 @@ def _live(
     folder: Any, config: Any, allow_different_machine: bool = False, options: str = ""
 ) -> None:
     from evolve.interrupt import Interrupted, StopSignal
-    from evolve.record.folder import command
+    from evolve.reporting.progress import command
     from evolve.reporting.tables import print_result
     from evolve.running.life import execute
 
@@ -267,8 +262,8 @@ def _live(
 def status(folder: str, as_json: bool) -> None:
     """Say how far a run is, while it runs or later."""
     from evolve.record.folder import RunFolder
-    from evolve.record.status import print_status
     from evolve.record.status import status as status_of
+    from evolve.reporting.progress import print_status
 
     found = status_of(RunFolder.open(folder))
     facts(found) if as_json else print_status(found)
@@ -597,7 +592,7 @@ def tune_(program: str, suite_name: str, trials: int, seeds: int, into: Path, re
     from evolve.comparison.contest import LEVEL, interval
     from evolve.environment import available_cores
     from evolve.interrupt import Interrupted, StopSignal
-    from evolve.record.folder import command
+    from evolve.reporting.progress import command
     from evolve.tuning.asha import Plan, tune
 
     def how_to_go_on() -> None:

@@ -14,7 +14,6 @@ import contextlib
 import json
 import platform
 import secrets
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -24,13 +23,16 @@ from pathlib import Path
 from typing import Any
 
 import evolve
-from evolve.config.schema import MAX_BYTES, Config, ConfigError, read_yaml, validated, write_yaml
+from evolve.config.errors import ConfigError
+from evolve.config.schema import Config
+from evolve.config.validation import validated
+from evolve.config.yaml import MAX_BYTES, read_yaml, write_yaml
 from evolve.files import read_json, replace_file
 from evolve.record.journal import FORMAT
 from evolve.record.untrusted import strange
 from primitives.files import read_file
 
-FOLDERS = ("best", "logs")
+FOLDERS = ("best", "logs")  # of a run, beside its files
 
 
 class NotARun(ConfigError):
@@ -39,32 +41,80 @@ class NotARun(ConfigError):
 
 @dataclass(frozen=True)
 class RunFolder:
-    """Where everything about a run lies."""
+    """Where everything about a run lies: each of its files has its name here, and nowhere else."""
 
     path: Path
+
+    # What a run begins with, and goes on from.
+
+    @property
+    def given_config(self) -> Path:
+        return self.path / "config.yaml"
+
+    @property
+    def resolved_config(self) -> Path:
+        return self.path / "config.resolved.yaml"
+
+    @property
+    def meta_file(self) -> Path:
+        """Written last of all that a run begins with: a folder that has it is a run."""
+        return self.path / "meta.json"
+
+    @property
+    def lock(self) -> Path:
+        return self.path / "run.lock"
+
+    @property
+    def journal(self) -> Path:
+        return self.path / "journal.sqlite"
+
+    # What a run leaves for people. All of it can be written again from the journal.
+
+    @property
+    def hall_of_fame(self) -> Path:
+        return self.path / "hall_of_fame.json"
+
+    @property
+    def summary(self) -> Path:
+        return self.path / "summary.json"
+
+    @property
+    def best_program(self) -> Path:
+        return self.path / "best" / "program.py"
+
+    @property
+    def best_optax(self) -> Path:
+        return self.path / "best" / "optax.py"
+
+    @property
+    def workers_log(self) -> Path:
+        return self.path / "logs" / "workers.log"
+
+    # How a run begins, and how it is found again.
 
     @classmethod
     def create(
         cls, root: Path, config: Config, given: dict[str, Any], inputs: dict[str, Any]
     ) -> RunFolder:
-        """A new folder; nothing is ever overwritten.
+        """Make a new folder in `root`; nothing is ever overwritten.
 
         `inputs` is what a run depends on beside its config: the programs it starts from, as text,
         and the tuned values of its baselines. They are kept, so that a file that changes later
         changes no run.
+
+        Raises  `ConfigError` where it cannot be written.
         """
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         path = root / f"{config.name}-{stamp}-{secrets.token_hex(2)}"
+        folder = cls(path)
+        meta = _meta(config) | {"inputs": inputs}
         try:
             path.mkdir(parents=True, exist_ok=False, mode=0o755)
-            folder = cls(path)
-            for part in ("best", "logs"):
-                (path / part).mkdir()
-            folder.write("config.yaml", write_yaml(given))
-            folder.write("config.resolved.yaml", write_yaml(config.model_dump(mode="json")))
-            folder.write(
-                "meta.json", json.dumps(_meta(config) | {"inputs": inputs}, indent=1) + "\n"
-            )
+            for name in FOLDERS:
+                (path / name).mkdir()
+            replace_file(folder.given_config, write_yaml(given))
+            replace_file(folder.resolved_config, write_yaml(config.model_dump(mode="json")))
+            replace_file(folder.meta_file, json.dumps(meta, indent=1) + "\n")
         except OSError as fault:
             raise ConfigError(
                 f"{path}: cannot be written: {fault.strerror}. Choose another folder with --output."
@@ -73,6 +123,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:
+        """Find the run in a folder. Raises `NotARun` where there is none, or a strange one."""
         folder = cls(Path(path))
         if not folder.path.is_dir():
             raise NotARun(
@@ -80,21 +131,19 @@ class RunFolder:
             )
         if why := strange(folder.path, FOLDERS):
             raise NotARun(f"{why}. A run is made of plain files; do not trust this one.")
-        if not (folder.path / "meta.json").is_file():  # written last
+        if not folder.meta_file.is_file():
             raise NotARun(
                 f"{path}: is no run: it has no meta.json. Give the folder that `evolve run` "
                 f"printed."
             )
         return folder
 
-    @property
-    def journal(self) -> Path:
-        return self.path / "journal.sqlite"
+    # What its files say.
 
     @property
     def meta(self) -> dict[str, Any]:
         """What was written when the run began. Raises `NotARun`."""
-        path = self.path / "meta.json"
+        path = self.meta_file
         try:
             said = read_json(path)
             inputs = said["inputs"]
@@ -111,43 +160,38 @@ class RunFolder:
         return said
 
     def config(self) -> Config:
-        """Raises `ConfigError`."""
-        path = self.path / "config.resolved.yaml"
+        """Read the config with every default written out. Raises `ConfigError`."""
+        path = self.resolved_config
         try:
             text = read_file(path, MAX_BYTES)
         except OSError as fault:
             raise ConfigError(f"{path}: cannot be read: {fault.strerror}.") from None
         return validated(read_yaml(text, str(path)), str(path))
 
-    def write(self, name: str, text: str) -> Path:
-        path = self.path / name
-        replace_file(path, text)
-        return path
-
     def best(self) -> Path:
-        """The best program. Raises `NotARun` where there is none yet."""
-        path = self.path / "best" / "program.py"
-        if not path.is_file():
+        """Return the file of the best program. Raises `NotARun` where there is none yet."""
+        if not self.best_program.is_file():
             raise NotARun(
                 f"{self.path}: has no best program yet. `evolve status {self.path}` says how far "
                 f"it is."
             )
-        return path
+        return self.best_program
 
 
 def _are_texts(pairs: Any) -> bool:
-    """Whether this is [[name, text], ...]."""
+    """Tell whether this is [[name, text], ...]."""
     return isinstance(pairs, list) and all(
         isinstance(p, list) and [type(x) for x in p] == [str, str] for p in pairs
     )
 
 
 def _meta(config: Config) -> dict[str, Any]:
+    """Say what software begins the run, and where."""
     return {
         "format": FORMAT,
         "pride": evolve.__version__,
         "commit": _commit(),
-        "command": command_line(),
+        "command": ["evolve", *sys.argv[1:]],
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
         "system": platform.platform(),
@@ -167,7 +211,7 @@ def _version(package: str) -> str:
 
 
 def _commit() -> str:
-    """The commit of the checkout that this code runs from; empty elsewhere."""
+    """Name the commit of the checkout that this code runs from; empty elsewhere."""
     here = Path(__file__).parents[2]
     if not (here / ".git").exists():
         return ""
@@ -182,14 +226,3 @@ def _commit() -> str:
         )
         return asked.stdout.strip()
     return ""
-
-
-def command() -> str:
-    """How the user calls this program: its name where a shell finds it, else the path that was
-    used.
-    """
-    return "evolve" if shutil.which("evolve") or not sys.argv[0].endswith("evolve") else sys.argv[0]
-
-
-def command_line() -> list[str]:
-    return ["evolve", *sys.argv[1:]]

@@ -29,7 +29,8 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any, TextIO
 
-from evolve.config.schema import MAX_MESSAGE
+from evolve.config.errors import MAX_MESSAGE
+from evolve.config.schema import completed
 from evolve.record.disk import file_system, is_network, takes_no_more
 from evolve.record.untrusted import distrust, leads_out
 from evolve.scoring.job import Outcome
@@ -69,134 +70,6 @@ CREATE TABLE IF NOT EXISTS checkpoint (
     seal BLOB NOT NULL
 );
 """
-
-
-class JournalError(RuntimeError):
-    """The record cannot be read or written: what, where, what to do."""
-
-    def __str__(self) -> str:
-        return printable(super().__str__(), MAX_MESSAGE)
-
-
-class NothingYet(JournalError):
-    """The run was ended before its record had tables."""
-
-
-class DiskFull(JournalError):
-    """There is no room. Nothing was written, and it can be tried again."""
-
-    def __init__(self, path: Path | str, reason: object):
-        self.what = f"{path}: cannot be written: {reason}. What was recorded before is intact; "
-        super().__init__(f"{self.what}free some space, then resume.")
-
-
-@dataclass(frozen=True)
-class Row:
-    """A candidate as it is recorded.
-
-    `outcome` is the JSON of `wire.encode_outcome`, for those that were scored.
-    """
-
-    number: int
-    phase: int
-    parent: int | None
-    mutation: str
-    program: str
-    key: str
-    status: str
-    reason: str
-    same_as: int | None
-    outcome: str | None
-    score: float  # for queries only; the bits are in `outcome`
-    seconds: float
-    detail: str
-    chain: bytes
-
-    def decided(self) -> str:
-        """What the chain is about: everything but the seconds and words for people."""
-        return canonical(_decided(self))
-
-    def sealed(self) -> tuple[Any, ...]:
-        """What the seal of a checkpoint is about."""
-        return (*_decided(self), self.chain)
-
-    def linked(self, previous: bytes) -> bytes:
-        return hashlib.sha256(previous + self.decided().encode()).digest()
-
-    def follows(self, previous: bytes) -> bool:
-        try:
-            return self.linked(previous) == self.chain
-        except (TypeError, ValueError):  # bytes where text was, a number that is infinite
-            return False
-
-    def restored(self) -> Outcome | None:
-        """The outcome, where a worker was asked for it. Raises `JournalError` where it is none."""
-        try:
-            if self.outcome is None:
-                return None
-            return decode_outcome(json.loads(_text(self.outcome)), self.seconds, self.detail)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as fault:
-            raise JournalError(
-                f"row {self.number} is damaged: its outcome is none ({fault})"
-            ) from None
-
-
-_COLUMNS = tuple(Row.__dataclass_fields__)
-_DECIDED = (
-    "number",
-    "phase",
-    "parent",
-    "mutation",
-    "program",
-    "key",
-    "status",
-    "reason",
-    "same_as",
-    "outcome",
-)
-_TEXT = "\0".join(["%s"] * len(_DECIDED))
-_values, _decided = attrgetter(*_COLUMNS), attrgetter(*_DECIDED)
-
-
-@dataclass(frozen=True)
-class Checkpoint:
-    """What the search knew after its first `number` candidates.
-
-    `checkpoint.py` makes and reads it.
-    """
-
-    number: int
-    since: int  # number of the checkpoint before; 0 for the first
-    records: bytes  # of the candidates since then
-    state: str  # JSON
-    seal: bytes
-
-
-# Before the first one. Another number for other contents: checkpoints of older software then fit no
-# rows, and all candidates are bred again.
-NO_SEAL = hashlib.sha256(b"checkpoints 1").digest()
-
-
-class Seal:
-    """The hash of a checkpoint: over the seal before, the rows since then, and the checkpoint
-    itself.
-
-    Like the chain it says that nothing was changed since it was written, at a third of the time: no
-    JSON is made.
-    """
-
-    def __init__(self, before: bytes):
-        self.hash = hashlib.sha256(before)
-
-    def add(self, row: tuple[Any, ...]) -> None:
-        """row: what was decided, and the link."""
-        self.hash.update((_TEXT % row[:-1]).encode())
-        self.hash.update(row[-1])
-
-    def close(self, records: bytes, state: str) -> bytes:
-        self.hash.update(records)
-        self.hash.update(state.encode())
-        return self.hash.digest()
 
 
 class Journal:
@@ -420,8 +293,8 @@ class Journal:
         try:
             found = self._ask("SELECT value FROM meta WHERE name = ?", name).fetchone()
             value = json.loads(_text(found[0])) if found else default
-            if name == "decisive" and found and self.format == 1:
-                value["search"]["order"] = "number"  # there was no other
+            if name == "decisive" and found:
+                value = completed(value)
         except (sqlite3.Error, ValueError, TypeError, KeyError, RecursionError) as fault:
             raise JournalError(f"{self.path}: the fact {name!r} is damaged: {fault}") from None
         return value
@@ -473,13 +346,6 @@ class Journal:
         self.db.close()
 
 
-def _text(value: Any) -> str:
-    """What SQLite gives for a text; `json.loads` would take bytes too, and guess their encoding."""
-    if not isinstance(value, str):
-        raise TypeError("no text")
-    return value
-
-
 def _is_full(path: Path, fault: sqlite3.Error) -> bool:
     """Whether there is no room.
 
@@ -510,58 +376,3 @@ def _quoted(path: Path) -> str:
     return str(path.resolve()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
 
 
-class RunIsLive(RuntimeError):
-    """Another driver holds the run."""
-
-
-NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-
-
-class Lock:
-    """Keeps a second driver out. The kernel frees it the instant its holder dies."""
-
-    def __init__(self, path: Path):
-        try:
-            self.file: TextIO = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+")
-        except IsADirectoryError:
-            raise JournalError(
-                f"{path}: is a folder in place of a file; remove it, then resume"
-            ) from None
-        self.held = True  # False where the file system has no locks
-        try:
-            for _ in range(4):  # `is_held` has it for an instant
-                with contextlib.suppress(BlockingIOError):
-                    fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                time.sleep(0.05)
-            else:
-                fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as fault:
-            if fault.errno in (errno.EAGAIN, errno.EACCES):
-                holder = self.file.read(200).strip()
-                self.file.close()
-                raise RunIsLive(
-                    f"{path.parent} is being run by another driver ({holder}); wait for it, or "
-                    f"stop it"
-                ) from None
-            if fault.errno not in NO_LOCKS:
-                self.file.close()
-                raise
-            self.held = False
-        words = f"pid {os.getpid()} on {os.uname().nodename}".encode()
-        with contextlib.suppress(OSError):  # a full disk: these are words for people
-            os.pwrite(self.file.fileno(), words, 0)
-            os.ftruncate(self.file.fileno(), len(words))
-
-    def release(self) -> None:
-        self.file.close()
-
-
-def is_held(path: Path) -> bool:
-    """Whether a driver holds this lock; changes nothing."""
-    with path.open() as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False

@@ -14,8 +14,11 @@ from typing import Any
 import baselines
 from baselines import handwritten
 from evolve.comparison.contest import Contestant, Verdict, confirm, known_label
-from evolve.config.schema import Config, ConfigError, load_suite, planned_lag
+from evolve.config.errors import ConfigError
+from evolve.config.presets import load_suite
+from evolve.config.schema import Config, planned_lag
 from evolve.environment import available_cores, collect_rarely
+from evolve.files import replace_file
 from evolve.interrupt import Interrupted, ctrl_c
 from evolve.record.disk import file_system
 from evolve.record.folder import RunFolder
@@ -115,7 +118,7 @@ def _execute(
     allow_different_machine: bool,
 ) -> Result:
     collect_rarely()
-    lock = Lock(folder.path / "run.lock")
+    lock = Lock(folder.lock)
     executor = journal = None
     try:
         suite = suite_of(config)
@@ -123,9 +126,8 @@ def _execute(
         for line in _notes(folder, config, journal, lock):
             say(line)
         _same_inputs(journal, config, suite, folder)
-        log = folder.path / "logs" / "workers.log"
         began = time.monotonic()
-        executor = make_executor(config.workers, list(config.suite), log)
+        executor = make_executor(config.workers, list(config.suite), folder.workers_log)
         initial = [parse(text, name=name) for name, text in folder.meta["inputs"]["initial"]]
         search = Search(config, initial)
         clock = Clock(before=journal.get("elapsed", 0.0))
@@ -298,7 +300,7 @@ def _write_hall_of_fame(folder: RunFolder, search: Search) -> None:
         }
         for e in search.hall_of_fame
     ]
-    folder.write("hall_of_fame.json", json.dumps(entries, indent=1) + "\n")
+    replace_file(folder.hall_of_fame, json.dumps(entries, indent=1) + "\n")
 
 
 def found_program(entry: Entry, config: Config, note: str = "") -> Program:
@@ -340,8 +342,8 @@ def _confirm(
             f"(95 % interval {verdicts[pick].low:+.4f} to {verdicts[pick].high:+.4f}).\n"
         )
         program = found_program(entries[pick], config, note)
-        driver.patiently(partial(folder.write, "best/program.py", str(program)))
-        driver.patiently(partial(folder.write, "best/optax.py", to_optax_source(program)))
+        driver.patiently(partial(replace_file, folder.best_program, str(program)))
+        driver.patiently(partial(replace_file, folder.best_optax, to_optax_source(program)))
     summary = {
         "chain": chain,
         "repeatable": driver.journal.repeatable and not of_the_machine(search),
@@ -351,7 +353,7 @@ def _confirm(
         "verdicts": [v.facts() for v in verdicts],
         "best": program.name if program else None,
     }
-    driver.patiently(partial(folder.write, "summary.json", json.dumps(summary, indent=1) + "\n"))
+    driver.patiently(partial(replace_file, folder.summary, json.dumps(summary, indent=1) + "\n"))
     return verdicts, program
 
 

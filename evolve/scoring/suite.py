@@ -8,7 +8,9 @@ from pathlib import Path
 
 import baselines
 from baselines import handwritten
-from evolve.config.schema import ConfigError, TaskSettings, load_suite
+from evolve.config.errors import ConfigError
+from evolve.config.presets import load_suite
+from evolve.config.schema import TaskSettings
 from evolve.files import read_json
 from evolve.scoring.trial import Optimizer
 from primitives import Program

@@ -42,7 +42,8 @@ from ray import tune as ray_tune
 from ray.tune.error import TuneError
 from ray.tune.schedulers import ASHAScheduler
 
-from evolve.config.schema import ConfigError, TaskSettings, WorkerSettings
+from evolve.config.errors import ConfigError
+from evolve.config.schema import TaskSettings, WorkerSettings
 from evolve.environment import available_cores, fingerprint
 from evolve.files import replace_file
 from evolve.interrupt import Interrupted

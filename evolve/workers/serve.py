@@ -63,7 +63,8 @@ def main(driver: int) -> None:
 
 def _start(setup: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     """The scorer, after it has scored a program that is known to be good: the reference."""
-    from evolve.config.schema import ConfigError, TaskSettings
+    from evolve.config.errors import ConfigError
+    from evolve.config.schema import TaskSettings
     from evolve.scoring.scorer import Scorer
     from evolve.scoring.suite import make_suite, take_references
 

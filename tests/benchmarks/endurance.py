@@ -26,7 +26,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import baselines
-from evolve.config.schema import Config, load_config, load_suite
+from evolve.config.presets import load_config, load_suite
+from evolve.config.schema import Config
 from evolve.record.checkpoint import Gathered, restore
 from evolve.record.journal import Journal, Row
 from evolve.running import drive

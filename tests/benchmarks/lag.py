@@ -157,7 +157,7 @@ def journal_seconds(path: Path) -> np.ndarray:
 
 def searched_seconds(preset: str) -> np.ndarray:
     """The same of a search of ours, in this process."""
-    from evolve.config.schema import load_config
+    from evolve.config.presets import load_config
     from evolve.record.journal import Journal
     from evolve.running.drive import Clock, Driver
     from evolve.running.life import initial_programs, resolve, suite_of

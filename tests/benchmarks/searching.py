@@ -17,7 +17,8 @@ from mutants import mutants
 from training import SEED
 
 import baselines
-from evolve.config.schema import Budget, Config, TaskSettings, WorkerSettings, validated
+from evolve.config.schema import Budget, Config, TaskSettings, WorkerSettings
+from evolve.config.validation import validated
 from evolve.environment import available_cores, collect_rarely
 from evolve.record.journal import Journal
 from evolve.running.drive import Clock, Driver

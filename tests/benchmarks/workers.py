@@ -19,7 +19,8 @@ from mutants import mutants
 from searching import throughput
 
 import baselines
-from evolve.config.schema import TaskSettings, WorkerSettings, load_config, load_suite
+from evolve.config.presets import load_config, load_suite
+from evolve.config.schema import TaskSettings, WorkerSettings
 from evolve.record.journal import Journal
 from evolve.running.drive import Clock, Driver
 from evolve.scoring.job import Job

@@ -17,14 +17,10 @@ from click.testing import CliRunner, Result
 import baselines
 from baselines import handwritten
 from evolve.commands.main import main
-from evolve.config.schema import (
-    ConfigError,
-    load_config,
-    preset_names,
-    read_yaml,
-    validated,
-    write_yaml,
-)
+from evolve.config.errors import ConfigError
+from evolve.config.presets import load_config, preset_names
+from evolve.config.validation import validated
+from evolve.config.yaml import read_yaml, write_yaml
 from primitives import PRIMITIVES, parse
 from proxy_tasks import TASKS
 from proxy_tasks.schedules import CURVES

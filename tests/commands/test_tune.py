@@ -23,7 +23,8 @@ from click.testing import CliRunner
 import baselines
 import evolve.tuning.asha
 from evolve.commands.main import main
-from evolve.config.schema import ConfigError, TaskSettings
+from evolve.config.errors import ConfigError
+from evolve.config.schema import TaskSettings
 from evolve.record.journal import JournalError
 from evolve.scoring.job import Job
 from evolve.scoring.scorer import Scorer

@@ -8,7 +8,8 @@ import random
 from collections import deque
 
 import baselines
-from evolve.config.schema import Config, load_config, load_suite
+from evolve.config.presets import load_config, load_suite
+from evolve.config.schema import Config
 from evolve.record.journal import Journal
 from evolve.running.drive import Clock, Driver
 from evolve.scoring.job import DIVERGED, EARLY, HURDLE, OK, Job, Outcome, mean

@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 from promises import nodes
 
-from evolve.config.schema import load_config
+from evolve.config.presets import load_config
 from evolve.record.folder import RunFolder
 from evolve.record.journal import Journal, Row
 from evolve.running.life import execute, resolve

@@ -100,7 +100,7 @@ def keep(place: Path, long: bool) -> dict[str, object]:
         folder = ran(place / "ray", candidates, remote, kind="ray", count=2)
         outcomes += compared(folder, undisturbed)
         assert not remote.plan, "all kills came while the run was going on"
-        lost = (folder.path / "logs" / "workers.log").read_text().count("an actor was lost")
+        lost = folder.workers_log.read_text().count("an actor was lost")
     killed = {kind: local.killed[kind] + remote.killed[kind] for kind in (PROCESS, ACTOR)}
     assert sum(killed.values()) >= kills
     assert killed[ACTOR] < lost + 1

@@ -18,7 +18,8 @@ from pathlib import Path
 from random import Random
 
 import baselines
-from evolve.config.schema import presets_folder, write_yaml
+from evolve.config.presets import presets_folder
+from evolve.config.yaml import write_yaml
 
 STEP = "def step(w, g, lr):\n    return g\n"
 

@@ -34,7 +34,7 @@ from typing import Any
 import baselines
 import evolve.running.life
 import evolve.workers.executor
-from evolve.config.schema import load_config
+from evolve.config.presets import load_config
 from evolve.record.folder import RunFolder
 from evolve.running.drive import Driver
 from evolve.search.mutation import Space, mutate

@@ -54,7 +54,7 @@ evolve.commands.main.main()
 SESSION = """
 from evolve.environment import pin; pin()
 from pathlib import Path
-from evolve.config.schema import load_config
+from evolve.config.presets import load_config
 from evolve.record.folder import RunFolder
 from evolve.running.life import execute, resolve
 config, inputs = resolve(load_config("tiny.yaml", ("workers.kind=local", "workers.count=1")))

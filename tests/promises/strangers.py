@@ -44,7 +44,11 @@ from kit.strategies import AXES, MATRICES, MORE, programs
 from promises import hostile
 
 import baselines
-from evolve.config.schema import ConfigError, load_config, read_yaml, validated, write_yaml
+from evolve.config.errors import ConfigError
+from evolve.config.presets import load_config
+from evolve.config.validation import validated
+from evolve.config.yaml import read_yaml, write_yaml
+from evolve.files import replace_file
 from evolve.record.checkpoint import restore
 from evolve.record.folder import RunFolder
 from evolve.record.journal import Journal, JournalError, Lock, RunIsLive
@@ -78,7 +82,7 @@ LIMIT_OF_RUN = 2.0  # for all files of a run, each read several times
 PATIENCE = 30.0  # seconds of waiting, after which something hangs
 MEMORY = 512 * 2**20  # bytes that all inputs of a process together may add, caches included
 MEMORY_OF_ONE = 50 * 2**20  # for one of the inputs that are written out
-LONGEST = 2100  # characters of a message: `evolve.config.schema.MAX_MESSAGE`, and a place
+LONGEST = 2100  # characters of a message: `evolve.config.errors.MAX_MESSAGE`, and a place
 
 
 def keep(place: Path, long: bool) -> dict[str, object]:
@@ -399,7 +403,7 @@ def _resumed(path: Path) -> None:
 
 
 def _lock(path: Path) -> None:
-    Lock(RunFolder.open(path).path / "run.lock").release()
+    Lock(RunFolder.open(path).lock).release()
 
 
 # --- inputs ---------------------------------------------------------------------------------------
@@ -435,10 +439,10 @@ def make_run(place: Path) -> None:
     finally:
         drive.EVERY = every
     _write_hall_of_fame(folder, search)
-    folder.write("best/program.py", str(found_program(search.hall_of_fame[0], config)))
-    folder.write("best/optax.py", "")
-    folder.write("summary.json", "{}")
-    Lock(folder.path / "run.lock").release()
+    replace_file(folder.best_program, str(found_program(search.hall_of_fame[0], config)))
+    replace_file(folder.best_optax, "")
+    replace_file(folder.summary, "{}")
+    Lock(folder.lock).release()
     (folder.path / "logs").rmdir()
     folder.path.rename(place / "run")
     outside = place / "outside"

@@ -19,7 +19,7 @@ import pytest
 from kit.doubles import Pool, config
 
 import baselines
-from evolve.config.schema import load_config
+from evolve.config.presets import load_config
 from evolve.files import replace_file
 from evolve.interrupt import Interrupted
 from evolve.record import disk, patience

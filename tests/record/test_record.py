@@ -23,7 +23,8 @@ from benchmarks import endurance
 from promises import runs
 from promises.runs import ended, recorded, run_folder, wait_for_rows
 
-from evolve.config.schema import load_config, read_yaml, write_yaml
+from evolve.config.presets import load_config
+from evolve.config.yaml import read_yaml, write_yaml
 from evolve.files import replace_file
 from evolve.record.folder import RunFolder
 from evolve.record.journal import Journal, JournalError, Lock, Row, RunIsLive, is_held

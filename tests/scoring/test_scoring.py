@@ -11,7 +11,7 @@ import pytest
 
 import baselines
 from evolve.comparison.contest import Contestant, interval, judge
-from evolve.config.schema import load_config, load_suite, preset_names
+from evolve.config.presets import load_config, load_suite, preset_names
 from evolve.scoring.job import DIVERGED, EARLY, HURDLE, OK, WORST, Job, Outcome, mean
 from evolve.scoring.scorer import Scorer
 from evolve.scoring.suite import REFERENCES, reference, suite, tuned, tuned_values

@@ -254,7 +254,7 @@ from evolve.environment import pin; pin()
 import contextlib, pathlib, sys
 import jax
 import baselines
-from evolve.config.schema import load_config
+from evolve.config.presets import load_config
 from evolve.running.drive import Clock, Driver
 from evolve.record.journal import Journal
 from evolve.scoring.scorer import Scorer

@@ -16,7 +16,8 @@ import pytest
 from kit.doubles import Pool, config, luck, remembered
 
 import baselines
-from evolve.config.schema import Config, TaskSettings, load_config
+from evolve.config.presets import load_config
+from evolve.config.schema import Config, TaskSettings
 from evolve.record.folder import RunFolder
 from evolve.record.journal import Journal, JournalError
 from evolve.record.status import status

@@ -27,7 +27,9 @@ import pytest
 from promises.synthetic import scored
 
 from evolve.commands import main as cli
-from evolve.config.schema import Config, load_config, validated
+from evolve.config.presets import load_config
+from evolve.config.schema import Config
+from evolve.config.validation import validated
 from evolve.record.folder import RunFolder
 from evolve.record.journal import Journal
 from evolve.running.drive import Clock, Driver

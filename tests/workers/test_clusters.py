@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from evolve.commands import main as cli
-from evolve.config.schema import load_config, preset_names
+from evolve.config.presets import load_config, preset_names
 
 ROOT = Path(__file__).parents[2]
 CLUSTERS = ROOT / "configs" / "clusters"
