@@ -9,8 +9,9 @@ from primitives.families import oracles as _oracles
 from primitives.families import reductions as _reductions
 from primitives.kinds import SCALAR, TENSOR, Kind
 from primitives.parse import load, parse
-from primitives.program import Hyperparameter, Instruction, Program, State
+from primitives.program import Program
 from primitives.registry import PRIMITIVES, Primitive, primitive
+from primitives.statements import Hyperparameter, Instruction, State
 
 del _arithmetic, _lion, _logic, _matrix, _oracles, _reductions
 

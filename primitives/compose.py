@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from primitives.errors import ProgramError
-from primitives.program import Fallback, Instruction, Program
+from primitives.program import Program
+from primitives.statements import Fallback, Instruction
 
 
 def with_prologue(prologue: Program, program: Program) -> Program:

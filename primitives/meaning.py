@@ -14,8 +14,9 @@ import jax
 import jax.numpy as jnp
 
 from primitives.kinds import COLUMN, LEFT, RIGHT, ROW, SCALAR
-from primitives.program import IDENTITY, INPUTS, LEARNING_RATE, ORACLES, STANDING, Program, State
-from primitives.registry import MODEL, ORACLE, PRIMITIVES, Primitive
+from primitives.program import Program
+from primitives.registry import MODEL, ORACLE, PRIMITIVES, Primitive, oracles
+from primitives.statements import IDENTITY, INPUTS, LEARNING_RATE, STANDING, State
 from primitives.views import Views
 
 Leaves = tuple[Any, ...]
@@ -133,7 +134,7 @@ def step(
         env = {name: env[name] for name in STANDING if name == "w" or name in part.inputs}
         for name in part.needs:
             env[name] = given[name]
-            if name not in ORACLES:
+            if name not in oracles():
                 env[name] = (
                     constant(given[name], w, xp) if INPUTS[name] is SCALAR else given[name][number]
                 )
@@ -161,7 +162,7 @@ def step(
 
 def _fed(name: str, value: Any, views: Views, tree: Any, xp: Any) -> Any:
     """An input of the task as the parts of the program see it."""
-    if name in ORACLES:
+    if name in oracles():
 
         def oracle(x: Leaves) -> Leaves:
             result: Callable = value

@@ -11,13 +11,16 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from dataclasses import replace
 from pathlib import Path
 
+from primitives.check import Illegal
 from primitives.errors import ProgramError, did_you_mean
 from primitives.files import read_file
 from primitives.kinds import COLUMN, LEFT, RIGHT, ROW, SCALAR, TENSOR
-from primitives.program import (
+from primitives.printing import MAX_LINE, MAX_NESTING
+from primitives.program import Program
+from primitives.registry import PRIMITIVES, signs
+from primitives.statements import (
     IDENTITY,
     KERNELS,
     MAX_CONSTANT,
@@ -25,24 +28,18 @@ from primitives.program import (
     STANDING,
     Fallback,
     Hyperparameter,
-    Illegal,
     Instruction,
-    Program,
     State,
 )
-from primitives.registry import PRIMITIVES
 
 MAX_BYTES = 64 * 1024
-MAX_LINE = 1000
 MAX_LINES = 4000
 MAX_WORDS = 10_000  # names, numbers and signs; `ast.parse` takes 10 microseconds each, and memory
-MAX_NESTING = 32
 MAX_DOC = 4000  # characters of a docstring
 # CPython looks for the line of some syntax errors in the file that it is told; no file has this
 # name
 NOWHERE = ""
 
-_INFIX = {p.infix: p.name for p in PRIMITIVES.values() if p.infix}
 _BINARY = {
     ast.Add: "+",
     ast.Sub: "-",
@@ -415,9 +412,9 @@ class _Reader:
         if self.number(node) is not None or isinstance(node, ast.Name):
             return "copy", (self.operand(node, statement, depth),)
         if isinstance(node, ast.BinOp) and type(node.op) in _BINARY:
-            op, parts = _INFIX[_BINARY[type(node.op)]], [node.left, node.right]
+            op, parts = signs()[_BINARY[type(node.op)]], [node.left, node.right]
         elif isinstance(node, ast.Compare) and len(node.ops) == 1 and type(node.ops[0]) in _COMPARE:
-            op, parts = _INFIX[_COMPARE[type(node.ops[0])]], [node.left, node.comparators[0]]
+            op, parts = signs()[_COMPARE[type(node.ops[0])]], [node.left, node.comparators[0]]
         elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
             op, parts = "negative", [node.operand]
         elif isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.UAdd):
@@ -497,100 +494,3 @@ _WORDS = {
 def _called(node: ast.AST) -> str:
     """What a piece of syntax is called in an error message."""
     return _WORDS.get(type(node), f"this ({type(node).__name__})")
-
-
-# --- printing -------------------------------------------------------------------------------------
-
-
-def print_program(program: Program) -> str:
-    """The program as text that parses to the same program."""
-    lines = []
-    if program.doc:
-        lines += [_print_doc(program.doc)]
-    for h in program.hyperparameters:
-        lines.append(f"{h.name} = {_print_hyperparameter(h)}")
-    for s in program.states:
-        lines.append(f"{s.name} = {_print_start(s)}")
-    if program.kernels != KERNELS[0]:
-        lines.append(f"kernels = {program.kernels}()")
-    functions: list[tuple[str, Program | Fallback]] = [("step", program)]
-    if program.fallback is not None:
-        functions.append(("fallback", program.fallback))
-    for name, function in functions:
-        lines += [""] if lines else []
-        lines.append(f"def {name}({', '.join(function.inputs)}):")
-        lines += [f"    {print_instruction(instruction)}" for instruction in function.body]
-        returned = (
-            (function.output, function.evaluate_at) if function.evaluate_at else (function.output,)
-        )
-        lines.append(f"    return {', '.join(returned)}")
-    return "\n".join(lines) + "\n"
-
-
-def print_instruction(instruction: Instruction) -> str:
-    """`update = m / v1`."""
-    args = [_print_number(a) if isinstance(a, float) else a for a in instruction.args]
-    primitive = PRIMITIVES[instruction.op]
-    if instruction.op == "copy":
-        value = args[0]
-    elif primitive.infix:
-        left = f"({args[0]})" if args[0].startswith("-") and primitive.infix == "**" else args[0]
-        value = f"{left} {primitive.infix} {args[1]}"
-    else:
-        value = f"{instruction.op}({', '.join(args)})"
-    return f"{instruction.target} = {value}"
-
-
-def _print_number(value: float) -> str:
-    return repr(float(value))  # repr of a numpy float is "np.float64(0.5)"
-
-
-def _print_doc(doc: str) -> str:
-    """A docstring within the bounds of `_decode`, and without what a file cannot hold or would give
-    back changed.
-    """
-    quotes = '\\"' if '"""' in doc or doc.endswith('"') else '"'
-    many = (
-        sum(map(doc.count, "([{")) > MAX_NESTING
-    )  # the bound on nesting counts the brackets of a string too
-    text, width = "", 0
-    for c in doc:
-        if c == '"':
-            c = quotes
-        elif c in "([{" and many:
-            c = f"\\x{ord(c):02x}"
-        elif c == "\\" or not (
-            c.isprintable() or c in "\n\t"
-        ):  # NUL, carriage return, lone surrogates, ...
-            c = c.encode("unicode_escape").decode()
-        if width > MAX_LINE - 20 and c != "\n":
-            text, width = text + "\\\n", 0
-        text, width = text + c, 0 if c == "\n" else width + len(c)
-    return f'"""{text}"""'
-
-
-def _print_hyperparameter(h: Hyperparameter) -> str:
-    if h.low is None and h.scale == "linear":
-        return _print_number(h.value)
-    parts = [_print_number(h.value)]
-    if h.low is not None and h.high is not None:
-        parts += [f"low={_print_number(h.low)}", f"high={_print_number(h.high)}"]
-    if h.scale != "linear":
-        parts.append(f'scale="{h.scale}"')
-    return f"tunable({', '.join(parts)})"
-
-
-def _print_start(s: State) -> str:
-    if s.ring:
-        return f"ring({_print_start(replace(s, ring=0))}, {s.ring})"
-    if s.kind is not TENSOR:
-        return f"{s.kind}({s.start if isinstance(s.start, str) else _print_number(s.start)})"
-    if isinstance(s.start, str):
-        return f"copy({s.start})"
-    return (
-        "zeros_like(w)" if _is_positive_zero(s.start) else f"full_like(w, {_print_number(s.start)})"
-    )
-
-
-def _is_positive_zero(value: float) -> bool:
-    return repr(value) == "0.0"

@@ -8,14 +8,15 @@ annotations are its signature. The decorator states the algebra and the cost.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
-from typing import Any, get_type_hints
+from typing import Any, ParamSpec, TypeVar, cast, get_type_hints
 
-from primitives.kinds import ANY, SCALAR, Kind, Slot, join, shown, takes
+from primitives.kinds import ANY, Kind, Slot, join, shown, takes
 
 ELEMENTWISE = "elementwise"  # called on any array; element i of the result needs only elements i
 LEAF = "leaf"  # called on one leaf at a time; may reduce over it
@@ -113,6 +114,75 @@ class Primitive:
 
 
 PRIMITIVES: dict[str, Primitive] = {}
+"""All primitives by name, in the order in which they registered.
+
+A plug-in may register its own at any time. So nothing keeps what it has read from here, except
+through `per_registry` or `when_registry_changes`.
+"""
+
+Given = ParamSpec("Given")
+Found = TypeVar("Found")
+
+_forget: list[Callable[[], object]] = []  # what must be called when the registry changes
+
+
+def when_registry_changes(forget: Callable[[], object]) -> None:
+    """Have a function called whenever primitives were added or taken back: to empty a cache."""
+    _forget.append(forget)
+
+
+def per_registry(make: Callable[Given, Found]) -> Callable[Given, Found]:
+    """Keep what a function reads from the registry, until the registry changes.
+
+    Every table that is made from all primitives is made by such a function, when it is first asked
+    for. To ask again costs as much as to look into a dictionary.
+    """
+    kept = cache(make)
+    when_registry_changes(kept.cache_clear)
+    return cast(Callable[Given, Found], kept)
+
+
+def _changed() -> None:
+    for forget in _forget:
+        forget()
+
+
+def forget(names: Iterable[str]) -> None:
+    """Take primitives out of the registry, as if they had never registered.
+
+    For tests, and for a plug-in that fails halfway. Programs that call them cannot be run any more.
+    """
+    for name in names:
+        del PRIMITIVES[name]
+    _changed()
+
+
+@contextlib.contextmanager
+def registered_for_a_while() -> Iterator[None]:
+    """Take back, at the end, whatever registers inside: for tests."""
+    before = set(PRIMITIVES)
+    try:
+        yield
+    finally:
+        forget([name for name in PRIMITIVES if name not in before])
+
+
+@per_registry
+def oracles() -> tuple[str, ...]:
+    """Return the names of the inputs that are called, as `hvp(x)`."""
+    return tuple(p.name for p in PRIMITIVES.values() if p.scope == ORACLE)
+
+
+@per_registry
+def of_matrices() -> frozenset[str]:
+    """Return the names of the primitives that see a leaf as a matrix."""
+    return frozenset(p.name for p in PRIMITIVES.values() if p.scope in (AXIS, MATRIX))
+
+
+@per_registry
+def signs() -> dict[str, str]:
+    """Return the primitive that each sign stands for: "+" is "add"."""
+    return {p.infix: p.name for p in PRIMITIVES.values() if p.infix}
 
 
 def primitive(
@@ -146,6 +216,7 @@ def primitive(
             commutative, idempotent, involution, identity, mirror, linear, rule, source,
         )  # fmt: skip
         PRIMITIVES[name] = entry
+        _changed()
         return entry
 
     return enter
@@ -154,9 +225,3 @@ def primitive(
 def first_paragraph(doc: str) -> str:
     """What a docstring says first, as one line."""
     return " ".join(doc.split("\n\n")[0].split())
-
-
-__all__ = [
-    "AXIS", "ELEMENTWISE", "LEAF", "MACHINE", "MATRIX", "MODEL", "ORACLE", "PRIMITIVES", "SCALAR",
-    "Primitive", "primitive",
-]  # fmt: skip

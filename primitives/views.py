@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from primitives.errors import ProgramError
-from primitives.parse import print_instruction
+from primitives.printing import print_instruction
 from primitives.program import Program
 
 Shape = tuple[int, ...]

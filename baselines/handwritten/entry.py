@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from baselines.handwritten.objective import Objective
 from primitives import Hyperparameter, ProgramError
-from primitives.program import LEARNING_RATE, Tunable
+from primitives.statements import LEARNING_RATE, Tunable
 
 State = Any
 

@@ -20,8 +20,7 @@ from primitives import Program
 from primitives.kinds import TENSOR
 from primitives.machine.calls import ASKED, Flat
 from primitives.machine.layout import Layout
-from primitives.program import ORACLES
-from primitives.registry import PRIMITIVES
+from primitives.registry import PRIMITIVES, oracles
 from primitives.views import Views
 from proxy_tasks import Task
 
@@ -66,7 +65,7 @@ class Stepwise:
         ]
         clock = Clock(jnp.int32(0), jnp.bool(True))
         peak = jnp.asarray(program.learning_rate, begin.w.dtype)
-        drawn = sorted(program.needs - {"loss", *ORACLES})
+        drawn = sorted(program.needs - {"loss", *oracles()})
         done = 0
         for end in steps:
             for number in range(done, end):

@@ -22,8 +22,9 @@ import numpy as np
 
 from primitives.kinds import SCALAR, TENSOR, Kind
 from primitives.machine.layout import Layout
-from primitives.program import IDENTITY, Program
+from primitives.program import Program
 from primitives.registry import ELEMENTWISE, MODEL, ORACLE, PRIMITIVES, Primitive
+from primitives.statements import IDENTITY
 from primitives.views import Shape, as_matrix
 
 ASKED = "the batch"  # the name of what oracles are asked about; no variable has it

@@ -35,8 +35,8 @@ from primitives.machine.code import (
     form_of,
     forms,
 )
-from primitives.program import KERNELS
 from primitives.registry import ELEMENTWISE, MODEL, PRIMITIVES
+from primitives.statements import KERNELS
 
 
 def load(graph: Graph, dtype: Any = np.float32) -> Code:

@@ -34,8 +34,8 @@ from primitives.machine.code import (
 )
 from primitives.machine.layout import Layout
 from primitives.machine.loading import load
-from primitives.program import KERNELS
 from primitives.registry import PRIMITIVES
+from primitives.statements import KERNELS
 
 __all__ = [
     "NUMBERS",

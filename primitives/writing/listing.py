@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from primitives.kinds import TENSOR, Kind
-from primitives.program import INPUTS, Program
+from primitives.program import Program
 from primitives.registry import ELEMENTWISE, MODEL, ORACLE, PRIMITIVES
+from primitives.statements import INPUTS
 from primitives.writing.source import meets_number, term
 
 FIRST = "first gradient"  # a listing's own operation (t, g, state): g in step 1, then the state

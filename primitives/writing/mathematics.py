@@ -23,8 +23,9 @@ from re import compile
 
 from primitives.canonical.liveness import prune
 from primitives.kinds import SCALAR
-from primitives.program import INPUTS, LEARNING_RATE, Program, State
+from primitives.program import Program
 from primitives.registry import MODEL, PRIMITIVES
+from primitives.statements import INPUTS, LEARNING_RATE, State
 from primitives.writing.listing import FIRST, Line, Number, Value, listing
 from primitives.writing.notation import (
     FORMS,

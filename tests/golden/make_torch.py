@@ -29,7 +29,7 @@ from opinions.harness import SHAPES, Walk, sequence  # noqa: E402
 from opinions.torch_golden import AGAIN, FOLDER, digest  # noqa: E402
 
 import baselines  # noqa: E402
-from primitives.program import LEARNING_RATE  # noqa: E402
+from primitives.statements import LEARNING_RATE  # noqa: E402
 
 KEPT = (1, 2, 3, 10, 30, 100)
 

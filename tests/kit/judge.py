@@ -17,7 +17,7 @@ from primitives.canonical.graph import MATRIX_LEAF, graph
 from primitives.kinds import RIGHT
 from primitives.machine import step as machine
 from primitives.machine.layout import Layout
-from primitives.program import LEARNING_RATE
+from primitives.statements import LEARNING_RATE
 
 SHAPES = (0.5, 1.0, 0.75, 0.25)  # of the schedule, step by step
 

@@ -22,7 +22,8 @@ from primitives import (
     State,
 )
 from primitives.kinds import COLUMN, LEFT, OF_MATRICES, RIGHT, ROW, Kind, takes
-from primitives.program import (
+from primitives.registry import AXIS, ELEMENTWISE, LEAF, MATRIX, MODEL
+from primitives.statements import (
     IDENTITY,
     INPUTS,
     KERNELS,
@@ -31,7 +32,6 @@ from primitives.program import (
     STANDING,
     Fallback,
 )
-from primitives.registry import AXIS, ELEMENTWISE, LEAF, MATRIX, MODEL
 
 NAMES = (
     "a",

@@ -23,8 +23,8 @@ from primitives import (
     parse,
 )
 from primitives.canonical.liveness import prune
-from primitives.program import LEARNING_RATE
 from primitives.registry import ELEMENTWISE, LEAF, MODEL
+from primitives.statements import LEARNING_RATE
 from primitives.writing.listing import Number
 from primitives.writing.mathematics import CLEAR, IDENTITY, T, W, latex_rule, rule, unicode_rule
 from primitives.writing.notation import (

@@ -25,7 +25,8 @@ import numpy as np
 import optax
 from kit.compiling import cheap_jit
 
-from primitives.program import LEARNING_RATE, Program
+from primitives.program import Program
+from primitives.statements import LEARNING_RATE
 
 STEPS = 100
 TREE = {"bias": (5,), "gain": (), "kernel": (3, 3, 2, 4), "matrix": (6, 7)}

@@ -16,7 +16,7 @@ from opinions.measure import errors, opinions_on
 import baselines
 from baselines import catalogue, handwritten
 from primitives import ProgramError, meaning, parse
-from primitives.program import LEARNING_RATE
+from primitives.statements import LEARNING_RATE
 
 
 @pytest.mark.parametrize("name", baselines.names())

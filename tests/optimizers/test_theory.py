@@ -18,7 +18,7 @@ import pytest
 
 import baselines
 from primitives import Program, meaning
-from primitives.program import LEARNING_RATE
+from primitives.statements import LEARNING_RATE
 
 CONDITIONS = (2, 10, 100, 1000)
 DIMENSION = 20

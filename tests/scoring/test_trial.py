@@ -33,7 +33,7 @@ from primitives import Program, meaning, parse
 from primitives.machine import step as machine
 from primitives.machine.layout import Layout
 from primitives.machine.step import DoesNotFit
-from primitives.program import ORACLES
+from primitives.registry import oracles
 from proxy_tasks import Task, make_task
 
 SEED = "0:trial:0"
@@ -97,7 +97,7 @@ def plainly(trials: Trials, program: Program) -> np.ndarray:
             for name in program.needs
         }
         feed = {
-            n: (lambda x, ask=a: in_numpy(ask(x))) if n in ORACLES else in_numpy(a())
+            n: (lambda x, ask=a: in_numpy(ask(x))) if n in oracles() else in_numpy(a())
             for n, a in asks.items()
         }
         shape = float(trials.schedule[number])
