@@ -1,4 +1,4 @@
-"""Files written so that nobody ever sees half of one, and JSON read without trusting who wrote it."""
+"""Files that nobody ever sees half of, and JSON that is read without trusting who wrote it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_JSON = 16 * 2**20  # bytes of a JSON file that is read
 def replace_file(path: Path, text: str) -> None:
     """Write a file so that a reader or a kill never sees half of it.
 
-    Raises `OSError`, the file then as it was.
+    Raises  `OSError`, the file then as it was.
     """
     new = path.with_name(path.name + ".new")
     try:
@@ -30,6 +30,7 @@ def replace_file(path: Path, text: str) -> None:
         with contextlib.suppress(OSError):
             new.unlink()
         raise
+
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)  # the rename itself must reach the disk
@@ -38,9 +39,10 @@ def replace_file(path: Path, text: str) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """What a JSON file says.
+    """Read a JSON file of somebody who may mean harm.
 
-    Raises `OSError`; `ValueError`, also for repeated keys and for what is no number.
+    Raises  `OSError`; `ValueError` for what is no JSON or too large, for a key that is given twice
+            and for a number that is not finite.
     """
     raw = read_file(path, MAX_JSON)
     if len(raw) > MAX_JSON:

@@ -1,10 +1,11 @@
-"""Checkpoints: all that a search knows at one moment, so that a long run goes on without breeding
-everything again.
+"""Checkpoints: all that a search knows at one moment, so that a long run can go on from there.
 
-The rows are the truth, and a checkpoint is what replaying them up to there gives, bit for bit: it
-saves time and decides nothing. Candidates are named in records of 56 bytes, which every checkpoint
-holds since the one before; population and hall of fame are numbers of rows; who is in flight is
-written out, for it has no row yet.
+The rows are the truth. A checkpoint is what replaying them up to there gives, bit for bit: it saves
+the time to breed everything again, and decides nothing.
+
+Each checkpoint holds a record of 56 bytes for every candidate since the checkpoint before. Members
+of the population and of the hall of fame are given as the numbers of their rows. A candidate that
+is in flight has no row yet, and is written out.
 """
 
 from __future__ import annotations
@@ -15,36 +16,41 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
-from evolve.record.journal import NO_SEAL, Checkpoint, Journal, JournalError, Row, Seal
+from evolve.record.errors import JournalError
+from evolve.record.journal import Journal
+from evolve.record.rows import NO_SEAL, Checkpoint, Row, Seal
 from evolve.scoring.wire import canonical, decode_job, encode_job
-from evolve.search.search import Candidate, Entry, Search, Tally, operations
+from evolve.search.candidate import Candidate, Tally
+from evolve.search.hall_of_fame import Entry
+from evolve.search.search import Search
 from primitives import parse
 
 EVERY = 2048  # candidates from one checkpoint to the next
 
 NOTHING = bytes(16)  # the key of a rejected program, the probe of one that is not scored
-_RECORD = struct.Struct(
-    "<16s16sqdd"
-)  # key, probe, the candidate that was scored for it, fitness, first
+# Of a candidate: key, probe, number of the candidate whose outcome it has, fitness, first score.
+_RECORD = struct.Struct("<16s16sqdd")
 
 
 class Gathered:
     """What the next checkpoint will hold. Told of every candidate as it is committed."""
 
     def __init__(self, since: int = 0, before: bytes = NO_SEAL):
-        """since, before: number and seal of the checkpoint before."""
+        """Begin after the checkpoint with this number (`since`) and this seal (`before`)."""
         self.since, self.seal, self.records = since, Seal(before), bytearray()
 
     def add(self, row: Row, candidate: Candidate, search: Search) -> None:
+        """Take in a candidate that the search has just committed."""
         number = candidate.number
         key = NOTHING if candidate.reason else bytes.fromhex(candidate.key)
         probe = bytes.fromhex(candidate.probe) or NOTHING
         self.records += _RECORD.pack(
-            key, probe, candidate.owner, search.committed[number], search.first[number]
+            key, probe, candidate.owner, search.scores.fitness[number], search.scores.first[number]
         )
         self.seal.add(row.sealed())
 
     def checkpoint(self, search: Search, waiting: Iterable[Candidate]) -> Checkpoint:
+        """Make the checkpoint of this moment. `waiting`: who is bred and not yet committed."""
         state = canonical(
             {
                 "phase": search.phase,
@@ -65,11 +71,11 @@ class Gathered:
 def restore(search: Search, journal: Journal, until: int) -> tuple[dict[int, Candidate], Gathered]:
     """Bring a new search to the last checkpoint after at most `until` candidates.
 
-    They must fit (`Journal.fits`).
+    `Journal.fits` must have said that the checkpoints fit. Without any, the search stays at its
+    beginning.
 
-    Returns who was in flight there, by number, and where to gather for the next one. Without a
-    checkpoint, the search stays at its beginning. Raises `JournalError` for one that was sealed and
-    yet makes no sense.
+    Returns who was in flight there, by number, and where to gather for the next checkpoint. Raises
+    `JournalError` for a checkpoint that was sealed and yet makes no sense.
     """
     try:
         return _restore(search, journal, until)
@@ -90,16 +96,16 @@ def _restore(search: Search, journal: Journal, until: int) -> tuple[dict[int, Ca
     point = None
     for point in journal.checkpoints(until):
         keys, probes, owners, fitness, first = zip(*_RECORD.iter_unpack(point.records), strict=True)
-        search.keys.update(_owned(keys, owners))
-        search.probes.update(_owned(probes, owners))
+        search.seen.keys.update(_owned(keys, owners))
+        search.seen.probes.update(_owned(probes, owners))
         if journal.repeatable:
-            search.committed.extend(fitness)
-            search.first.extend(first)
+            search.scores.fitness.extend(fitness)
+            search.scores.first.extend(first)
         else:
             for kept in zip(
                 journal.numbers(point.since, point.number), fitness, first, strict=True
             ):
-                search.keep(*kept)
+                search.scores.keep(*kept)
     if point is None:
         return {}, Gathered()
     state = json.loads(point.state)
@@ -108,14 +114,14 @@ def _restore(search: Search, journal: Journal, until: int) -> tuple[dict[int, Ca
     programs = {number: parse(row.program) for number, row in rows.items()}
     search.phase = state["phase"]
     for number in state["population"]:
-        copy = rows[number].phase != search.phase or number < len(
-            search.initial
-        )  # that the phase began with
+        # A phase begins with members that carry no outcome: the programs that the search was
+        # given, or some of an earlier phase.
+        copy = rows[number].phase != search.phase or number < len(search.initial)
         search.population.append(
             search.member(number, programs[number], None if copy else rows[number].restored())
         )
-    search.hall_of_fame.extend(
-        Entry(n, programs[n], score, operations(programs[n])) for n, score in scores.items()
+    search.hall_of_fame.entries.extend(
+        Entry.of(n, programs[n], score) for n, score in scores.items()
     )
     said = state["tally"]
     search.tally = Tally(
@@ -123,13 +129,14 @@ def _restore(search: Search, journal: Journal, until: int) -> tuple[dict[int, Ca
     )
     waiting = [_decoded(said) for said in state["waiting"]]
     for candidate in waiting:
-        search.remember(candidate)
+        search.seen.add(candidate)
     return {candidate.number: candidate for candidate in waiting}, Gathered(
         point.number, point.seal
     )
 
 
 def _owned(keys: tuple[bytes, ...], owners: tuple[int, ...]) -> dict[bytes, int]:
+    """Return who was scored for each key, by key."""
     owner = dict(zip(keys, owners, strict=True))
     owner.pop(NOTHING, None)
     return owner

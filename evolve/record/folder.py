@@ -5,17 +5,20 @@ runs/<name>-<UTC time>-<id>/
     config.resolved.yaml   with every default       hall_of_fame.json
     meta.json              versions, machine        summary.json     the confirmation
     best/program.py        the best program         best/optax.py    the same for Optax
+    plugins/               what the user brought, where they brought something
     logs/workers.log       what workers print       run.lock         keeps a second driver out
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import platform
 import secrets
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -28,11 +31,14 @@ from evolve.config.schema import Config
 from evolve.config.validation import validated
 from evolve.config.yaml import MAX_BYTES, read_yaml, write_yaml
 from evolve.files import read_json, replace_file
+from evolve.plugins import MAX_BYTES as MAX_PLUGIN
+from evolve.plugins import Plugin
 from evolve.record.journal import FORMAT
 from evolve.record.untrusted import strange
+from primitives.errors import printable
 from primitives.files import read_file
 
-FOLDERS = ("best", "logs")  # of a run, beside its files
+FOLDERS = ("best", "logs", "plugins")  # of a run, beside its files
 
 
 class NotARun(ConfigError):
@@ -68,6 +74,10 @@ class RunFolder:
     def journal(self) -> Path:
         return self.path / "journal.sqlite"
 
+    @property
+    def plugin_folder(self) -> Path:
+        return self.path / "plugins"
+
     # What a run leaves for people. All of it can be written again from the journal.
 
     @property
@@ -94,13 +104,18 @@ class RunFolder:
 
     @classmethod
     def create(
-        cls, root: Path, config: Config, given: dict[str, Any], inputs: dict[str, Any]
+        cls,
+        root: Path,
+        config: Config,
+        given: dict[str, Any],
+        inputs: dict[str, Any],
+        plugins: Sequence[Plugin] = (),
     ) -> RunFolder:
         """Make a new folder in `root`; nothing is ever overwritten.
 
         `inputs` is what a run depends on beside its config: the programs it starts from, as text,
-        and the tuned values of its baselines. They are kept, so that a file that changes later
-        changes no run.
+        and the tuned values of its baselines. They and the `plugins` are kept, so that a file that
+        changes later changes no run.
 
         Raises  `ConfigError` where it cannot be written.
         """
@@ -108,10 +123,18 @@ class RunFolder:
         path = root / f"{config.name}-{stamp}-{secrets.token_hex(2)}"
         folder = cls(path)
         meta = _meta(config) | {"inputs": inputs}
+        if plugins:
+            meta["plugins"] = [
+                {"name": p.name, "sha256": p.sha256, "entry": p.entry} for p in plugins
+            ]
         try:
             path.mkdir(parents=True, exist_ok=False, mode=0o755)
-            for name in FOLDERS:
-                (path / name).mkdir()
+            for part in (folder.best_program, folder.workers_log):
+                part.parent.mkdir()
+            if plugins:
+                folder.plugin_folder.mkdir()
+            for plugin in plugins:
+                replace_file(folder.plugin_folder / _file_name(plugin.name), plugin.source)
             replace_file(folder.given_config, write_yaml(given))
             replace_file(folder.resolved_config, write_yaml(config.model_dump(mode="json")))
             replace_file(folder.meta_file, json.dumps(meta, indent=1) + "\n")
@@ -147,7 +170,11 @@ class RunFolder:
         try:
             said = read_json(path)
             inputs = said["inputs"]
-            if not (_are_texts(inputs["initial"]) and isinstance(inputs["references"], dict)):
+            if not (
+                _are_texts(inputs["initial"])
+                and isinstance(inputs["references"], dict)
+                and isinstance(inputs.get("suite", ""), str)
+            ):
                 raise TypeError("inputs")
         except OSError as fault:
             raise NotARun(
@@ -168,6 +195,50 @@ class RunFolder:
             raise ConfigError(f"{path}: cannot be read: {fault.strerror}.") from None
         return validated(read_yaml(text, str(path)), str(path))
 
+    def suite_given(self) -> str:
+        """Return what the user called the suite, the name of a preset or a file.
+
+        Empty where the tasks stand in the config. Raises `NotARun`.
+        """
+        said = self.meta["inputs"].get("suite")
+        if said is None:  # older runs did not write it down; their config says it
+            with contextlib.suppress(OSError, ConfigError):
+                text = read_file(self.given_config, MAX_BYTES)
+                given = read_yaml(text, str(self.given_config))
+                said = given.get("suite") if isinstance(given, dict) else None
+        return printable(said, 200) if isinstance(said, str) else ""
+
+    def plugins(self) -> list[Plugin]:
+        """Read the plug-ins that the run was begun with. None is executed.
+
+        Raises  `NotARun` where one is missing or is no longer what it was.
+        """
+        found = []
+        for said in self.meta.get("plugins", []):
+            try:
+                name, sha256, entry = said["name"], said["sha256"], said["entry"]
+                if not all(isinstance(word, str) for word in (name, sha256, entry)):
+                    raise TypeError("its plug-ins")
+                path = self.plugin_folder / _file_name(name)
+            except (TypeError, KeyError, ValueError) as fault:
+                raise NotARun(
+                    f"{self.meta_file}: is damaged: {fault}. Without it the run cannot go on."
+                ) from None
+            try:
+                raw = read_file(path, MAX_PLUGIN)
+                source = raw.decode()
+            except (OSError, UnicodeDecodeError) as fault:
+                raise NotARun(
+                    f"{path}: cannot be read: {getattr(fault, 'strerror', fault)}. Without it the "
+                    f"run cannot go on."
+                ) from None
+            if hashlib.sha256(raw).hexdigest() != sha256:
+                raise NotARun(
+                    f"{path}: was changed after the run began. Undo that, or start another run."
+                )
+            found.append(Plugin(name, source, sha256, entry))
+        return found
+
     def best(self) -> Path:
         """Return the file of the best program. Raises `NotARun` where there is none yet."""
         if not self.best_program.is_file():
@@ -176,6 +247,13 @@ class RunFolder:
                 f"it is."
             )
         return self.best_program
+
+
+def _file_name(plugin: str) -> str:
+    """Name the file of a plug-in. Raises `ValueError` for one that would lie elsewhere."""
+    if Path(plugin).name != plugin or plugin in (".", ".."):
+        raise ValueError(f"{plugin!r} is no name of a file")
+    return plugin if plugin.endswith(".py") else f"{plugin}.py"
 
 
 def _are_texts(pairs: Any) -> bool:

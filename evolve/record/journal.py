@@ -4,43 +4,38 @@ The journal is the truth: population, caches and hall of fame are recomputed fro
 it. SQLite with one writer; what was committed survives a kill at any instant. Two
 runs are the same when their chains end in the same hash.
 
-The order is that of the candidates' numbers; or, in a run that is not repeatable,
-that of their arrival, which a table of its own keeps. A disk has a write-ahead
-log, which lets others read while we write; it needs memory that processes share,
-which a network file system does not give: there the older rollback journal is kept,
-and a reader and the writer wait for each other.
+The order is that of the candidates' numbers. In a run that is not repeatable it is
+that of their arrival, which a table of its own keeps.
+
+On a local disk SQLite keeps a write-ahead log, so that others read while we write.
+The log needs memory that processes share, and a network file system gives none.
+There the older rollback journal is kept, and a reader and the writer wait for each
+other.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
-import fcntl
-import hashlib
 import itertools
 import json
 import os
 import sqlite3
-import time
 from array import array
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass
-from operator import attrgetter
+from dataclasses import astuple
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from evolve.config.errors import MAX_MESSAGE
 from evolve.config.schema import completed
 from evolve.record.disk import file_system, is_network, takes_no_more
+from evolve.record.errors import DiskFull, JournalError, NothingYet
+from evolve.record.rows import COLUMNS, DECIDED, NO_SEAL, Checkpoint, Row, Seal, as_text, row_values
 from evolve.record.untrusted import distrust, leads_out
-from evolve.scoring.job import Outcome
-from evolve.scoring.wire import canonical, decode_outcome
-from primitives.errors import printable
+from evolve.scoring.wire import canonical
 
-FORMAT = 2  # of what is written here; 1, the one before, knew one order
-STOPPED, FINISHED = "stopped", "finished"  # the meta fact "status"
-ROWS = 256  # rows and ...
-SECONDS = 0.2  # ... seconds that are committed together
+FORMAT = 2  # of the tables below; in format 1 rows lay in the order of their numbers only
+ROWS = 256  # rows that are committed together, at most
+SECONDS = 0.2  # from one commit to the next, about
 BUSY = 60.0  # seconds to wait for somebody who reads, or writes
 
 _TABLES = """
@@ -78,11 +73,14 @@ class Journal:
     tables = _TABLES
 
     def __init__(self, path: Path, *, read_only: bool = False, repeatable: bool = True):
-        """repeatable: whether a new journal keeps its rows by number, not by arrival; one that is
-        there knows it.
+        """Open a journal, or begin one.
 
-        An older format is read as it is, and brought to ours by the first thing that is written.
-        Raises `JournalError`.
+        `repeatable` says whether a new journal keeps its rows in the order of their numbers instead
+        of that of their arrival. One that exists knows it already. A journal of an older format is
+        read as it is; the first thing that is written brings it to ours.
+
+        Raises  `JournalError`, of which `NothingYet` for one without tables that is only to be
+                read, and `DiskFull`.
         """
         self.path = path
         if leads_out(path):
@@ -113,7 +111,8 @@ class Journal:
             if _is_full(path, fault):
                 raise DiskFull(path, fault) from None
             raise JournalError(f"{path}: cannot be opened as a journal: {fault}") from None
-        # Where rows lie in their order, and what numbers their places.
+
+        # Where rows lie in their order, and the column that counts their places in it from 0.
         self.ordered = (
             "candidate" if self.repeatable else "arrival CROSS JOIN candidate USING (number)"
         )
@@ -126,7 +125,8 @@ class Journal:
     def _take_back(self) -> None:
         """Undo half a commit that a kill left in a rollback journal.
 
-        One who reads needs it, and may not do it.
+        Before that nobody can read the file, and a reader may not do it: it takes the right to
+        write.
         """
         try:
             self.db.execute("SELECT COUNT(*) FROM sqlite_schema")
@@ -134,21 +134,24 @@ class Journal:
             if fault.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
                 raise
             self.db.close()
-            self._open("rw")  # with which SQLite does it
+            self._open("rw")  # SQLite does it at the next look
 
     def _prepare(self, repeatable: bool) -> None:
+        """Set how SQLite keeps the file, see that it is sound, and make the tables of a new one."""
         pragmas: dict[str, Any] = {"journal_mode=WAL": "wal", "synchronous=FULL": 2}
         if self.network:
-            # The log of a run that began on a disk cannot be shared here: before the first look it
-            # is ours alone.
+            # A run that began on a local disk has a write-ahead log, which cannot be shared here.
+            # So nobody else may have the file open when we look at it for the first time.
             self.db.execute("PRAGMA locking_mode=EXCLUSIVE")
             pragmas = {
                 "journal_mode=DELETE": "delete",
                 "locking_mode=NORMAL": "normal",
                 "synchronous=EXTRA": 3,
             }
+
         self._distrust()
         self._format()
+
         for pragma, want in pragmas.items():
             self.db.execute(f"PRAGMA {pragma}")
             (got,) = self.db.execute(f"PRAGMA {pragma.split('=')[0]}").fetchone()
@@ -157,9 +160,11 @@ class Journal:
                     f"{self.path}: this file system does not give {pragma} (got {got}); use a "
                     f"local disk"
                 )
+
         (sound,) = self.db.execute("PRAGMA quick_check(1)").fetchone()
         if sound != "ok":
             raise JournalError(f"{self.path}: damaged: {sound}")
+
         tables = self.tables
         if self.db.execute("SELECT 1 FROM sqlite_master").fetchone() is None:
             facts = (
@@ -170,10 +175,12 @@ class Journal:
         self.db.executescript(tables)
 
     def _distrust(self) -> None:
+        """Raise `JournalError` for tables that are not as we make them."""
         if odd := distrust(self.db, self.tables):
             raise JournalError(f"{self.path}: {odd}. Do not trust this run.")
 
     def _format(self) -> int:
+        """Ask the file for its format. Raises `JournalError` for one that is newer than ours."""
         (said,) = self.db.execute("PRAGMA user_version").fetchone()
         if said > FORMAT:
             raise JournalError(
@@ -183,9 +190,12 @@ class Journal:
         return said or 1  # the first format did not say it
 
     def rows(self, since: int = 0) -> Iterator[Row]:
-        """All rows in order, the chain checked link by link. since: a place in the order."""
+        """Yield all rows from the place `since` on, in order.
+
+        The chain is checked link by link. Raises `JournalError` for the first row that is damaged.
+        """
         previous = self.link_before(since)
-        columns = ", ".join((self.place, *_COLUMNS))
+        columns = ", ".join((self.place, *COLUMNS))
         found = self._ask(
             f"SELECT {columns} FROM {self.ordered} WHERE {self.place} >= ? ORDER BY {self.place}",
             since,
@@ -207,6 +217,7 @@ class Journal:
             yield row
 
     def link_before(self, place: int) -> bytes:
+        """Return the link that the row at this place goes on from; zeros for the first."""
         found = self._ask(
             f"SELECT chain FROM {self.ordered} WHERE {self.place} = ?", place - 1
         ).fetchone()
@@ -216,29 +227,31 @@ class Journal:
         return link
 
     def count(self) -> int:
+        """Return how many rows there are."""
         last = self._ask(
             f"SELECT {self.place} FROM {self.ordered} ORDER BY {self.place} DESC LIMIT 1"
         ).fetchone()
         return last[0] + 1 if last else 0
 
     def numbers(self, since: int, until: int) -> Sequence[int]:
-        """The candidates at these places in the order."""
+        """Return the numbers of the candidates at the places from `since` up to `until`."""
         if self.repeatable:
             return range(since, until)
         query = "SELECT number FROM arrival WHERE position >= ? AND position < ? ORDER BY position"
         return array("q", (number for (number,) in self._ask(query, since, until)))
 
     def row(self, number: int) -> Row:
-        """One row, its place in the chain unchecked."""
+        """Return the row of a candidate. Its place in the chain is not checked."""
         return Row(
             *self._ask(
-                f"SELECT {', '.join(_COLUMNS)} FROM candidate WHERE number = ?", number
+                f"SELECT {', '.join(COLUMNS)} FROM candidate WHERE number = ?", number
             ).fetchone()
         )
 
     def checkpoints(self, until: int) -> Iterator[Checkpoint]:
-        """Those after at most so many candidates, in order; whether they fit the rows, `fits`
-        says.
+        """Yield the checkpoints after at most `until` candidates, in order, unchecked.
+
+        Whether they fit the rows, `fits` says.
         """
         found = self._ask(
             "SELECT number, since, records, state, seal FROM checkpoint WHERE number <= ? ORDER "
@@ -248,14 +261,13 @@ class Journal:
         return itertools.starmap(Checkpoint, found)
 
     def fits(self, until: int) -> bool:
-        """Whether the checkpoints after at most so many candidates, and the rows before them, are
-        what was written.
+        """Tell whether checkpoints and rows of the first `until` candidates are as written.
 
-        False where the rows are sound and a checkpoint is not. Raises `JournalError` that names a
-        damaged row.
+        False where the rows are sound and a checkpoint is not. Raises `JournalError` with the name
+        of the row where one is damaged.
         """
         query = (
-            f"SELECT {', '.join(_DECIDED)}, chain FROM {self.ordered} "
+            f"SELECT {', '.join(DECIDED)}, chain FROM {self.ordered} "
             f"WHERE {self.place} >= ? AND {self.place} < ? ORDER BY {self.place}"
         )
         seal = NO_SEAL
@@ -269,30 +281,24 @@ class Journal:
                 seal = point.seal
             else:
                 return True
-        except (
-            sqlite3.Error,
-            TypeError,
-            ValueError,
-            AttributeError,
-        ):  # not even text where text was
-            pass
-        for _ in self.rows():  # the chain knows which row it is
+        except (sqlite3.Error, TypeError, ValueError, AttributeError):
+            pass  # a value is not even of the type that was written
+
+        for _ in self.rows():  # the chain knows which row is damaged
             pass
         return False
 
     def _ask(self, query: str, *values: Any) -> sqlite3.Cursor:
         try:
             return self.db.execute(query, values)
-        except (
-            sqlite3.Error,
-            OverflowError,
-        ) as fault:  # a last row with the largest of all numbers
+        except (sqlite3.Error, OverflowError) as fault:  # a number that is too large for SQLite
             raise JournalError(f"{self.path}: cannot be read: {fault}") from None
 
     def get(self, name: str, default: Any = None) -> Any:
+        """Return a fact by its name. Raises `JournalError` for a damaged one."""
         try:
             found = self._ask("SELECT value FROM meta WHERE name = ?", name).fetchone()
-            value = json.loads(_text(found[0])) if found else default
+            value = json.loads(as_text(found[0])) if found else default
             if name == "decisive" and found:
                 value = completed(value)
         except (sqlite3.Error, ValueError, TypeError, KeyError, RecursionError) as fault:
@@ -302,9 +308,9 @@ class Journal:
     def put(self, rows: list[Row], checkpoint: Checkpoint | None = None, **meta: Any) -> None:
         """Commit rows, a checkpoint after them and facts together. On return they survive a kill.
 
-        Raises `JournalError`, nothing then written; `DiskFull` where it can be tried again.
+        Raises  `JournalError`, nothing then written; `DiskFull` where it can be tried again.
         """
-        marks = ", ".join("?" * len(_COLUMNS))
+        marks = ", ".join("?" * len(COLUMNS))
         try:
             self.db.execute("BEGIN IMMEDIATE")
             if self.format < FORMAT:
@@ -314,13 +320,12 @@ class Journal:
                 places = enumerate((row.number for row in rows), self.count())
                 self.db.executemany("INSERT INTO arrival (position, number) VALUES (?, ?)", places)
             self.db.executemany(
-                f"INSERT INTO candidate ({', '.join(_COLUMNS)}) VALUES ({marks})",
-                map(_values, rows),
+                f"INSERT INTO candidate ({', '.join(COLUMNS)}) VALUES ({marks})",
+                map(row_values, rows),
             )
             if checkpoint is not None:
-                self.db.execute(
-                    "DELETE FROM checkpoint WHERE number > ?", (checkpoint.since,)
-                )  # of a life before
+                # An earlier life may have left later ones, which did not fit.
+                self.db.execute("DELETE FROM checkpoint WHERE number > ?", (checkpoint.since,))
                 self.db.execute(
                     "INSERT INTO checkpoint (number, since, records, state, seal) VALUES (?, ?, "
                     "?, ?, ?)",
@@ -343,13 +348,14 @@ class Journal:
             ) from None
 
     def close(self) -> None:
+        """Close the file."""
         self.db.close()
 
 
 def _is_full(path: Path, fault: sqlite3.Error) -> bool:
-    """Whether there is no room.
+    """Tell whether a fault came of a full disk.
 
-    SQLite says so for the plainest case only; in others it is a disk I/O error.
+    SQLite says so for the plainest case only. In the others it speaks of an input/output error.
     """
     code = getattr(fault, "sqlite_errorcode", sqlite3.SQLITE_OK)
     unclear = code & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
@@ -357,22 +363,20 @@ def _is_full(path: Path, fault: sqlite3.Error) -> bool:
 
 
 def _read_through(path: Path) -> None:
-    """Bring a file into memory, as far as it fits: SQLite, page by page, takes four times as long.
+    """Bring a file into memory, as far as it fits. SQLite, page by page, takes four times as long.
 
-    To be done before SQLite opens it: closing a file gives up all locks that the process holds on
-    it.
+    This must be done before SQLite opens the file: closing it here gives up all locks that the
+    process holds on it.
     """
     if path.is_file():
         piece = bytearray(1 << 20)
         with path.open("rb", buffering=0) as file, contextlib.suppress(OSError):  # no more data
             while True:
-                file.seek(
-                    file.tell(), os.SEEK_DATA
-                )  # a hole of a terabyte takes no room, and no time
+                # A hole of a terabyte takes no room, and here no time.
+                file.seek(file.tell(), os.SEEK_DATA)
                 file.readinto(piece)
 
 
 def _quoted(path: Path) -> str:
+    """Write a path as SQLite wants it within a URI."""
     return str(path.resolve()).replace("%", "%25").replace("?", "%3f").replace("#", "%23")
-
-

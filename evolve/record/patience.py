@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from evolve.record.disk import FULL
-from evolve.record.journal import DiskFull
+from evolve.record.errors import DiskFull
 
 PATIENCE = 600.0  # seconds until a run gives up
 FIRST, LONGEST = 1.0, 30.0  # seconds between two attempts; each pause is twice the one before
@@ -15,7 +15,7 @@ FIRST, LONGEST = 1.0, 30.0  # seconds between two attempts; each pause is twice 
 def attempted(write: Callable[[], object]) -> DiskFull | None:
     """Do what writes into the folder of a run, once.
 
-    What is wrong where the disk is full; other faults are raised.
+    Returns the fault where the disk is full, None where it was written. Raises other faults.
     """
     try:
         write()
@@ -33,11 +33,13 @@ def patiently(
 ) -> None:
     """Do what writes into the folder of a run; while the disk is full, wait and do it again.
 
-    meanwhile: called again and again while waiting, takes an instant, and may raise to end it, as
-    for a stop signal. Raises `DiskFull` when patience is at its end, and other faults than a full
-    disk at once.
+    `say` is told when the waiting begins and when it ends. `meanwhile` is called again and again in
+    between; it takes an instant, and may raise to end the waiting, as for a stop signal.
+
+    Raises  `DiskFull` when patience is at its end; other faults at once.
     """
     began, pause = None, FIRST
+
     while full := attempted(write):
         now = time.monotonic()
         if began is None:
@@ -48,8 +50,10 @@ def patiently(
             )
         if now >= began + PATIENCE:
             raise full
+
         until, pause = min(now + pause, began + PATIENCE), min(2 * pause, LONGEST)
         while time.monotonic() < until:
             meanwhile()
+
     if began is not None:
         say(f"there was room again after {time.monotonic() - began:.0f} s; going on")

@@ -8,15 +8,18 @@ from collections import Counter
 from typing import Any
 
 from evolve.files import read_json
-from evolve.record.folder import RunFolder, command
-from evolve.record.journal import FINISHED, STOPPED, Journal, JournalError, NothingYet, is_held
+from evolve.record.errors import JournalError, NothingYet
+from evolve.record.folder import RunFolder
+from evolve.record.journal import Journal
+from evolve.record.lock import is_held
 
-RUNNING = "running"
+# What a run can be. Its journal says which of the last two it is, its lock whether it is running.
+RUNNING, STOPPED, FINISHED = "running", "stopped", "finished"
 ENTRY = {"candidate", "score", "program"}  # of the hall of fame
 
 
 def status(folder: RunFolder) -> dict[str, Any]:
-    """The facts of a run, running or not."""
+    """Return the facts of a run, running or not. Raises `JournalError` for a damaged record."""
     try:
         journal = Journal(folder.journal, read_only=True) if folder.journal.is_file() else None
     except NothingYet:
@@ -63,36 +66,10 @@ def status(folder: RunFolder) -> dict[str, Any]:
     }
 
 
-def print_status(found: dict[str, Any]) -> None:
-    print(f"{found['run']}: {found['state']}")
-    if not found["candidates"]:
-        print("no candidate yet")
-        return
-    print(f"{found['candidates']:,} candidates in {found['seconds']:.0f} s of search")
-    print(f"  {found['evaluated']:,} scored, {found['cached']:,} known already")
-    for reason, count in sorted(found["rejected"].items()):
-        print(f"  {count:,} rejected: {reason}")
-    for name, count in sorted(found["statuses"].items()):
-        if name not in ("ok", "cached", "rejected"):
-            print(f"  {count:,} {name}")
-    best = found["best"]
-    if best:
-        print(
-            f"best so far: candidate {best['candidate']}, {best['score']:+.4f} on the selection "
-            f"seeds"
-        )
-    print(f"hash chain: {found['hash_chain']}")
-    if not found["repeatable"]:
-        print("committed in the order of arrival: the run can be resumed, not repeated")
-    if found["state"] == "stopped":
-        print(f"go on with:  {command()} resume {found['run']}")
-
-
 def _counted(journal: Journal) -> tuple[Counter[str], Counter[str]]:
-    """How often each status and each reason: the tally of the last checkpoint, and the rows since
-    then.
+    """Count each status and each reason: the last checkpoint's tally, and the rows since then.
 
-    To count all rows is to read the whole file, a gigabyte for a million.
+    To count all rows is to read the whole file, a gigabyte for a million candidates.
     """
     last = journal.db.execute(
         "SELECT number, state FROM checkpoint ORDER BY number DESC LIMIT 1"
@@ -111,7 +88,8 @@ def _counted(journal: Journal) -> tuple[Counter[str], Counter[str]]:
 
 
 def _best_facts(folder: RunFolder) -> dict[str, Any] | None:
-    path = folder.path / "hall_of_fame.json"
+    """Return the best entry of the hall of fame; None where nothing is written yet."""
+    path = folder.hall_of_fame
     if not path.is_file():
         return None
     try:
@@ -129,10 +107,10 @@ def _best_facts(folder: RunFolder) -> dict[str, Any] | None:
 
 
 def _is_live(folder: RunFolder) -> bool:
-    path = folder.path / "run.lock"
-    if not path.is_file():
+    """Tell whether a driver holds the run."""
+    if not folder.lock.is_file():
         return False
     try:
-        return is_held(path)
+        return is_held(folder.lock)
     except OSError:
         return False

@@ -9,17 +9,17 @@ import os
 import sqlite3
 from pathlib import Path
 
-MAX_VALUE = (
-    256 * 2**20
-)  # bytes of one value of a database; a damaged chain of pages would be longer
+MAX_VALUE = 256 * 2**20  # bytes of one value; a damaged chain of pages could be longer
+_SCHEMA = "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL"
+# With these bytes a rollback journal ends that names the journal of a commit to several databases.
 _END_OF_SUPER = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
 
 
 def strange(run: Path, folders: tuple[str, ...]) -> str:
-    """What in a run's folder must not be opened, and why; empty where there is nothing of the kind.
+    """Say what in a run's folder must not be opened, and why; empty where all of it may be.
 
-    Looked for in the folder and those of its `folders` that are there; others are nobody's
-    business.
+    Looks into the folder itself and into those of its `folders` that are there; from others nothing
+    is ever read.
     """
     for place in (run, *(run / name for name in folders if (run / name).is_dir())):
         with os.scandir(place) as entries:
@@ -32,10 +32,10 @@ def strange(run: Path, folders: tuple[str, ...]) -> str:
 
 
 def leads_out(database: Path) -> bool:
-    """Whether what an interrupted commit left beside a database names another file, which SQLite
-    would delete.
+    """Tell whether a rollback journal beside a database names another file.
 
-    Commits to several databases at once do; ours is one.
+    SQLite would delete that file. Only a commit to several databases at once names one, and a run
+    has one database.
     """
     left = database.with_name(f"{database.name}-journal")
     try:
@@ -47,18 +47,15 @@ def leads_out(database: Path) -> bool:
 
 
 def distrust(db: sqlite3.Connection, tables: str) -> str:
-    """Bound what reading a database can cost.
+    """Bound what reading a database can cost, and say what is wrong with its tables.
 
-    Returns what is wrong with its tables; empty where they are ours.
-
-    Views and triggers are programs that run when a table is read or written; columns of other types
-    hold anything.
+    Returns an empty text where they are exactly as `tables` makes them. Views and triggers would be
+    programs that run when a table is read or written, and a column of another type could hold
+    anything.
     """
     db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE)
     db.execute("PRAGMA trusted_schema = OFF")
-    for kind, name, said in db.execute(
-        "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL"
-    ):
+    for kind, name, said in db.execute(_SCHEMA):
         if (kind, name, said) not in _schema(tables):
             return f"{kind} {name!r} is not as Pride makes it"
     return ""
@@ -68,6 +65,4 @@ def distrust(db: sqlite3.Connection, tables: str) -> str:
 def _schema(tables: str) -> frozenset[tuple[str, str, str]]:
     with sqlite3.connect(":memory:") as db:
         db.executescript(tables)
-        return frozenset(
-            db.execute("SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL")
-        )
+        return frozenset(db.execute(_SCHEMA))

@@ -28,7 +28,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from evolve.workers.ray_actors import LOOPBACK, connect  # imports Ray only when it is called
+from evolve.workers.ray_session import LOOPBACK, connect  # imports Ray only when it is called
 
 # Ray reads these when it is imported, or later.
 os.environ |= LOOPBACK
@@ -47,15 +47,17 @@ from evolve.config.schema import TaskSettings, WorkerSettings
 from evolve.environment import available_cores, fingerprint
 from evolve.files import replace_file
 from evolve.interrupt import Interrupted
-from evolve.record.journal import Journal, JournalError, Lock
+from evolve.record.errors import JournalError
+from evolve.record.journal import Journal
+from evolve.record.lock import Lock
+from evolve.scoring.fit import check_fit
 from evolve.scoring.job import OK, Job, Outcome
 from evolve.scoring.scorer import FLOOR, Scorer
-from evolve.scoring.suite import make_suite, reference
-from evolve.scoring.trial import check_fit
+from evolve.scoring.suite import make_suite
 from evolve.scoring.wire import canonical
 from evolve.tuning.reference import FINAL_SEEDS, FINALISTS, points
+from evolve.workers.errors import WorkerFailure
 from evolve.workers.executor import make_executor
-from evolve.workers.local import WorkerFailure
 from primitives import Program, parse
 
 FORMAT = 1
@@ -112,7 +114,7 @@ class Plan:
         suite = make_suite("tune", tasks)
         for task in suite.tasks:
             check_fit(program, task)
-        values = [reference(task).values for task in suite.tasks]
+        values = [suite.reference_on(task).values for task in suite]
         return cls(
             program.name,
             str(program),
@@ -454,7 +456,7 @@ def choose(
     select, state = (
         [f"tune:{what}:{k}" for k in range(FINAL_SEEDS)] for what in ("select", "state")
     )
-    executor = make_executor(WorkerSettings(count=workers), plan.settings)
+    executor = make_executor(WorkerSettings(count=workers), make_suite("tune", plan.settings))
     try:
         executor.ready(stop)
         selected = score(executor, [Job(text, tuple(select)) for text in texts], stop)

@@ -21,8 +21,9 @@ from scipy.stats import qmc
 
 from evolve.environment import fingerprint
 from evolve.files import replace_file
-from evolve.scoring.suite import known
-from evolve.scoring.trial import Optimizer, Trials
+from evolve.scoring.optimizers import Optimizer, known
+from evolve.scoring.references import file_name, old_file_name
+from evolve.scoring.trial import Trials
 from primitives import Hyperparameter
 from proxy_tasks import Task
 
@@ -196,12 +197,19 @@ def _widen(h: Hyperparameter, position: float) -> Hyperparameter:
 
 
 def write_reference(folder: Path, content: dict[str, Any]) -> Path:
-    """One file per task, named by its fingerprint; kept stable for version control."""
+    """Write one file per task; its text is kept stable for version control.
+
+    Optimizers that the file has already stay in it. A file under the older name of its kind is
+    taken over.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{content['fingerprint']}.json"
-    if path.is_file():
+    path = folder / file_name(content["task"]["kind"], content["fingerprint"])
+    older = folder / old_file_name(content["fingerprint"])
+    there = path if path.is_file() else older
+    if there.is_file():
         content = content | {
-            "optimizers": json.loads(path.read_text())["optimizers"] | content["optimizers"]
+            "optimizers": json.loads(there.read_text())["optimizers"] | content["optimizers"]
         }
     replace_file(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
+    older.unlink(missing_ok=True)
     return path

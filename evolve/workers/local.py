@@ -1,12 +1,12 @@
-"""Local workers: spawned processes that score, and what is done when one dies, hangs or eats the
-machine.
+"""Local workers: spawned processes that score, and what is done when one dies or hangs.
 
 The driver owns the queue, the deadlines and the blame; a worker only answers. It has one XLA thread
-and a bounded share of the memory, and is killed by the kernel when the driver dies, so a run leaves
-no process behind; a call over its pipe costs 44 microseconds. A job is blamed when workers were
-lost on it again and again, alone on fresh ones, or when it has used up its time; and nobody is
-blamed before the next worker has scored a program that is known to be
-good: an outage is never taken for a bad program.
+and a bounded share of the memory. The kernel kills it when the driver dies, so a run leaves no
+process behind. A call over its pipe costs 44 microseconds.
+
+A job is blamed when workers were lost on it again and again, alone on fresh ones, or when it has
+used up its time. And nobody is blamed before the next worker has scored a program that is known to
+be good: an outage is never taken for a bad program.
 """
 
 from __future__ import annotations
@@ -21,14 +21,16 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from evolve.environment import available_memory, pinned
 from evolve.interrupt import Interrupted
 from evolve.scoring.job import CRASH, OOM, TIMEOUT, Job, Outcome
 from evolve.scoring.wire import decode_outcome, encode_job
+from evolve.workers.errors import Outage, WorkerFailure
+from evolve.workers.setup import Setup
 from primitives.errors import printable
 
 COMMAND = (sys.executable, "-m", "evolve.workers.serve")
@@ -43,18 +45,10 @@ LOG_BYTES = 1 << 20  # of what is printed that are kept, in all
 SHARE = 0.9  # of the machine's memory that its workers may have together
 
 
-class WorkerFailure(RuntimeError):
-    """No worker can be started, or one differs from the others: the machine is at fault, no
-    program.
-    """
-
-
-class Outage(WorkerFailure):
-    """On this machine no worker starts any more; another machine may do."""
-
-
 @dataclass(eq=False)
 class _Asked:
+    """A job that has no outcome yet."""
+
     number: int
     job: Job
     strikes: int = 0  # workers lost on it
@@ -64,14 +58,17 @@ class _Asked:
 
 @dataclass(eq=False)
 class _Worker:
-    process: subprocess.Popen
+    """A process. It takes over from a lost one what that was at, and the blame that is not sure."""
+
+    process: subprocess.Popen[bytes]
+    stdin: IO[bytes]
+    stdout: IO[bytes]
+    stderr: IO[bytes]
     started: float
-    first: list[_Asked]  # what the worker before it was lost on: goes first, on this fresh one
-    blamed: list[
-        tuple[int, Outcome]
-    ]  # what becomes true once this one has shown that the machine is well
+    first: list[_Asked]  # jobs that the lost one was at: they go first, on this fresh one
+    blamed: list[tuple[int, Outcome]]  # given out once this one has shown that the machine is well
     ready: bool = False
-    held: deque[_Asked] = field(default_factory=deque)
+    held: deque[_Asked] = field(default_factory=deque)  # jobs that it was given, the current first
     since: float = 0.0  # when its current job began
     buffer: bytes = b""  # of an answer
     printed: int = 0  # bytes, during its current job
@@ -83,22 +80,20 @@ class Local:
 
     def __init__(
         self,
-        setup: dict[str, Any],
+        setup: Setup,
         count: int,
         deadline: float,
         memory: float | None = None,
         log: Path | None = None,
         command: Sequence[str] = COMMAND,
     ):
-        """setup: what a worker needs to know, see `evolve.workers.serve`.
+        """Start `count` workers.
 
-        deadline: seconds that one job may take in all.
-
-        memory: bytes that a worker may allocate; None for its share of the machine's. log: gets
-        what workers print.
+        `deadline` is the seconds that one job may take in all; `memory` the bytes that a worker may
+        allocate, None for its share of the machine's. `log` gets what workers print.
         """
-        limit = SHARE * available_memory() / setup["workers"] if memory is None else memory
-        self.setup = json.dumps(setup | {"memory": int(limit)}).encode() + b"\n"
+        limit = SHARE * available_memory() / setup.workers if memory is None else memory
+        self.setup = replace(setup, memory=int(limit)).line()
         self.deadline, self.log, self.command = deadline, log, command
         self.logged = 0
         self.queue: deque[_Asked] = deque()
@@ -114,10 +109,11 @@ class Local:
     def hire(
         self, first: Sequence[_Asked] = (), blamed: Sequence[tuple[int, Outcome]] = ()
     ) -> None:
+        """Start a worker, which takes over what a lost one was at and whom it would blame."""
         process = subprocess.Popen(
             [*self.command, str(os.getpid())],
             env=os.environ | pinned(),
-            # Ctrl-C reaches the driver alone, and what a worker starts is ended with it
+            # Ctrl-C reaches the driver alone, and what a worker starts can be ended with it
             process_group=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -125,13 +121,13 @@ class Local:
             stderr=subprocess.PIPE,
             cwd=Path(__file__).parents[2],  # `evolve` is importable from there, installed or not
         )
-        worker = _Worker(process, time.monotonic(), list(first), list(blamed))
-        with contextlib.suppress(
-            OSError
-        ):  # a worker that is dead already is seen at its end of file
-            process.stdin.write(self.setup)
-            process.stdin.flush()
-        for pipe, reader in ((process.stdout, self.read), (process.stderr, self.hear)):
+        assert process.stdin and process.stdout and process.stderr  # noqa: PT018  (all are pipes)
+        pipes = (process.stdin, process.stdout, process.stderr)
+        worker = _Worker(process, *pipes, time.monotonic(), list(first), list(blamed))
+        with contextlib.suppress(OSError):  # it is dead already, as the end of its output will tell
+            worker.stdin.write(self.setup)
+            worker.stdin.flush()
+        for pipe, reader in ((worker.stdout, self.read), (worker.stderr, self.hear)):
             os.set_blocking(pipe.fileno(), False)
             self.selector.register(pipe, selectors.EVENT_READ, (reader, worker))
         self.workers.append(worker)
@@ -148,16 +144,23 @@ class Local:
         self.hand_out()
 
     def arrivals(self, timeout: float) -> list[tuple[int, Outcome]]:
-        """Outcomes that have arrived; waits up to `timeout` seconds for the first."""
         self.hand_out()
         for key, _ in self.selector.select(0 if self.finished else timeout):
             reader, worker = key.data
             if worker in self.workers:  # not lost by what was read a moment ago
                 reader(worker)
+        self.look_after_workers()
+        self.hand_out()
+        finished, self.finished = self.finished, []
+        return finished
+
+    def look_after_workers(self) -> None:
+        """Replace those that have died, hang or were stopped."""
         now = time.monotonic()
         look = now - self.looked > LOOK
         if look:
             self.looked = now
+
         for worker in list(self.workers):
             over = worker.held and now - worker.since > self.deadline - worker.held[0].spent
             if worker.process.poll() is not None:  # also where a child of it keeps its pipes open
@@ -165,29 +168,26 @@ class Local:
                     pass
                 if worker in self.workers:
                     self.lost(worker, CRASH)
-            elif (over or look) and _is_stopped(
-                worker.process.pid
-            ):  # by itself or not: it will not answer
-                self.lost(worker, CRASH, "it was stopped")
+            elif (over or look) and _is_stopped(worker.process.pid):
+                self.lost(worker, CRASH, "it was stopped")  # by itself or not: it will not answer
             elif over:
                 self.lost(worker, TIMEOUT)
             elif not worker.ready and now - worker.started > START_LIMIT:
                 self.lost(worker, CRASH)
-        self.hand_out()
-        finished, self.finished = self.finished, []
-        return finished
 
     def hand_out(self) -> None:
+        """Give jobs from the queue to workers that hold fewer than they may."""
         for depth in range(IN_FLIGHT):  # everybody gets a first job before anybody gets a second
             for worker in self.workers:
                 if self.queue and worker.ready and len(worker.held) == depth:
                     self.give(worker, self.queue.popleft())
 
     def give(self, worker: _Worker, asked: _Asked) -> None:
+        """Give a job to a worker, or back to the queue where the worker is dead."""
         line = json.dumps({"number": asked.number, "job": encode_job(asked.job)}).encode() + b"\n"
         try:
-            worker.process.stdin.write(line)
-            worker.process.stdin.flush()
+            worker.stdin.write(line)
+            worker.stdin.flush()
         except OSError:  # dead, as will be seen, and not of this job
             self.queue.appendleft(asked)
             return
@@ -196,8 +196,8 @@ class Local:
         worker.held.append(asked)
 
     def read(self, worker: _Worker) -> bool:
-        """Take the answers that have come; whether something has."""
-        data = _what_has_come(worker.process.stdout)
+        """Take the answers that have come. Returns whether something has."""
+        data = _what_has_come(worker.stdout)
         if data is None:
             return False
         if not data:
@@ -225,6 +225,11 @@ class Local:
         return True
 
     def take(self, worker: _Worker, answer: dict[str, Any]) -> None:
+        """Take one answer.
+
+        Raises  `WorkerFailure` where the machine is at fault; what an answer of another form raises
+                is for the caller, who blames the worker.
+        """
         if "failure" in answer:
             raise WorkerFailure(answer["failure"])
         if "fingerprint" in answer and not worker.ready:
@@ -242,9 +247,8 @@ class Local:
         asked = worker.held[0]
         if asked.number != answer["number"]:
             raise ValueError("an answer to something else")
-        if (
-            outcome.status == OOM
-        ):  # of this program, or of what the worker has gathered: a fresh one will tell
+        if outcome.status == OOM:
+            # Of this program, or of what the worker has gathered: a fresh one will tell.
             self.lost(worker, OOM, outcome.detail)
             return
         worker.held.popleft()
@@ -253,10 +257,10 @@ class Local:
 
     def hear(self, worker: _Worker) -> None:
         """Keep the beginning of what is printed, and the last words."""
-        data = _what_has_come(worker.process.stderr)
+        data = _what_has_come(worker.stderr)
         if not data:
             if data == b"":
-                self.selector.unregister(worker.process.stderr)
+                self.selector.unregister(worker.stderr)
             return
         self.print_to_log(worker, data)
         worker.printed += len(data)
@@ -267,14 +271,15 @@ class Local:
         worker.words = (worker.words + data)[-500:]
         if self.log and self.logged < LOG_BYTES:
             self.logged += len(data)
-            with (
-                contextlib.suppress(OSError),
-                self.log.open("ab") as log,
-            ):  # of a full disk, the journal will tell
+            # Of a full disk, the journal will tell.
+            with contextlib.suppress(OSError), self.log.open("ab") as log:
                 log.write(data)
 
     def lost(self, worker: _Worker, why: str, detail: str = "") -> None:
-        """A worker died, hangs or is not to be trusted: replace it, and see to what it was at."""
+        """Replace a worker that died, hangs or is not to be trusted, and see to what it was at.
+
+        `why` is the status of the job if it is to blame, `detail` what happened, for people.
+        """
         # By a user, by the kernel for want of memory elsewhere, ...: hardly by a job.
         foreign = worker.process.returncode == -signal.SIGKILL
         status = self.dismiss(worker)
@@ -308,17 +313,16 @@ class Local:
         self.hire(first, blamed)
 
     def dismiss(self, worker: _Worker) -> int:
-        """End a worker and all that it started; its exit status."""
-        for pipe in (worker.process.stdout, worker.process.stderr):
+        """End a worker and all that it started. Returns its exit status."""
+        for pipe in (worker.stdout, worker.stderr):
             with contextlib.suppress(KeyError):
                 self.selector.unregister(pipe)
         with contextlib.suppress(OSError):
             os.killpg(worker.process.pid, signal.SIGKILL)
         status = worker.process.wait()
-        self.print_to_log(
-            worker, _what_has_come(worker.process.stderr) or b""
-        )  # it may have died before it was heard
-        for pipe in (worker.process.stdin, worker.process.stdout, worker.process.stderr):
+        # It may have died before it was heard.
+        self.print_to_log(worker, _what_has_come(worker.stderr) or b"")
+        for pipe in (worker.stdin, worker.stdout, worker.stderr):
             with contextlib.suppress(OSError):
                 pipe.close()
         return status
@@ -330,8 +334,8 @@ class Local:
         self.selector.close()
 
 
-def _what_has_come(pipe: Any) -> bytes | None:
-    """Bytes from a pipe: none at its end, None where nothing has come yet."""
+def _what_has_come(pipe: IO[bytes]) -> bytes | None:
+    """Read what is in a pipe: no bytes at its end, None where nothing has come yet."""
     try:
         return os.read(pipe.fileno(), 1 << 16)
     except BlockingIOError:
@@ -341,7 +345,7 @@ def _what_has_come(pipe: Any) -> bytes | None:
 
 
 def _ending(status: int, words: bytes) -> str:
-    """How a process ended, for people."""
+    """Say how a process ended, for people."""
     if status < 0:
         with contextlib.suppress(ValueError):
             return f"signal {-status} ({signal.Signals(-status).name})"
@@ -350,11 +354,12 @@ def _ending(status: int, words: bytes) -> str:
 
 
 def _text(words: bytes) -> str:
+    """Read what a worker printed, whatever its bytes are."""
     return words.decode(errors="replace").strip()
 
 
 def _is_stopped(process: int) -> bool:
-    """Whether somebody has stopped a process, as Ctrl-Z does."""
+    """Tell whether somebody has stopped a process, as Ctrl-Z does."""
     with contextlib.suppress(OSError, IndexError):
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "T"
     return False

@@ -2,10 +2,12 @@
 
 An actor is thin. It holds one process of `evolve.workers.serve` by the same `Local` that serves a
 single machine, so deadlines, memory limits, blame and bits are those of local workers, and no
-program can hurt the actor. What is left to the driver is the queue, and the loss of actors and
-nodes: Ray neither restarts nor retries anything (`max_restarts=0, max_task_retries=0`; with retries
-one crashing candidate could loop for ever). Nodes may come and go at any time. A node that computes
-other bits than the first one did is not used.
+program can hurt the actor.
+
+What is left to the driver is the queue, and the loss of actors and nodes. Ray neither restarts nor
+retries anything (`max_restarts=0, max_task_retries=0`): with retries one crashing candidate could
+loop for ever. Nodes may come and go at any time. A node that computes other bits than the first one
+is not used.
 """
 
 from __future__ import annotations
@@ -13,16 +15,10 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import secrets
-import shutil
-import signal
-import socket
-import tempfile
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,32 +26,26 @@ from evolve.config.schema import WorkerSettings
 from evolve.environment import available_cores
 from evolve.interrupt import Interrupted
 from evolve.scoring.job import CRASH, Job, Outcome
-from evolve.workers.local import (
-    COMMAND,
-    KILLS,
-    START_LIMIT,
-    Local,
-    Outage,
-    WorkerFailure,
-)
+from evolve.workers.errors import Outage, WorkerFailure
+from evolve.workers.gather import gather
+from evolve.workers.local import COMMAND, KILLS, START_LIMIT, Local
+from evolve.workers.ray_session import connect
+from evolve.workers.setup import Setup
 
 BATCH_SECONDS = 0.1  # of work that are sent at once: a call takes 1.3 milliseconds
 MOST = 64  # jobs in a batch
 AHEAD = 2  # batches with an actor: the next one is there when it has done the first
 LOOK = 1.0  # seconds between two looks at what the cluster has
 NODE_LIMIT = 1800.0  # seconds in which an autoscaling cluster must have got its first node
-REACH = 10.0  # seconds in which the head of a cluster must answer
 BAD_STARTS = 5  # for each actor, one after the other, before the machines are given up
 PAUSE = 30.0  # seconds until an actor is tried again after one could not be used
-STORE = 100 << 20  # bytes of Ray's object store on one machine, which nothing here needs
-# Ray reads these when it is imported: a Ray of our own listens on 127.0.0.1 alone, and reports
-# nothing to anybody.
-LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
 GPU_SHARE = 0.9  # of a device's memory that its workers have together
 
 
 @dataclass(eq=False)
 class _Asked:
+    """A job that has no outcome yet."""
+
     number: int
     job: Job
     kills: int = 0  # actors that were lost with it; from the first on, it travels alone
@@ -63,15 +53,19 @@ class _Asked:
 
 @dataclass(eq=False)
 class _Actor:
+    """An actor, as the driver knows it."""
+
     handle: Any
     ready: bool = False
-    flying: int = 0  # batches
+    flying: int = 0  # batches that it was sent and has not answered
 
 
 @dataclass
 class _Flight:
+    """A question to an actor that is not answered yet."""
+
     actor: _Actor
-    batch: list[_Asked]  # empty: whether the actor can score
+    batch: list[_Asked]  # jobs to score; none: the question is whether the actor can score
     since: float = field(default_factory=time.monotonic)
 
 
@@ -80,26 +74,23 @@ class Agent:
 
     def __init__(
         self,
-        setup: dict[str, Any],
+        setup: Setup,
         deadline: float,
         memory: float | None,
         share: float,
         command: Sequence[str],
     ):
-        """share: cores of its machine for one worker."""
-        setup = setup | {"workers": max(1, int(available_cores() / share))}
+        """Start the worker. `share`: cores of its machine for one worker."""
+        setup = replace(setup, workers=max(1, int(available_cores() / share)))
         self.pool = Local(setup, 1, deadline, memory, command=command)
 
     def ready(self) -> dict[str, Any]:
+        """Wait until the worker can score. Returns what its bits depend on."""
         return self.pool.ready()
 
-    def score(self, batch: list[tuple[int, Job]]) -> list[tuple[int, Outcome]]:
-        for number, job in batch:
-            self.pool.submit(number, job)
-        found: list[tuple[int, Outcome]] = []
-        while len(found) < len(batch):
-            found += self.pool.arrivals(1.0)
-        return found
+    def score(self, batch: list[Job]) -> list[Outcome]:
+        """Return the outcomes of jobs, in their order."""
+        return gather(self.pool, batch)
 
 
 class Cluster:
@@ -107,18 +98,22 @@ class Cluster:
 
     def __init__(
         self,
-        setup: dict[str, Any],
+        setup: Setup,
         settings: WorkerSettings,
         memory: float | None = None,
         log: Path | None = None,
         command: Sequence[str] = COMMAND,
     ):
-        """See `pool.Local`. Raises `WorkerFailure` where no cluster answers."""
+        """Connect to a cluster, or start one here; the rest is as for `Local`.
+
+        Raises  `WorkerFailure` where no cluster answers.
+        """
         self.settings, self.log = settings, log
         self.disconnect = connect(settings)
         import ray
+        import ray.exceptions
 
-        self.ray = ray
+        self.ray, self.errors = ray, ray.exceptions
         resources = {"TPU": settings.tpus} if settings.tpus else None
         self.agent = ray.remote(Agent).options(
             num_cpus=settings.cpus,
@@ -155,12 +150,9 @@ class Cluster:
         return self.fingerprint
 
     def submit(self, number: int, job: Job) -> None:
-        self.queue.append(
-            _Asked(number, job)
-        )  # handed out with the next look at arrivals: together
+        self.queue.append(_Asked(number, job))  # handed out at the next look at arrivals, together
 
     def arrivals(self, timeout: float) -> list[tuple[int, Outcome]]:
-        """Outcomes that have arrived; waits up to `timeout` seconds for the first."""
         self.hire()
         self.hand_out()
         flying = list(self.flying)
@@ -172,6 +164,7 @@ class Cluster:
             done, _ = self.ray.wait(flying, num_returns=len(flying), timeout=0)
         for ref in done:
             self.take(ref)
+
         for flight in list(self.flying.values()):
             limit = (
                 len(flight.batch) * (self.settings.deadline + START_LIMIT)
@@ -187,8 +180,9 @@ class Cluster:
     # --- actors ---------------------------------------------------------------------------------
 
     def hire(self) -> None:
-        """Ask for as many actors as there should be; those that find no room yet wait for a node to
-        come.
+        """Ask for as many actors as there should be.
+
+        Those that find no room yet wait for a node to come.
         """
         now = time.monotonic()
         if now - self.looked < LOOK or now - self.paused < PAUSE:
@@ -201,13 +195,13 @@ class Cluster:
             self.flying[actor.handle.ready.remote()] = _Flight(actor, [])
 
     def room(self) -> int:
-        """How many actors the nodes that are there have room for."""
+        """Return for how many actors there is room on the nodes of now."""
         has, settings = self.ray.cluster_resources(), self.settings
         asks = {"CPU": settings.cpus, "GPU": settings.gpus, "TPU": settings.tpus}
         return min(int(has.get(name, 0.0) / asked + 1e-9) for name, asked in asks.items() if asked)
 
     def dismiss(self, actor: _Actor) -> list[_Flight]:
-        """End an actor; what it was at, the running batch first."""
+        """End an actor. Returns what it had not answered, the batch that it was at first."""
         with contextlib.suppress(Exception):  # it may be gone, and the whole cluster with it
             self.ray.kill(actor.handle)
         self.actors.remove(actor)
@@ -217,7 +211,7 @@ class Cluster:
         return list(its.values())
 
     def lost(self, actor: _Actor, why: str, *flights: _Flight) -> None:
-        """An actor or its node is gone: its jobs go to others.
+        """Give the jobs of an actor to others, for it or its node is gone.
 
         No job can do that, so none is blamed lightly.
         """
@@ -241,6 +235,7 @@ class Cluster:
             self.failed_starts, self.paused = 0, time.monotonic()
 
     def note(self, text: str) -> None:
+        """Write a line to the log of the workers."""
         if self.log:
             with contextlib.suppress(OSError), self.log.open("a") as log:
                 log.write(f"{text}\n")
@@ -248,18 +243,20 @@ class Cluster:
     # --- jobs -----------------------------------------------------------------------------------
 
     def hand_out(self) -> None:
+        """Send batches to the actors that have fewer than they should have."""
         ready = [actor for actor in self.actors if actor.ready]
         for depth in range(AHEAD):  # everybody gets a first batch before anybody gets a second
             for actor in ready:
                 if self.queue and actor.flying == depth:
                     batch = self.batch(len(ready))
-                    ref = actor.handle.score.remote([(asked.number, asked.job) for asked in batch])
+                    ref = actor.handle.score.remote([asked.job for asked in batch])
                     self.flying[ref] = _Flight(actor, batch)
                     actor.flying += 1
 
     def batch(self, actors: int) -> list[_Asked]:
-        """The next jobs, about as many as take `BATCH_SECONDS`, and no more than leave some for
-        everybody.
+        """Take the next jobs from the queue: about as many as take `BATCH_SECONDS`.
+
+        No more than leave some for everybody.
         """
         outstanding = len(self.queue) + sum(len(flight.batch) for flight in self.flying.values())
         most = min(MOST, BATCH_SECONDS / self.seconds, outstanding / (AHEAD * actors))
@@ -269,25 +266,26 @@ class Cluster:
         return batch
 
     def take(self, ref: Any) -> None:
+        """Take an answer. Raises `WorkerFailure` for a fault that every actor would have."""
         flight = self.flying.pop(ref, None)
         if flight is None:  # of an actor that was lost a moment ago
             return
         actor = flight.actor
         try:
-            answer = self.ray.get(ref)
-        except self.ray.exceptions.RayError as fault:
-            cause = getattr(fault, "cause", None)
+            answer: Any = self.ray.get(ref)
+        except self.errors.RayError as fault:
+            cause: Exception = getattr(fault, "cause", None) or fault
             everywhere = isinstance(cause, WorkerFailure) and not isinstance(cause, Outage)
             if everywhere and (flight.batch or self.fingerprint is None):
                 raise cause from None  # a task that cannot be, a reference that diverges
-            self.lost(actor, str(cause or fault).splitlines()[0], flight)
+            self.lost(actor, str(cause).splitlines()[0], flight)
             return
         if not flight.batch:
             self.begin(actor, answer)
             return
         actor.flying -= 1
-        self.finished += answer
-        for _, outcome in answer:
+        for asked, outcome in zip(flight.batch, answer, strict=True):
+            self.finished.append((asked.number, outcome))
             self.seconds += 0.05 * (max(outcome.seconds, 1e-4) - self.seconds)
 
     def begin(self, actor: _Actor, fingerprint: dict[str, Any]) -> None:
@@ -306,14 +304,15 @@ class Cluster:
 
 
 def _wanted(settings: WorkerSettings) -> str:
+    """Say what an actor asks for."""
     asks = {"CPU": settings.cpus, "GPU": settings.gpus, "TPU": settings.tpus}
     return ", ".join(f"{amount:g} {name}" for name, amount in asks.items() if amount)
 
 
 def _environment(settings: WorkerSettings) -> dict[str, str]:
-    """Of an actor.
+    """Return the environment variables of an actor.
 
-    Without its platform by name, a worker would fall back to another one without a word.
+    The platform is named, for without that a worker would fall back to another one in silence.
     """
     platform = "cuda" if settings.gpus else "tpu" if settings.tpus else "cpu"
     variables = {"JAX_PLATFORMS": platform}
@@ -323,115 +322,3 @@ def _environment(settings: WorkerSettings) -> dict[str, str]:
         if settings.gpus < 1:
             variables["XLA_CLIENT_MEM_FRACTION"] = f"{GPU_SHARE * settings.gpus:.3f}"
     return variables | ({"XLA_FLAGS": flags.strip()} if flags.strip() else {})
-
-
-def connect(settings: WorkerSettings) -> Callable[[], None]:
-    """Connect to a cluster, or start one on this machine; what undoes it.
-
-    Raises `WorkerFailure`.
-    """
-    if not settings.address:
-        os.environ.update(LOOPBACK)
-        # Without one, Ray writes a token that everybody on this machine can read into the user's
-        # home.
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    import ray
-
-    if ray.is_initialized():  # by whoever called: theirs to end
-        return lambda: None
-    if settings.address:
-        _authenticated(settings.address)
-        _reached(settings.address)
-        options: dict[str, Any] = {"address": settings.address}
-        folder = None
-    else:
-        count = 0 if settings.count == "auto" else math.ceil(settings.count * settings.cpus)
-        folder = _folder()
-        options = {
-            "num_cpus": max(available_cores(), count),
-            "include_dashboard": False,
-            "object_store_memory": STORE,
-            "_temp_dir": folder,
-        }
-    try:
-        with _own_signals():
-            ray.init(log_to_driver=False, logging_level="ERROR", **options)
-    except Exception as fault:  # Ray has no common one for this
-        _remove(folder)
-        where = f"at {settings.address}" if settings.address else "on this machine"
-        raise WorkerFailure(
-            f"Ray does not answer {where}: {str(fault).splitlines()[0] or type(fault).__name__}"
-        ) from None
-
-    def disconnect() -> None:
-        with _own_signals():
-            ray.shutdown()
-        _remove(folder)
-
-    return disconnect
-
-
-def _authenticated(address: str) -> None:
-    """Refuse a cluster where everybody who reaches a port can run code, unless the user says so."""
-    mode = os.environ.get("RAY_AUTH_MODE")
-    token = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
-    if mode is None and not token.is_file() and "RAY_AUTH_TOKEN" not in os.environ:
-        raise WorkerFailure(
-            f"the Ray cluster at {address} would be used without authentication. Set "
-            f"RAY_AUTH_MODE=token on every node "
-            "(evolve/CLUSTER.md says how), or RAY_AUTH_MODE=disabled to go without."
-        )
-
-
-def _reached(address: str) -> None:
-    """Ray itself goes on trying for minutes."""
-    if address == "auto":
-        return
-    host, _, port = address.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=REACH).close()
-    except OSError as fault:
-        why = fault.strerror or fault
-        raise WorkerFailure(
-            f"no Ray cluster answers at {address} ({why}). Give HOST:PORT as `ray start --head` "
-            f"says it."
-        ) from None
-
-
-def _folder() -> str:
-    """A place for a Ray of our own.
-
-    Ray's usual one can be read and written by everybody on this machine.
-    """
-    root = (
-        Path("/tmp") if os.path.isdir("/tmp") else Path(tempfile.gettempdir())
-    )  # sockets need a short name
-    for left in root.glob("pride-ray-*-*"):  # by drivers that were killed
-        driver = left.name.split("-")[2]
-        with contextlib.suppress(OSError):
-            if (
-                left.stat().st_uid == os.getuid()
-                and driver.isdecimal()
-                and not Path("/proc", driver).exists()
-            ):
-                shutil.rmtree(left, ignore_errors=True)
-    return tempfile.mkdtemp(prefix=f"pride-ray-{os.getpid()}-", dir=root)
-
-
-def _remove(folder: str | None) -> None:
-    if folder:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _own_signals() -> Iterator[None]:
-    """Keep our handlers: Ray puts one of its own in their place."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

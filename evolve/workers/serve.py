@@ -1,10 +1,6 @@
 """A worker: reads jobs as lines of JSON, answers in order.
 
-Started by `pool.Local`, never by people.
-
-The first line is the setup: {"tasks": [...], "references": {fingerprint: tuned values}, "folder":
-where the command was run, "workers": how many share this machine, "memory": bytes that this one may
-allocate}.
+Started by `evolve.workers.local`, never by people. The first line is the `Setup`.
 """
 
 from __future__ import annotations
@@ -17,31 +13,38 @@ import os
 import resource
 import signal
 import sys
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from evolve.interrupt import STOPPING
+from evolve.workers.setup import Setup
+
+if TYPE_CHECKING:
+    from evolve.scoring.scorer import Scorer
 
 
 def main(driver: int) -> None:
     """Serve until the input ends, which it does when the driver is gone."""
-    for number in (
-        STOPPING
-    ):  # sent to all processes by a terminal, Slurm, systemd; the driver ends its workers
+    # A terminal, Slurm and systemd send these to all processes; the driver ends its workers.
+    for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
     _die_with(driver)
+
     jobs, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # what libraries print must not mix with the answers ...
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # ... and what they read is no job
-    setup = json.loads(jobs.readline() or b"{}")
-    if not setup:
+
+    line = jobs.readline()
+    if not line:
         return
-    with contextlib.suppress(OSError):  # another machine need not have it
-        os.chdir(setup["folder"])  # of the user: paths in tasks count from there
-    _bound(setup["memory"])
+    setup = Setup.read(line)
+    with contextlib.suppress(OSError):  # another machine need not have the folder
+        os.chdir(setup.folder)
+    _bound(setup.memory)
     scorer, started = _start(setup)
     _say(answers, started)
     if scorer is None:
         return
+
     sys.addaudithook(_refuse_forks)
     from evolve.scoring.job import ReferenceDiverged
     from evolve.scoring.wire import decode_job, encode_outcome
@@ -61,46 +64,43 @@ def main(driver: int) -> None:
         _say(answers, {"number": asked["number"]} | answer)
 
 
-def _start(setup: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """The scorer, after it has scored a program that is known to be good: the reference."""
+def _start(setup: Setup) -> tuple[Scorer | None, dict[str, Any]]:
+    """Make the scorer, and let it score a program that is known to be good: the reference.
+
+    Returns it with the answer for the driver: its fingerprint, or why there is none.
+    """
     from evolve.config.errors import ConfigError
-    from evolve.config.schema import TaskSettings
+    from evolve.plugins import PluginError
     from evolve.scoring.scorer import Scorer
-    from evolve.scoring.suite import make_suite, take_references
 
     logging.basicConfig(format="%(message)s")  # to the worker's log
     logging.getLogger("evolve").setLevel(logging.INFO)
-    take_references(setup["references"])
     try:
-        scorer = Scorer(
-            make_suite("run", [TaskSettings(**task) for task in setup["tasks"]]), setup["workers"]
-        )
+        scorer = Scorer(setup.suite(), setup.workers)
         scorer.check()
-    except (ConfigError, RuntimeError) as fault:
+    except (ConfigError, PluginError, RuntimeError) as fault:
         return None, {"failure": str(fault)}
     return scorer, {"fingerprint": scorer.fingerprint()}
 
 
 def _say(answers: BinaryIO, said: dict[str, Any]) -> None:
+    """Send an answer to the driver."""
     answers.write(json.dumps(said).encode() + b"\n")
 
 
 def _bound(memory: int) -> None:
-    """What a program may use: so much memory that another worker has room, and no disk for its
-    remains.
+    """Bound what a program may use: so much memory that other workers have room, and no disk.
 
     On an accelerator the driver of the device maps far more than it uses, and bounds its own memory
-    itself.
+    itself. On other systems than Linux the limit does nothing.
     """
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    if (
-        sys.platform == "linux" and os.environ.get("JAX_PLATFORMS") == "cpu"
-    ):  # elsewhere the limit does nothing
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no file with the remains of a crash
+    if sys.platform == "linux" and os.environ.get("JAX_PLATFORMS") == "cpu":
         resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
 
 
 def _refuse_forks(event: str, arguments: tuple) -> None:
-    """A copy of this process would hang, for jax has threads; and would answer too."""
+    """Refuse to copy this process: the copy would hang, for jax has threads, or answer too."""
     if event in ("os.fork", "os.forkpty"):
         raise RuntimeError("a worker cannot be forked")
 

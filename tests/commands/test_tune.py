@@ -25,7 +25,7 @@ import evolve.tuning.asha
 from evolve.commands.main import main
 from evolve.config.errors import ConfigError
 from evolve.config.schema import TaskSettings
-from evolve.record.journal import JournalError
+from evolve.record.errors import JournalError
 from evolve.scoring.job import Job
 from evolve.scoring.scorer import Scorer
 from evolve.scoring.suite import make_suite

@@ -15,8 +15,10 @@ from promises import nodes
 
 from evolve.config.presets import load_config
 from evolve.record.folder import RunFolder
-from evolve.record.journal import Journal, Row
-from evolve.running.life import execute, resolve
+from evolve.record.journal import Journal
+from evolve.record.rows import Row
+from evolve.running.facts import Plan
+from evolve.running.life import execute
 
 CONFIG = {
     "name": "anywhere",
@@ -44,9 +46,9 @@ def ran(
     path.write_text(
         yaml.safe_dump(CONFIG | {"budget": {"candidates": candidates}, "workers": workers})
     )
-    config, inputs = resolve(load_config(str(path)))
-    folder = RunFolder.create(place, config, config.model_dump(mode="json"), inputs)
-    execute(folder, config, lambda line: None, stop)
+    plan = Plan.of(load_config(str(path)))
+    folder = RunFolder.create(place, plan.config, plan.config.model_dump(mode="json"), plan.inputs)
+    execute(folder, plan, stop=stop)
     return folder
 
 

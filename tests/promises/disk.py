@@ -26,8 +26,9 @@ from promises import runs
 
 from evolve.commands.main import main
 from evolve.record.checkpoint import NOTHING
+from evolve.record.errors import JournalError
 from evolve.record.folder import RunFolder
-from evolve.record.journal import FORMAT, Journal, JournalError
+from evolve.record.journal import FORMAT, Journal
 from evolve.record.status import status
 
 OLD = Path(__file__).parents[1] / "data" / "run-format-1"

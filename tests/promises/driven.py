@@ -35,8 +35,10 @@ from typing import Any
 import evolve.commands.main  # first: it sets what jax reads when it is imported
 import evolve.record.status
 import evolve.reporting.tables
+import evolve.running.confirmation
 import evolve.running.drive
 import evolve.running.life
+import evolve.running.listeners
 from evolve.record.journal import Journal
 
 # Checkpoints, commits and exports so close to each other that a short run has many.
@@ -44,7 +46,7 @@ CLOSER = {
     "evolve.running.drive.EVERY": 64,
     "evolve.running.drive.BRED_AGAIN": 16,
     "evolve.running.drive.ROWS": 16,
-    "evolve.running.life.REWRITE": 0.05,
+    "evolve.running.listeners.REWRITE": 0.05,
 }
 
 
@@ -157,7 +159,7 @@ def observe(log: Log) -> None:
     around(Journal, put)
     around(evolve.running.drive.Driver, check)
     around(evolve.running.life, make_executor)
-    around(evolve.running.life, confirm)
+    around(evolve.running.confirmation, confirm)
     around(os, fsync)
 
 

@@ -37,8 +37,11 @@ import evolve.workers.executor
 from evolve.config.presets import load_config
 from evolve.record.folder import RunFolder
 from evolve.running.drive import Driver
+from evolve.running.facts import Plan
+from evolve.search import index
+from evolve.search.candidate import Candidate, Committed, generator
 from evolve.search.mutation import Space, mutate
-from evolve.search.search import Candidate, Committed, Search, generator, index
+from evolve.search.search import Search
 from evolve.workers.local import Local
 from primitives.canonical import graph as graphs
 from primitives.canonical import probe as identity
@@ -131,8 +134,8 @@ def begun(place: Path, size: Size) -> RunFolder:
         f"budget={{candidates: {size.candidates}}}",
         "workers={kind: local, count: 2}",
     )
-    config, inputs = evolve.running.life.resolve(load_config("quickstart", changes))
-    return RunFolder.create(place, config, config.model_dump(mode="json"), inputs)
+    plan = Plan.of(load_config("quickstart", changes))
+    return RunFolder.create(place, plan.config, plan.config.model_dump(mode="json"), plan.inputs)
 
 
 def lived(folder: RunFolder, size: Size, candidates: int) -> Iterator[dict[str, Any]]:
@@ -248,9 +251,8 @@ def live(path: str, candidates: str, smaller: str) -> None:
     folder = RunFolder.open(path)
     config = folder.config()
     budget = config.budget.model_copy(update={"candidates": int(candidates)})
-    evolve.running.life.execute(
-        folder, config.model_copy(update={"budget": budget}), lambda line: None
-    )
+    plan = Plan.from_folder(folder, config.model_copy(update={"budget": budget}))
+    evolve.running.life.execute(folder, plan)
 
 
 if __name__ == "__main__":

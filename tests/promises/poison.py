@@ -29,13 +29,16 @@ from evolve.config.schema import Config, TaskSettings, WorkerSettings
 from evolve.record.journal import Journal
 from evolve.running.drive import Clock, Driver
 from evolve.scoring.job import CRASH, DIVERGED, MACHINE, OK, TIMEOUT, Job, Outcome
+from evolve.scoring.references import take_references, tuned, tuned_values
 from evolve.scoring.scorer import Scorer
-from evolve.scoring.suite import make_suite, take_references, tuned, tuned_values
+from evolve.scoring.suite import make_suite
+from evolve.search.candidate import CACHED, generator
 from evolve.search.mutation import Space, mutate
-from evolve.search.search import CACHED, Search, generator
+from evolve.search.search import Search
 from evolve.workers.local import LOG_BYTES, STRIKES, Local
 from evolve.workers.ray_actors import Cluster
-from primitives import PRIMITIVES, Program, parse
+from primitives import Program, parse
+from primitives.registry import registered_for_a_while
 from proxy_tasks import TASKS, make_task
 
 COMMAND = [sys.executable, "-P", poisoned.__file__]
@@ -93,7 +96,7 @@ def keep(place: Path, long: bool) -> dict[str, object]:
     mark = uuid.uuid4().hex
     with (
         mock.patch.dict(os.environ, {MARK: mark}),
-        mock.patch.dict(PRIMITIVES),
+        registered_for_a_while(),
         mock.patch.dict(TASKS),
     ):
         poisoned.register()
@@ -155,11 +158,12 @@ def made_setup(place: Path, workers: int) -> dict[str, Any]:
     """What a worker must know; the poisoned task has the reference of the task that it was made
     of.
     """
-    values = tuned_values(make_task("noisy_quadratic", **FIELDS).fingerprint)
+    values = tuned_values(make_task("noisy_quadratic", **FIELDS))
     references = {name: values for name in make_suite("run", [TASK]).fingerprints}
     take_references(references)
     return {
         "tasks": [TASK.model_dump()],
+        "reference": "adamw",
         "references": references,
         "folder": str(place),
         "workers": workers,

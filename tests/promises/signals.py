@@ -56,9 +56,10 @@ from evolve.environment import pin; pin()
 from pathlib import Path
 from evolve.config.presets import load_config
 from evolve.record.folder import RunFolder
-from evolve.running.life import execute, resolve
-config, inputs = resolve(load_config("tiny.yaml", ("workers.kind=local", "workers.count=1")))
-folder = RunFolder.create(Path("session"), config, {}, inputs)
+from evolve.running.facts import Plan
+from evolve.running.life import execute
+plan = Plan.of(load_config("tiny.yaml", ("workers.kind=local", "workers.count=1")))
+folder = RunFolder.create(Path("session"), plan.config, {}, plan.inputs)
 """
 # Gives a process the terminal on its standard input for its own, as a shell would.
 TAKE = (
@@ -394,7 +395,7 @@ def session(stage: Stage, long: bool, _: None) -> None:
 
     tell(SESSION)
     for attempt in range(20 if long else 1):
-        tell(f"print('begins', {attempt}); execute(folder, config, lambda line: None)")
+        tell(f"print('begins', {attempt}); execute(folder, plan)")
         life.says(f"begins {attempt}")
         if attempt % 2:
             time.sleep(rng.uniform(0.0, 0.5))
@@ -406,7 +407,7 @@ def session(stage: Stage, long: bool, _: None) -> None:
         stage.seconds.append(time.monotonic() - began)
         assert runs.left_behind([life.process.pid]) == [], "workers of a session are left"
         run.keeps_all()
-    tell("execute(folder, config, lambda line: None).chain")
+    tell("execute(folder, plan).chain")
     life.process.stdin.close()
     life.process.wait(runs.PATIENCE)
     assert "Exception ignored" not in life.output.read_text(), life.output.read_text()

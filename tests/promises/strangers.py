@@ -50,12 +50,15 @@ from evolve.config.validation import validated
 from evolve.config.yaml import read_yaml, write_yaml
 from evolve.files import replace_file
 from evolve.record.checkpoint import restore
+from evolve.record.errors import JournalError
 from evolve.record.folder import RunFolder
-from evolve.record.journal import Journal, JournalError, Lock, RunIsLive
+from evolve.record.journal import Journal
+from evolve.record.lock import Lock, RunIsLive
 from evolve.record.status import status
 from evolve.running import drive
-from evolve.running.life import _write_hall_of_fame, found_program
-from evolve.scoring import suite
+from evolve.running.confirmation import found_program
+from evolve.running.listeners import HallOfFameFile
+from evolve.scoring.references import read_reference
 from evolve.search.search import Search
 from primitives import ProgramError, load, parse
 from primitives.canonical import probe as identity
@@ -353,7 +356,7 @@ def check_run(path: Path, references: str) -> None:
         _journal,
         _resumed,
         _lock,
-        lambda path: suite.tuned_values.__wrapped__(references),
+        lambda path: _reference(Path("references", f"{references}.json")),
     ):
         try:
             look(path)
@@ -364,6 +367,11 @@ def check_run(path: Path, references: str) -> None:
             errors.append(fault.with_traceback(None))
     if errors:
         raise errors[0]
+
+
+def _reference(path: Path) -> None:
+    if path.is_file():
+        read_reference(path)
 
 
 def _status(path: Path) -> None:
@@ -391,6 +399,7 @@ def _journal(path: Path) -> None:
 def _resumed(path: Path) -> None:
     """What `resume` does before it asks a worker."""
     folder = RunFolder.open(path)
+    folder.suite_given()
     search = Search(
         folder.config(), [parse(text, name=name) for name, text in folder.meta["inputs"]["initial"]]
     )
@@ -438,8 +447,10 @@ def make_run(place: Path) -> None:
             journal.db.execute("PRAGMA journal_mode=DELETE")  # one file
     finally:
         drive.EVERY = every
-    _write_hall_of_fame(folder, search)
-    replace_file(folder.best_program, str(found_program(search.hall_of_fame[0], config)))
+    HallOfFameFile(folder).write(search)
+    replace_file(
+        folder.best_program, str(found_program(search.hall_of_fame.best, config, "tuned AdamW"))
+    )
     replace_file(folder.best_optax, "")
     replace_file(folder.summary, "{}")
     Lock(folder.lock).release()

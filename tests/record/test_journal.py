@@ -23,11 +23,13 @@ from evolve.config.presets import load_config
 from evolve.files import replace_file
 from evolve.interrupt import Interrupted
 from evolve.record import disk, patience
+from evolve.record.errors import DiskFull, JournalError
 from evolve.record.folder import RunFolder
-from evolve.record.journal import FORMAT, DiskFull, Journal, JournalError, Lock
+from evolve.record.journal import FORMAT, Journal
+from evolve.record.lock import Lock
 from evolve.record.status import status
-from evolve.running import life as run
 from evolve.running.drive import Clock, Driver
+from evolve.running.sentences import notes
 from evolve.search.search import Search
 
 OLD = Path(__file__).parents[1] / "data" / "run-format-1"
@@ -300,9 +302,9 @@ def test_what_the_file_system_means_for_a_run_is_said(tmp_path, mounts, monkeypa
     folder, config = RunFolder(tmp_path), load_config("quickstart", ("workers.count=2",))
     lock = Lock(tmp_path / "run.lock")
     with contextlib.closing(Journal(folder.journal)) as journal:
-        assert list(run._notes(folder, config, journal, lock)) == []
+        assert list(notes(folder, config, journal, lock)) == []
         many = load_config("quickstart", ("workers.count=16",))
-        (note,) = run._notes(folder, many, journal, lock)
+        (note,) = notes(folder, many, journal, lock)
         assert "16 workers will often wait for one another with search.lag=32" in note
     lock.release()
 
@@ -313,7 +315,7 @@ def test_what_the_file_system_means_for_a_run_is_said(tmp_path, mounts, monkeypa
     monkeypatch.setattr(fcntl, "flock", flock)
     lock = Lock(tmp_path / "run.lock")
     with contextlib.closing(Journal(folder.journal)) as journal:
-        network, locks = run._notes(folder, config, journal, lock)
+        network, locks = notes(folder, config, journal, lock)
     lock.release()
     assert f"{tmp_path} lies on a network file system (lustre): " in network
     assert "nothing keeps a second driver out" in locks

@@ -26,10 +26,14 @@ from promises.runs import ended, recorded, run_folder, wait_for_rows
 from evolve.config.presets import load_config
 from evolve.config.yaml import read_yaml, write_yaml
 from evolve.files import replace_file
+from evolve.record.errors import JournalError
 from evolve.record.folder import RunFolder
-from evolve.record.journal import Journal, JournalError, Lock, Row, RunIsLive, is_held
+from evolve.record.journal import Journal
+from evolve.record.lock import Lock, RunIsLive, is_held
+from evolve.record.rows import Row
 from evolve.record.status import status
-from evolve.running.life import execute, resolve
+from evolve.running.facts import Plan
+from evolve.running.life import execute
 from evolve.scoring.job import WORST, Job, Outcome
 from evolve.scoring.wire import canonical, decode_job, decode_outcome, encode_job, encode_outcome
 
@@ -75,21 +79,22 @@ def straight(place, evolve) -> list[tuple]:
 
 def test_scoring_in_the_process_of_the_tests_gives_the_same_chain(place, straight):
     """Without the cache of compiled loops, and under strict promotion: neither changes a bit."""
-    config, inputs = resolve(load_config(str(place / "tiny.yaml"), ("budget.candidates=300",)))
-    folder = RunFolder.create(place / "here", config, config.model_dump(mode="json"), inputs)
-    result = execute(folder, config, lambda line: None)
+    plan = Plan.of(load_config(str(place / "tiny.yaml"), ("budget.candidates=300",)))
+    config = plan.config
+    folder = RunFolder.create(place / "here", config, config.model_dump(mode="json"), plan.inputs)
+    result = execute(folder, plan)
     assert recorded(folder.path) == straight[:300]
     assert result.chain == straight[299][-1].hex()
     assert status(folder)["state"] == "finished"
 
     before = recorded(folder.path)  # a finished run resumes to the same end
-    assert execute(folder, config, lambda line: None).chain == result.chain
+    assert execute(folder, plan).chain == result.chain
     assert recorded(folder.path) == before
 
     longer = config.model_copy(
         update={"budget": config.budget.model_copy(update={"candidates": 320})}
     )
-    execute(folder, longer, lambda line: None)
+    execute(folder, Plan.from_folder(folder, longer))
     assert recorded(folder.path) == straight[:320]
 
 

@@ -14,8 +14,11 @@ import pytest
 from evolve.config.schema import TaskSettings
 from evolve.interrupt import Interrupted
 from evolve.scoring.job import WORST, Job, Outcome
+from evolve.scoring.suite import make_suite
 from evolve.workers import local as pool
-from evolve.workers.executor import Inline
+from evolve.workers.errors import Outage, WorkerFailure
+from evolve.workers.inline import Inline
+from evolve.workers.setup import Setup
 
 FAKE = """
 import json, os, signal, sys, time
@@ -68,11 +71,10 @@ def local(tmp_path):
     def make(
         start: str = "", machine: str = '"fake"', deadline: float = 1.0, count: int = 2
     ) -> pool.Local:
+        setup = Setup([], "adamw", {}, ".", count)
         script.write_text(FAKE.replace("START", start).replace("MACHINE", machine))
         command = [sys.executable, "-S", str(script), str(tmp_path)]
-        made.append(
-            pool.Local({"workers": count}, count, deadline, log=tmp_path / "log", command=command)
-        )
+        made.append(pool.Local(setup, count, deadline, log=tmp_path / "log", command=command))
         return made[-1]
 
     yield make
@@ -143,9 +145,7 @@ def test_what_a_job_can_do_nothing_for_is_no_fault_of_its(local, what):
 
 def test_nobody_is_blamed_when_the_machine_does_not_start_workers_any_more(local):
     executor = local(start='if ever("start") > 2: sys.exit("the machine is ill")')
-    with pytest.raises(
-        pool.Outage, match=r"workers cannot be started. Its last words are in .*log"
-    ):
+    with pytest.raises(Outage, match=r"workers cannot be started. Its last words are in .*log"):
         collect(executor, ["hang", "hang"])
     assert executor.finished == []
 
@@ -153,7 +153,7 @@ def test_nobody_is_blamed_when_the_machine_does_not_start_workers_any_more(local
 def test_workers_that_cannot_start_end_the_run_instead_of_blaming_programs(local):
     executor = local(start="sys.exit(1)")
     with pytest.raises(
-        pool.WorkerFailure, match=r"workers cannot be started. Its last words are in .*log"
+        WorkerFailure, match=r"workers cannot be started. Its last words are in .*log"
     ):
         executor.ready()
     executor.close()  # what the run does next, whatever happened
@@ -161,13 +161,13 @@ def test_workers_that_cannot_start_end_the_run_instead_of_blaming_programs(local
 
 def test_what_a_worker_says_of_the_machine_reaches_the_user(local):
     executor = local(start='print(json.dumps({"failure": "no such task"}), flush=True)')
-    with pytest.raises(pool.WorkerFailure, match="no such task"):
+    with pytest.raises(WorkerFailure, match="no such task"):
         executor.ready()
 
 
 def test_workers_on_different_machines_are_not_mixed(local):
     executor = local(machine="os.getpid()")
-    with pytest.raises(pool.WorkerFailure, match="a worker runs on other software or hardware"):
+    with pytest.raises(WorkerFailure, match="a worker runs on other software or hardware"):
         collect(executor, ["fine"] * 3 + ["hang"])
 
 
@@ -177,7 +177,9 @@ def test_waiting_for_workers_can_be_interrupted(local):
 
 
 def test_an_exception_while_scoring_is_an_outcome_in_every_kind_of_worker():
-    executor = Inline([TaskSettings(kind="noisy_quadratic", fields={"dim": 32, "steps": 60})])
+    executor = Inline(
+        make_suite("run", [TaskSettings(kind="noisy_quadratic", fields={"dim": 32, "steps": 60})])
+    )
     executor.submit(0, Job("this is no program", ("s",)))
     ((number, outcome),) = executor.arrivals(0.0)
     assert (number, outcome.status) == (0, "error")

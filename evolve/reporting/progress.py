@@ -1,0 +1,42 @@
+"""How far a run is, in words for people; and what they type to go on."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from typing import Any
+
+from evolve.record.status import STOPPED
+
+
+def command() -> str:
+    """Say how the user calls this program: by its name where a shell finds it, else by the path
+    that was used.
+    """
+    return "evolve" if shutil.which("evolve") or not sys.argv[0].endswith("evolve") else sys.argv[0]
+
+
+def print_status(found: dict[str, Any]) -> None:
+    """Print the facts that `evolve.record.status.status` found."""
+    print(f"{found['run']}: {found['state']}")
+    if not found["candidates"]:
+        print("no candidate yet")
+        return
+    print(f"{found['candidates']:,} candidates in {found['seconds']:.0f} s of search")
+    print(f"  {found['evaluated']:,} scored, {found['cached']:,} known already")
+    for reason, count in sorted(found["rejected"].items()):
+        print(f"  {count:,} rejected: {reason}")
+    for name, count in sorted(found["statuses"].items()):
+        if name not in ("ok", "cached", "rejected"):
+            print(f"  {count:,} {name}")
+    best = found["best"]
+    if best:
+        print(
+            f"best so far: candidate {best['candidate']}, {best['score']:+.4f} on the selection "
+            f"seeds"
+        )
+    print(f"hash chain: {found['hash_chain']}")
+    if not found["repeatable"]:
+        print("committed in the order of arrival: the run can be resumed, not repeated")
+    if found["state"] == STOPPED:
+        print(f"go on with:  {command()} resume {found['run']}")

@@ -1,0 +1,67 @@
+"""What a worker is told before its first job: all that it does not find in its own installation."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evolve.scoring.suite import Suite
+
+# Nothing here imports jax before it is called: a worker reads its setup before jax is imported.
+
+
+@dataclass(frozen=True)
+class Setup:
+    """Plain data, which travels as one line of JSON: a worker may be on another machine."""
+
+    tasks: list[dict[str, Any]]  # `TaskSettings`, every field stated
+    reference: str  # what scores are relative to: the name of a known optimizer
+    references: dict[str, Any]  # tuned values of known optimizers, by fingerprint of the task
+    folder: str  # where the command was run: paths in tasks count from there
+    workers: int  # how many share the machine
+    memory: int = 0  # bytes that one may allocate; filled in on the machine
+    plugins: list[dict[str, Any]] = field(default_factory=list)  # `evolve.plugins.to_send`
+
+    @classmethod
+    def of(cls, suite: Suite, workers: int) -> Setup:
+        """Describe what scores on a suite here, so that workers elsewhere give the same."""
+        from evolve import plugins
+        from evolve.scoring.references import references_of
+
+        return cls(
+            tasks=[task.model_dump() for task in suite.settings],
+            reference=suite.reference,
+            references=references_of(suite),
+            folder=os.getcwd(),
+            workers=workers,
+            plugins=plugins.to_send(),
+        )
+
+    def line(self) -> bytes:
+        """Write it as a worker reads it."""
+        return json.dumps(asdict(self)).encode() + b"\n"
+
+    @classmethod
+    def read(cls, line: bytes) -> Setup:
+        """Read the line that a driver wrote."""
+        return cls(**json.loads(line))
+
+    def suite(self) -> Suite:
+        """Build the suite that it describes, in a worker.
+
+        Loads the plug-ins first, and takes the tuned values of whoever asks instead of those that
+        lie on this machine. Raises `ConfigError`, and `PluginError` for a plug-in that fails here.
+        """
+        from evolve.config.schema import TaskSettings
+        from evolve.scoring.references import take_references
+        from evolve.scoring.suite import make_suite
+
+        if self.plugins:
+            from evolve.plugins import load_sources
+
+            load_sources(self.plugins)
+        take_references(self.references)
+        return make_suite("run", [TaskSettings(**task) for task in self.tasks], self.reference)
