@@ -1,9 +1,8 @@
 """The last word: finalists and tuned baselines on seeds the search never saw, on the test part.
 
-Differences are paired by seed: every score is relative to tuned AdamW in the
-same seed. The interval is a bootstrap over seeds; a program is said to beat
-tuned AdamW only if the interval that allows for the number of finalists
-(Bonferroni) lies above 0.
+Differences are paired by seed: every score is relative to the tuned reference in the same seed.
+The interval is a bootstrap over seeds; a program is said to beat the reference only if the interval
+that allows for the number of finalists lies above 0.
 """
 
 from __future__ import annotations
@@ -15,21 +14,24 @@ from typing import Any
 
 import numpy as np
 
-from evolve.scoring.job import DIVERGED, OK, Job, Outcome
-from evolve.scoring.suite import Suite, tuned
-from evolve.scoring.trial import Optimizer
+from evolve.comparison.statistics import LEVEL, interval, shared_level
+from evolve.scoring.job import OK, Job, Outcome
+from evolve.scoring.optimizers import Optimizer
+from evolve.scoring.references import tuned
+from evolve.scoring.suite import Suite
 from evolve.workers.executor import Executor
+from evolve.workers.gather import gather
 from primitives import Program
 from primitives.canonical.cost import Cost, cost
 from primitives.canonical.liveness import prune
 
-LEVEL = 0.95
-
 
 @dataclass(frozen=True)
 class Contestant:
-    """An optimizer and its name in the table; `known` has its hyperparameters tuned on each
-    task.
+    """An optimizer and its name in the table.
+
+    known: the name of a known one, which is scored with the hyperparameters tuned on each task;
+    empty for a program that is scored as it stands.
     """
 
     name: str
@@ -42,7 +44,7 @@ class Contestant:
 class Verdict:
     """One line of the table.
 
-    `scores` are per seed, means over tasks; higher is better, 0 is tuned AdamW.
+    `scores` are per seed, means over tasks; higher is better, 0 is the reference.
     """
 
     name: str
@@ -51,14 +53,14 @@ class Verdict:
     score: float
     low: float
     high: float
-    statements: int  # 0 for one written by hand
+    statements: int  # 0 for one that is no program
     state: str  # kept per leaf, see `Cost`
     operations: float
     finalist: bool
-    beats_adamw: bool
+    beats_reference: bool
 
     def facts(self) -> dict[str, Any]:
-        """For JSON, which has no infinity."""
+        """Return plain data for JSON, which has no infinity."""
         return {
             k: None if isinstance(v, float) and not math.isfinite(v) else v
             for k, v in asdict(self).items()
@@ -66,15 +68,13 @@ class Verdict:
 
 
 def known_label(name: str, suite: Suite) -> str:
-    """What a known optimizer is called in a table: whether its hyperparameters are tuned on every
-    task.
-    """
-    is_tuned = all(tuned(name, task) for task in suite.tasks)
+    """Name a known optimizer for a table: whether its hyperparameters are tuned on every task."""
+    is_tuned = all(tuned(name, task) for task in suite)
     return f"{name} ({'tuned' if is_tuned else 'as written'})"
 
 
 def confirm_seeds(count: int) -> tuple[str, ...]:
-    """Seeds that no search ever uses, the same for every run, so that runs can be compared."""
+    """List seeds that no search ever uses, the same for every run, so that runs can be compared."""
     return tuple(f"confirm:{k}" for k in range(count))
 
 
@@ -85,67 +85,45 @@ def confirm(
     stop: Callable[[], bool] = lambda: False,
     schedule: str = "",
 ) -> list[Verdict]:
-    """Score everybody and say who beats whom. Stops early with an empty list when asked to."""
-    for number, c in enumerate(contestants):
-        text = str(prune(c.optimizer)) if isinstance(c.optimizer, Program) and not c.known else ""
-        job = Job(text, confirm_seeds(seeds), part="test", known=c.known, schedule=schedule)
-        executor.submit(number, job)
-    outcomes: dict[int, Outcome] = {}
-    while len(outcomes) < len(contestants):
-        if stop():
-            return []
-        outcomes.update(executor.arrivals(0.05))
-    finalists = sum(c.finalist for c in contestants)
-    return [judge(c, outcomes[n], finalists) for n, c in enumerate(contestants)]
+    """Score everybody and say who beats the reference.
+
+    Raises `Interrupted` when asked to stop.
+    """
+    jobs = [_job(contestant, seeds, schedule) for contestant in contestants]
+    outcomes = gather(executor, jobs, stop)
+    finalists = sum(contestant.finalist for contestant in contestants)
+    return [judge(c, outcome, finalists) for c, outcome in zip(contestants, outcomes, strict=True)]
+
+
+def _job(contestant: Contestant, seeds: int, schedule: str) -> Job:
+    optimizer, known = contestant.optimizer, contestant.known
+    text = str(prune(optimizer)) if isinstance(optimizer, Program) and not known else ""
+    return Job(text, confirm_seeds(seeds), part="test", known=known, schedule=schedule)
 
 
 def judge(contestant: Contestant, outcome: Outcome, finalists: int) -> Verdict:
-    """The line of one contestant."""
-    price = (
-        cost(contestant.optimizer)
-        if isinstance(contestant.optimizer, Program)
-        else Cost(0, 0, "", 0.0)
-    )
+    """Write the line of one contestant."""
+    optimizer = contestant.optimizer
+    price = cost(optimizer) if isinstance(optimizer, Program) else Cost(0, 0, "", 0.0)
+
     scores = [float(np.mean(row)) for row in outcome.scores]
-    if outcome.status != OK:
-        score, low, high, strict_low = (-math.inf,) * 4
-    else:
+    if outcome.status == OK:
         score = float(np.mean(scores))
         low, high = interval(scores, LEVEL)
-        strict_low, _ = interval(scores, 1 - (1 - LEVEL) / max(1, finalists))
+        strict_low, _ = interval(scores, shared_level(LEVEL, finalists))
+    else:
+        score = low = high = strict_low = -math.inf
+
     return Verdict(
-        contestant.name, outcome.status, scores, score, low, high,
-        price.statements, price.state, price.operations, contestant.finalist, strict_low > 0,
-    )  # fmt: skip
-
-
-def interval(scores: Sequence[float], level: float) -> tuple[float, float]:
-    """Bootstrap interval of the mean over seeds (bias-corrected and accelerated); fixed random
-    numbers.
-    """
-    if np.ptp(scores) == 0.0:
-        return float(scores[0]), float(scores[0])
-    from scipy.stats import bootstrap
-
-    found = bootstrap(
-        (np.asarray(scores),),
-        np.mean,
-        confidence_level=level,
-        n_resamples=9999,
-        rng=np.random.default_rng(0),
+        name=contestant.name,
+        status=outcome.status,
+        scores=scores,
+        score=score,
+        low=low,
+        high=high,
+        statements=price.statements,
+        state=price.state,
+        operations=price.operations,
+        finalist=contestant.finalist,
+        beats_reference=strict_low > 0,
     )
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)
-
-
-def shown_score(verdict: Verdict) -> str:
-    return (
-        DIVERGED
-        if verdict.status == DIVERGED
-        else verdict.status
-        if verdict.status != OK
-        else f"{verdict.score:+.4f}"
-    )
-
-
-def shown_interval(verdict: Verdict) -> str:
-    return "" if verdict.status != OK else f"{verdict.low:+.4f} to {verdict.high:+.4f}"

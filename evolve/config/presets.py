@@ -28,12 +28,25 @@ def preset_names(kind: str = "") -> list[str]:
 
 def load_config(name_or_file: str, overrides: tuple[str, ...] = ()) -> Config:
     """Load a preset or a file, changed by `a.b=c` overrides. Raises `ConfigError`."""
+    where, given = read_config(name_or_file)
+    return validated(overridden(given, overrides), where)
+
+
+def read_config(name_or_file: str) -> tuple[str, dict[str, Any]]:
+    """Read what a preset or a file says, unchecked, and where it stands. Raises `ConfigError`."""
     where, content = _content_of(name_or_file, "", "preset")
-    return validated(overridden(mapping(content, where), overrides), where)
+    return where, mapping(content, where)
 
 
 def load_suite(name_or_file: str) -> tuple[str, list[TaskSettings]]:
-    """Load the name and the tasks of a suite. Raises `ConfigError`."""
+    """Load the name and the tasks of a suite. Raises `ConfigError`.
+
+    The kind of a task stands for a suite of that task alone, with the defaults of its fields.
+    """
+    from proxy_tasks import TASKS  # imports jax
+
+    if name_or_file in TASKS and name_or_file not in preset_names(SUITES):
+        return name_or_file, [TaskSettings(kind=name_or_file)]
     where, content = _content_of(name_or_file, SUITES, "suite")
     return Path(where).stem, validated_tasks(content, where)
 

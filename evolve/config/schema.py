@@ -6,7 +6,15 @@ import copy
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 DEVICE_NAMES = {
@@ -44,6 +52,22 @@ class TaskSettings(Strict):
         return given
 
 
+class PluginSettings(Strict):
+    """A plug-in: its file, or the name under which an installed package announces it.
+
+    sha256: of its text, 64 hex digits; written once the run is resolved, for it decides what runs.
+    """
+
+    file: str
+    sha256: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")] = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gather(cls, given: Any) -> Any:
+        """Take `my_task.py`, which is how people write it."""
+        return {"file": given} if isinstance(given, str) else given
+
+
 class SuiteFile(Strict):
     """What stands in the file of a suite."""
 
@@ -67,6 +91,15 @@ class SearchSettings(Strict):
     insert: Annotated[float, Field(ge=0)] = 1.0
     delete: Annotated[float, Field(ge=0)] = 1.0
     modify: Annotated[float, Field(ge=0)] = 1.0
+    # Of mutations that plug-ins bring, by name; not written down where there is none.
+    mutations: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+
+    @model_serializer(mode="wrap")
+    def _without_what_nobody_brought(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        written = write(self)
+        if not self.mutations:
+            del written["mutations"]
+        return written
 
     @field_validator("families")
     @classmethod
@@ -83,7 +116,7 @@ class SearchSettings(Strict):
 
     @model_validator(mode="after")
     def _some_mutation(self) -> SearchSettings:
-        if self.insert + self.delete + self.modify <= 0:
+        if not any((self.insert, self.delete, self.modify, *self.mutations.values())):
             raise ValueError(
                 "insert, delete and modify are all 0; give at least one of them a weight"
             )
@@ -175,6 +208,7 @@ class Config(Strict):
     """A run."""
 
     name: str = "run"
+    plugins: list[PluginSettings] = Field(default_factory=list)
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     suite: str | list[TaskSettings]
     schedule: str = ""  # of the learning rate of all candidates; empty for each task's own
@@ -207,7 +241,11 @@ class Config(Strict):
         return self.model_dump(mode="json", exclude={"name", "budget", "workers", "confirm"})
 
 
-CAME_LATER: dict[tuple[str, ...], Any] = {("search", "order"): "number", ("reference",): "adamw"}
+CAME_LATER: dict[tuple[str, ...], Any] = {
+    ("search", "order"): "number",
+    ("reference",): "adamw",
+    ("plugins",): [],
+}
 """Decisive keys that older runs did not write down, and what was done in those runs.
 
 Whoever adds a key to the decisive part adds a line here.
@@ -226,7 +264,7 @@ def completed(stored: dict[str, Any]) -> dict[str, Any]:
             at = at[part]
         if not isinstance(at, dict):
             raise TypeError(f"{at!r} is no mapping")
-        at.setdefault(key, done)
+        at.setdefault(key, copy.deepcopy(done))
     return filled
 
 

@@ -3,8 +3,7 @@
 The machine has one loop for all programs that fit, with the program as an
 argument. What it cannot hold runs through the same loop with a step of its own:
 matrix programs and those that ask the task for more than a gradient, compiled
-from their meaning; handwritten optimizers; and, for comparison, what a user
-would write by hand.
+from their meaning; optimizers written by hand; and those written with Optax.
 """
 
 from __future__ import annotations
@@ -18,9 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from baselines.handwritten import Handwritten, Layer, Objective
+from evolve.scoring.optax_optimizer import OptaxOptimizer
 from primitives import Program, meaning
 from primitives.machine import step as machine
 from primitives.machine.layout import Layout
+from primitives.statements import LEARNING_RATE
 from proxy_tasks import Task, oracles
 from proxy_tasks.task import DenseTask
 
@@ -59,18 +60,15 @@ class Loop:
 
     init: Callable[[Any, Begin], Any]  # (args, begin) -> carried
     params: Callable[[Any], Any]  # carried -> the parameter tree
-    step: Callable[
-        [Any, Any, Any, jax.Array, jax.Array, Batch], Any
-    ]  # (args, carried, gradient, shape, t, batch)
-    point: Callable[
-        [Any, Any], jax.Array
-    ]  # (args, carried) -> dtype[size]: where the model is evaluated
+    # (args, carried, gradient, shape, t, batch) -> carried; shape is the schedule's value
+    step: Callable[[Any, Any, Any, jax.Array, jax.Array, Batch], Any]
+    # (args, carried) -> dtype[size]: where the model is evaluated
+    point: Callable[[Any, Any], jax.Array]
+    # (args, begin, memory, fresh) -> carried: see `begin`; None where any way to do so will do
     again: Callable[[Any, Begin, Any, jax.Array], Any] | None = None
-    """(args, begin, memory, fresh) -> carried: begin in memory that was carried before, or go on
-    where not fresh.
-    """
 
     def begin(self, args: Any, begin: Begin, memory: Any, fresh: jax.Array) -> Any:
+        """Begin in memory that was carried before, or go on with what it holds where not fresh."""
         if self.again is not None:
             return self.again(args, begin, memory, fresh)
         return jax.lax.cond(fresh, lambda m: self.init(args, begin), lambda m: m, memory)
@@ -87,8 +85,8 @@ def train(
 ) -> tuple[jax.Array, jax.Array, Any]:
     """Train from step span[0] to span[1]; from the beginning where span[0] is 0.
 
-    It stops early once the loss is not finite: the trial has diverged. Gives the point at which the
-    model is evaluated, whether all is finite, and what is carried on.
+    It stops early once the loss is not finite: the trial has diverged. Returns the point at which
+    the model is evaluated, whether all is finite, and what is carried on.
     """
 
     def go_on(state):
@@ -153,8 +151,9 @@ def program_loop(task: Task, layout: Layout, program: Program) -> Loop:
 
 
 def offer(task: Task, layout: Layout, name: str, params: Any, batch: Batch) -> Any:
-    """What a task offers to programs under a name: a number, a tree as `params`, or a function of
-    such a tree.
+    """Return what a task offers to programs under a name.
+
+    That is a number, a tree as `params`, or a function of such a tree.
     """
     if name == "loss":
         return batch.loss
@@ -216,22 +215,31 @@ def handwritten_loop(task: Task, layout: Layout, optimizer: Handwritten) -> Loop
     )
 
 
-def optax_loop(layout: Layout, optimizer: Any) -> Loop:
-    """An optax optimizer, as a user would write the loop. args: none."""
-    import optax
+def optax_loop(task: Task, layout: Layout, optimizer: OptaxOptimizer) -> Loop:
+    """An optimizer written with Optax.
 
-    def init(args, begin):
+    args: those of its hyperparameters that are traced, by name; the others are as it has them.
+    """
+
+    def init(values, begin):
         params = layout.unflatten(begin.w)
-        return params, optimizer.init(params)
+        return params, optimizer.init(optimizer.values | values, params)
 
-    def step(args, carried, gradient, shape, t, batch):
+    def step(values, carried, gradient, shape, t, batch):
         params, state = carried
-        updates, state = optimizer.update(gradient, state, params)
-        return optax.apply_updates(params, updates), state
+        values = optimizer.values | values
+        if LEARNING_RATE in values:
+            values |= {LEARNING_RATE: shape * values[LEARNING_RATE]}
+
+        def value_fn(params):
+            return task.loss(params, batch.data, batch.draw)
+
+        more = {"value": batch.loss, "grad": gradient, "value_fn": value_fn}
+        return optimizer.step(values, params, gradient, state, **more)
 
     return Loop(
         init=init,
         params=lambda carried: carried[0],
         step=step,
-        point=lambda args, carried: layout.flatten(carried[0]),
+        point=lambda values, carried: layout.flatten(carried[0]),
     )

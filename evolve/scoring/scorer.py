@@ -1,7 +1,7 @@
 """Scores: log(reference loss / loss) at the end of the full schedule, in the same seeds.
 
-The reference is AdamW tuned on the task, so 0 is tuned AdamW and 0.1 is 10 % less
-loss. A program's score is the mean over tasks and seeds; a program that diverges
+The reference is a known optimizer tuned on the task, AdamW unless a run says
+otherwise: 0 is as good as it, and 0.1 is 10 % less loss. A program's score is the mean over tasks and seeds; a program that diverges
 has the worst score, -inf. Time is spent where it matters: a program far below the
 population stops early in its first training (`early`), or after one seed
 (`hurdle`), and one good enough for the hall of fame is scored again on seeds that
@@ -31,8 +31,10 @@ from evolve.scoring.job import (
     ReferenceDiverged,
     mean,
 )
-from evolve.scoring.suite import REFERENCE, Suite, known, reference, tuned
-from evolve.scoring.trial import Optimizer, Trials, memory_of
+from evolve.scoring.optimizers import Optimizer, known
+from evolve.scoring.references import tuned
+from evolve.scoring.suite import Suite
+from evolve.scoring.trial import Trials, memory_of
 from primitives import parse
 from primitives.errors import printable
 
@@ -40,7 +42,7 @@ FLOOR = 1e-30  # losses below it count as it: a score stays finite
 
 
 def _out_of_memory(fault: Exception) -> bool:
-    """Also where it comes out of XLA as text."""
+    """Tell whether memory was short, also where XLA says so in a text only."""
     said = _words(fault)
     return isinstance(fault, MemoryError) or any(
         word in said for word in ("RESOURCE_EXHAUSTED", "MemoryError")
@@ -48,7 +50,7 @@ def _out_of_memory(fault: Exception) -> bool:
 
 
 def _words(fault: Exception) -> str:
-    """What an exception says, whatever its own methods do."""
+    """Return what an exception says, whatever its own methods do."""
     name = type(fault).__name__
     try:
         return printable(f"{name}: {fault}", 500)
@@ -67,8 +69,10 @@ class Scorer:
     """Scores programs on a suite. Holds the compiled loops; a worker has one."""
 
     def __init__(self, suite: Suite, workers: int = 1, device: Any = None):
-        """workers: how many there are on this machine; device: the one that jax uses here, if not
-        the first.
+        """Put the data of all tasks on the device; nothing is compiled yet.
+
+        workers: how many there are on this machine. device: the one that jax uses here, if not the
+        first.
         """
         self.suite = suite
         memory = memory_of(device or jax.local_devices()[0], workers)
@@ -80,12 +84,12 @@ class Scorer:
 
         Raises `RuntimeError` where it fails.
         """
-        canary = self.score(Job(str(reference(self.suite.tasks[0])), ("canary",), known=REFERENCE))
+        canary = self.score(Job("", ("canary",), known=self.suite.reference))
         if canary.status != OK:
             raise RuntimeError(f"the reference comes out as {canary.status} on this machine")
 
     def try_to_score(self, job: Job) -> Outcome:
-        """The outcome of a job, with its seconds, whatever the program does.
+        """Return the outcome of a job, with its seconds, whatever the program does.
 
         Raises `ReferenceDiverged` alone.
         """
@@ -99,7 +103,7 @@ class Scorer:
         return replace(outcome, seconds=time.monotonic() - begun)
 
     def score(self, job: Job) -> Outcome:
-        """The outcome of a job; a program that diverges is an outcome, not an error."""
+        """Return the outcome of a job; a program that diverges is an outcome, not an error."""
         optimizers = self.optimizers(job)
         scores: list[tuple[float, ...]] = []
         selected: list[tuple[float, ...]] = []
@@ -119,7 +123,7 @@ class Scorer:
         return Outcome(status, tuple(scores), tuple(selected), early=tuple(early))
 
     def optimizers(self, job: Job) -> list[Optimizer]:
-        """The optimizer for each task: one for all, unless it is a known one with tuned values."""
+        """Return the optimizer for each task: one for all, unless it is known and tuned on each."""
         if job.known:
             return [tuned(job.known, task) or known(job.known) for task in self.suite.tasks]
         return [parse(job.program)] * len(self.suite.tasks)
@@ -127,26 +131,25 @@ class Scorer:
     def row(
         self, optimizers: list[Optimizer], seed: str, job: Job, early: list[float] | None = None
     ) -> tuple[float, ...]:
-        """Scores on all tasks in one seed. Raises `_Stopped`.
+        """Return the scores on all tasks in one seed. Raises `_Stopped`.
 
-        early: a list for the scores at the first hurdle, where there is one.
+        early: a list that takes the scores at the first hurdle, where there is one.
         """
         row = []
-        once = (
-            not job.known
-        )  # known optimizers come back for every seed of a table, and are worth a compilation
+        # Known optimizers come back for every seed of a table, and are worth a compilation.
+        once = not job.known
         for number, (trials, optimizer) in enumerate(zip(self.trials, optimizers, strict=True)):
             steps = trials.task.steps
-            stops = (
-                (steps,) if early is None else tuple(sorted({max(1, round(job.at * steps)), steps}))
-            )
+            stops: tuple[int, ...] = (steps,)
+            if early is not None:
+                stops = tuple(sorted({max(1, round(job.at * steps)), steps}))
+
             losses = trials.losses(optimizer, seed, stops, job.part, job.schedule, once)
             for stop, loss in zip(stops, losses, strict=False):
                 if math.isnan(loss):
                     raise _Stopped(DIVERGED)
-                score = math.log(
-                    self.reference_loss(number, seed, job.part, stops)[stop] / max(loss, FLOOR)
-                )
+                reference = self.reference_loss(number, seed, job.part, stops)[stop]
+                score = math.log(reference / max(loss, FLOOR))
                 if early is None or stop == steps:
                     row.append(score)
                 else:
@@ -156,16 +159,16 @@ class Scorer:
         return tuple(row)
 
     def fingerprint(self) -> dict[str, Any]:
-        """What the bits of a score depend on, beside the program and the tasks."""
+        """Return what the bits of a score depend on, beside the program and the tasks."""
         too_large = [trials.task.kind for trials in self.trials if trials.banks < 1]
         return fingerprint() | ({"too large for the machine": too_large} if too_large else {})
 
     def _reference_loss(
         self, number: int, seed: str, part: str, stops: tuple[int, ...]
     ) -> dict[int, float]:
-        losses = list(
-            self.trials[number].losses(reference(self.suite.tasks[number]), seed, stops, part)
-        )
+        """Train the reference; its loss after each of some numbers of steps."""
+        reference = self.suite.reference_on(self.suite.tasks[number])
+        losses = list(self.trials[number].losses(reference, seed, stops, part))
         if math.isnan(losses[-1]):
             kind = self.suite.tasks[number].kind
             raise ReferenceDiverged(

@@ -1,120 +1,75 @@
-"""Suites: named lists of tasks, as data; and the references that their scores are relative to."""
+"""Suites: lists of tasks with a name, as data, and what a score of 0 means on them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
 
-import baselines
-from baselines import handwritten
 from evolve.config.errors import ConfigError
 from evolve.config.presets import load_suite
 from evolve.config.schema import TaskSettings
-from evolve.files import read_json
-from evolve.scoring.trial import Optimizer
-from primitives import Program
-from proxy_tasks import Task, make_task
+from evolve.scoring.optimizers import Optimizer, known, title
+from evolve.scoring.references import reference
+from proxy_tasks import TASKS, Task, make_task
 
-REFERENCE = "adamw"  # scores are relative to it, tuned on the task
-REFERENCES = Path(__file__).parents[1] / "references"
-LOCAL_REFERENCES = Path("references")  # of the folder in which a command is run
+REFERENCE = "adamw"  # what scores are relative to, unless a run says otherwise
 
 
 @dataclass(frozen=True)
 class Suite:
-    """Tasks and their names in tables."""
+    """Tasks under one name, and the known optimizer that scores on them are relative to."""
 
     name: str
     tasks: tuple[Task, ...]
+    reference: str = REFERENCE
+
+    def __iter__(self) -> Iterator[Task]:
+        return iter(self.tasks)
+
+    def __len__(self) -> int:
+        return len(self.tasks)
 
     @property
     def fingerprints(self) -> tuple[str, ...]:
+        """Tell the tasks apart from all others: see `Task.fingerprint`."""
         return tuple(task.fingerprint for task in self.tasks)
 
+    @property
+    def settings(self) -> list[TaskSettings]:
+        """Describe the tasks as plain data, with every field, for who builds them elsewhere."""
+        return [TaskSettings(kind=task.kind, fields=task_fields(task)) for task in self.tasks]
 
-def make_suite(name: str, settings: list[TaskSettings]) -> Suite:
+    @property
+    def reference_label(self) -> str:
+        """Say for people what 0 is: "tuned AdamW"."""
+        return f"tuned {title(known(self.reference))}"
+
+    def reference_on(self, task: Task) -> Optimizer:
+        """Return what is 0 on one of the tasks. Raises `ConfigError` where nobody has tuned it."""
+        return reference(self.reference, task)
+
+
+def task_fields(task: Task) -> dict[str, int | float | str]:
+    """Return the configuration of a task: its fields by name."""
+    return {field.name: getattr(task, field.name) for field in fields(task)}
+
+
+def make_suite(name: str, settings: Sequence[TaskSettings], reference: str = REFERENCE) -> Suite:
     """Build the tasks. Raises `ConfigError` with the words of the task for an impossible one."""
     tasks = []
     for number, entry in enumerate(settings):
         try:
             tasks.append(make_task(entry.kind, **entry.fields))
         except ValueError as fault:
-            raise ConfigError(f"suite {name}, task {number + 1}: {fault}") from None
+            hint = "" if entry.kind in TASKS else " One of your own comes with --plugin FILE."
+            raise ConfigError(f"suite {name}, task {number + 1}: {fault}{hint}") from None
     if not tasks:
         raise ConfigError(
             f"suite {name} has no task: give at least one, such as - kind: digits_dense"
         )
-    return Suite(name, tuple(tasks))
+    return Suite(name, tuple(tasks), reference)
 
 
-def suite(name_or_file: str) -> Suite:
-    """A suite by the name of a preset, or from a YAML file."""
-    name, settings = load_suite(name_or_file)
-    return make_suite(name, settings)
-
-
-_taken: dict[str, dict[str, dict[str, float]]] = {}
-
-
-def take_references(references: dict[str, dict[str, dict[str, float]]]) -> None:
-    """In a worker: use the tuned values, by fingerprint, of whoever asks, and not what lies on this
-    machine.
-    """
-    _taken.update(references)
-
-
-@cache
-def tuned_values(fingerprint: str) -> dict[str, dict[str, float]]:
-    """Tuned hyperparameters by optimizer for the task with this fingerprint; empty where nobody
-    tuned it.
-    """
-    if fingerprint in _taken:
-        return _taken[fingerprint]
-    for folder in (LOCAL_REFERENCES, REFERENCES):
-        path = folder / f"{fingerprint}.json"
-        if path.is_file():
-            try:
-                stored = read_json(path)
-                found = {name: entry["values"] for name, entry in stored["optimizers"].items()}
-                if not all(
-                    type(x) in (int, float) for values in found.values() for x in values.values()
-                ):
-                    raise TypeError("values that are no numbers")
-            except (OSError, ValueError, TypeError, KeyError, AttributeError) as fault:
-                raise ConfigError(
-                    f"{path}: is no reference: {fault}. Make it again: `evolve reference`."
-                ) from None
-            return found
-    return {}
-
-
-def known_names() -> tuple[str, ...]:
-    """Names of all optimizers that can be scored by name: programs, and those written by hand."""
-    return tuple(sorted((*baselines.names(), *handwritten.names())))
-
-
-def known(name: str) -> Optimizer:
-    """A known optimizer. Raises `ProgramError` for a name that nobody knows."""
-    return handwritten.get(name) if name in handwritten.names() else baselines.get(name)
-
-
-def tuned(name: str, task: Task) -> Optimizer | None:
-    """A known optimizer with the hyperparameters tuned on this task; None where nobody tuned it."""
-    values = tuned_values(task.fingerprint).get(name)
-    return None if values is None else known(name).with_values(values)
-
-
-def reference(task: Task) -> Program:
-    """What the scores of a task are relative to.
-
-    Raises `ConfigError` where it has not been tuned.
-    """
-    program = tuned(REFERENCE, task)
-    if not isinstance(program, Program):
-        raise ConfigError(
-            f"nobody has tuned {REFERENCE} on {task.kind} with these fields and data (fingerprint "
-            f"{task.fingerprint}), so it has no score. Run `evolve reference SUITE` with this "
-            f"suite first."
-        )
-    return program
+def suite_of(name_or_file: str, reference: str = REFERENCE) -> Suite:
+    """Build the suite of a preset's name, or of a YAML file. Raises `ConfigError`."""
+    return make_suite(*load_suite(name_or_file), reference)

@@ -3,8 +3,8 @@
 There are three ways. The machine's loop is compiled once a task and runs all
 programs that it can hold. Of the others, those that are trained once or twice
 run call by call (`stepwise.py`), with nothing compiled for them; those that are
-trained again and again, such as known optimizers while they are tuned, have a
-loop compiled for them alone.
+trained again and again, such as known optimizers while they are tuned, and what
+is no program, have a loop compiled for them alone.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import logging
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from baselines.handwritten import Handwritten, Objective
+from baselines.handwritten import Handwritten
 from evolve.environment import available_memory
 from evolve.scoring.loops import (
     Begin,
@@ -33,17 +33,19 @@ from evolve.scoring.loops import (
     program_loop,
     train,
 )
+from evolve.scoring.optax_optimizer import OptaxOptimizer
+from evolve.scoring.optimizers import Optimizer
 from evolve.scoring.stepwise import Stepwise
-from primitives import Program, ProgramError
+from primitives import Hyperparameter, Program
 from primitives.canonical.graph import graph
 from primitives.machine import step as machine
 from primitives.machine.layout import Layout
+from primitives.statements import LEARNING_RATE
 from primitives.views import Views
 from proxy_tasks import Task
 from proxy_tasks.schedules import parse_schedule
-from proxy_tasks.task import DenseTask
 
-Optimizer = Program | Handwritten
+Tuned = TypeVar("Tuned", Program, OptaxOptimizer)
 KEPT = 8  # compiled loops of single optimizers that are kept
 SHARE = 0.5  # of the memory of a device that the machine's banks may take
 
@@ -125,6 +127,7 @@ class Trials:
         self.begin = functools.cache(lambda seed: self._start(seed_key(seed), self.data))
         self._rates = functools.cache(lambda text: jnp.asarray(parse_schedule(text)(task.steps)))
         self._runners = functools.lru_cache(KEPT)(self._runner)
+        self._takes_traced = functools.cache(lambda optimizer: optimizer.takes_traced(params))
         self._stepwise: dict[tuple, Stepwise] = {}
         bank = machine.VECTORS * self.layout.size * self.schedule.dtype.itemsize
         self.banks = SHARE * memory / bank  # that fit
@@ -229,25 +232,24 @@ class Trials:
         """A loop compiled for this optimizer alone; its hyperparameters are arguments, so one
         serves all values.
         """
-        values = optimizer.values | {"learning_rate": optimizer.learning_rate}
+        values = optimizer.values | {LEARNING_RATE: optimizer.learning_rate}
         if isinstance(optimizer, Handwritten):  # its other values shape its inner loops
             return self._runners(optimizer), values
-        blank = tuple(
-            replace(h, value=1.0, low=None, high=None, scale="linear")
-            for h in optimizer.hyperparameters
-        )
-        return self._runners(replace(optimizer, hyperparameters=blank, doc="", name="")), values
+        if isinstance(optimizer, OptaxOptimizer):
+            free = set(optimizer.values)
+            if not self._takes_traced(_blank(optimizer, free)):
+                free &= {LEARNING_RATE}
+            return self._runners(_blank(optimizer, free)), {n: values[n] for n in sorted(free)}
+        return self._runners(_blank(optimizer, set(optimizer.values))), values
 
     def _runner(self, optimizer: Optimizer) -> Runner:
-        make = program_loop if isinstance(optimizer, Program) else handwritten_loop
-        return Runner(self.task, make(self.task, self.layout, optimizer))
-
-    def by_hand(self, optimizer: Any) -> Runner:
-        """The same with an optax optimizer, as a user would write it, for comparison.
-
-        Its arguments are None.
-        """
-        return Runner(self.task, optax_loop(self.layout, optimizer))
+        if isinstance(optimizer, Program):
+            loop = program_loop(self.task, self.layout, optimizer)
+        elif isinstance(optimizer, Handwritten):
+            loop = handwritten_loop(self.task, self.layout, optimizer)
+        else:
+            loop = optax_loop(self.task, self.layout, optimizer)
+        return Runner(self.task, loop)
 
     def _evaluate(self, w, data, part: str):
         return self.task.evaluate(self.layout.unflatten(w), data, part)
@@ -262,26 +264,14 @@ class Trials:
         return Begin(w, Draws(self.task.draws(draws), noise), self.task.deal(deal, data))
 
 
-def check_fit(optimizer: Optimizer, task: Task) -> None:
-    """Raise `ProgramError` where an optimizer cannot run on a task: said before anything runs."""
-    shapes = jax.eval_shape(task.init, jax.random.key(0))
-    if isinstance(optimizer, Handwritten):
-        flat = jax.ShapeDtypeStruct((Layout.of(shapes).size,), jnp.float32)
-        gnvp = (lambda w, v: v) if "gnvp" in task.offers else None
-        layers = (lambda w: ()) if isinstance(task, DenseTask) else None
-        jax.eval_shape(
-            lambda w: optimizer.init(w, Objective(jnp.sum, gnvp, layers, task.kind)), flat
-        )
-        return
-    for name in sorted(optimizer.needs - task.offers):
-        able = ", ".join(sorted(task.offers)) or "nothing"
-        raise ProgramError(
-            f"{optimizer.name} asks for {name!r}, and the task {task.kind} does not offer it",
-            file=optimizer.file,
-            line=optimizer.lines.get("step", 0),
-            text=f"def step({', '.join(optimizer.inputs)}):",
-            hint=f"{task.kind} offers {able}: use another program, or a suite without this task.",
-        )
-    leaves = jax.tree_util.tree_leaves_with_path(shapes)
-    names = [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in leaves]
-    Views(optimizer, [leaf.shape for _, leaf in leaves], names)
+def _blank(optimizer: Tuned, names: set[str]) -> Tuned:
+    """Return the optimizer without what makes no difference to a compiled loop.
+
+    That is what people read, and the values of those hyperparameters that the loop takes as
+    arguments.
+    """
+    hyperparameters = tuple(
+        Hyperparameter(h.name, 1.0 if h.name in names else h.value)
+        for h in optimizer.hyperparameters
+    )
+    return replace(optimizer, hyperparameters=hyperparameters, doc="", name="")

@@ -20,11 +20,11 @@ import numpy as np  # noqa: E402
 from mutants import mutants  # noqa: E402
 from scipy.stats import spearmanr  # noqa: E402
 
-from evolve.scoring.suite import reference, tuned  # noqa: E402
+from evolve.scoring.references import reference, tuned  # noqa: E402
 from evolve.scoring.trial import Trials  # noqa: E402
 from primitives import Program  # noqa: E402
-from primitives.canonical import probe as identity  # noqa: E402
 from primitives.canonical.graph import graph  # noqa: E402
+from primitives.canonical.probe import probe  # noqa: E402
 from proxy_tasks import Task, make_task  # noqa: E402
 
 TASKS = [
@@ -44,7 +44,7 @@ SEED = "0:foresight:0"
 def trained(program: Program) -> bool:
     """Whether a search would train it, on the machine."""
     values = graph(program)
-    return not values.unflat() and identity.probe(values).descends
+    return not values.unflat() and probe(values).descends
 
 
 def scores(task: Task, count: int) -> np.ndarray:
@@ -53,7 +53,7 @@ def scores(task: Task, count: int) -> np.ndarray:
     """
     trials = Trials(task)
     points = sorted({max(1, round(share * task.steps)) for share in SHARES} | {task.steps})
-    expected = np.log(list(trials.losses(reference(task), SEED, points)))
+    expected = np.log(list(trials.losses(reference("adamw", task), SEED, points)))
     start = tuned("adamw", task)
     assert start is not None
     programs = itertools.islice(filter(trained, mutants(start, LONGEST)), count)

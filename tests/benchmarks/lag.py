@@ -160,13 +160,13 @@ def searched_seconds(preset: str) -> np.ndarray:
     from evolve.config.presets import load_config
     from evolve.record.journal import Journal
     from evolve.running.drive import Clock, Driver
-    from evolve.running.life import initial_programs, resolve, suite_of
+    from evolve.running.facts import Plan
     from evolve.search.search import Search
-    from evolve.workers.executor import Inline
+    from evolve.workers.inline import Inline
 
-    config, _ = resolve(load_config(preset))
-    executor = Inline(list(config.suite))
-    search = Search(config, initial_programs(config, suite_of(config)))
+    plan = Plan.of(load_config(preset))
+    config, executor = plan.config, Inline(plan.suite)
+    search = Search(config, plan.initial)
     with (
         tempfile.TemporaryDirectory() as folder,
         contextlib.closing(Journal(Path(folder) / "journal")) as journal,

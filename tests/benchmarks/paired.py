@@ -9,7 +9,7 @@ import json
 import statistics
 import sys
 
-from evolve.comparison.contest import interval
+from evolve.comparison.statistics import interval
 
 if __name__ == "__main__":
     first, second, *_ = json.load(sys.stdin)["verdicts"]

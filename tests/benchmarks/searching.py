@@ -26,13 +26,15 @@ from evolve.scoring.job import Job
 from evolve.scoring.loops import program_loop
 from evolve.scoring.suite import make_suite
 from evolve.scoring.trial import Runner, Trials
+from evolve.search.candidate import CACHED, REJECTED
 from evolve.search.mutation import Space, mutate
-from evolve.search.search import CACHED, REJECTED, Search
-from evolve.workers.executor import Inline, make_executor
+from evolve.search.search import Search
+from evolve.workers.executor import make_executor
+from evolve.workers.inline import Inline
 from primitives import Program
-from primitives.canonical import probe as identity
 from primitives.canonical.graph import graph
 from primitives.canonical.liveness import live_statements
+from primitives.canonical.probe import probe
 
 CHAIN = 5  # mutations from adamw to a parent, at most
 
@@ -50,7 +52,7 @@ def a_search(steps: int, fresh: int, turns: int, by_jit: int) -> Iterator[Figure
     chunk, rates, generated, jits, statuses = fresh // turns, [], [], [], []
     with tempfile.TemporaryDirectory() as folder:
         journal = Journal(Path(folder) / "journal.sqlite")
-        executor = Inline(list(config.suite))
+        executor = Inline(make_suite("run", list(config.suite)))
         executor.scorer.score(
             Job(str(baselines.get("adamw")), (SEED,))
         )  # compiled once: a figure of its own
@@ -126,8 +128,8 @@ def breeding(count: int, turns: int) -> Iterator[Figure]:
         for number in range(count):
             child = mutate(parents[number % len(parents)], Space(), rng).program
             values = graph(child)
-            identity.key(values)
-            probe = identity.probe(values)
+            values.key
+            probe = probe(values)
             _ = probe.descends, probe.key
             live_statements(child)
 
@@ -143,7 +145,7 @@ def two_workers(steps: int, jobs: int, turns: int) -> Iterator[Figure]:
     if available_cores() < 2:
         return
     tasks = [TaskSettings(kind="digits_dense", fields={"steps": steps})]
-    one, two = (make_executor(WorkerSettings(count=count), tasks) for count in (1, 2))
+    one, two = (make_executor(WorkerSettings(count=count), make_suite("run", tasks)) for count in (1, 2))
     try:
         for executor in (one, two):
             executor.ready()

@@ -19,6 +19,7 @@ import optax
 from measure import Figure, in_turns, ratio, seconds
 
 import baselines
+from evolve.scoring.optax_optimizer import OptaxOptimizer
 from evolve.scoring.trial import Trials
 from primitives.canonical.graph import graph
 from primitives.machine import step as machine
@@ -55,7 +56,9 @@ def against_optax(kind: str, steps: int, turns: int, bar: float) -> Iterator[Fig
             lambda count, shape=shape, peak=peak: peak * shape[count], program.values
         )
         runs = {"machine": trials.runner(program), "compiled": trials.compiled(program)}
-        runs["optax"] = (trials.by_hand(optimizer), None)
+        runs["optax"] = trials.compiled(
+            OptaxOptimizer("optax", "", (), lambda optimizer=optimizer: optimizer)
+        )
         ways: dict[str, Callable] = {
             way: lambda run=run, args=args: run(args, begin, trials.schedule)
             for way, (run, args) in runs.items()
@@ -98,10 +101,11 @@ from evolve.environment import pin; pin()
 import json, sys
 from evolve.config.schema import TaskSettings, WorkerSettings
 from evolve.scoring.job import Job
+from evolve.scoring.suite import make_suite
 from evolve.workers.executor import make_executor
 import baselines
 task = TaskSettings.model_validate(json.loads(sys.argv[1]))
-executor = make_executor(WorkerSettings(count=1), [task])
+executor = make_executor(WorkerSettings(count=1), make_suite("run", [task]))
 executor.ready()
 executor.submit(0, Job(str(baselines.get("lion")), ("0:bench:0",)))
 outcomes = []

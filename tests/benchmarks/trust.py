@@ -32,10 +32,10 @@ from measure import Figure  # noqa: E402
 
 from evolve.record.folder import RunFolder  # noqa: E402
 from evolve.record.journal import Journal  # noqa: E402
-from evolve.running.life import suite_of  # noqa: E402
+from evolve.running.facts import Plan  # noqa: E402
 from evolve.scoring.loops import machine_loop  # noqa: E402
+from evolve.scoring.references import reference  # noqa: E402
 from evolve.scoring.scorer import FLOOR  # noqa: E402
-from evolve.scoring.suite import reference  # noqa: E402
 from evolve.scoring.trial import Runner, Trials  # noqa: E402
 from primitives import Program, parse  # noqa: E402
 from primitives.canonical.graph import graph  # noqa: E402
@@ -172,7 +172,7 @@ def score(trials: Trials, program: Program) -> float:
     """In one seed; -inf where it diverges."""
     loss = trials.loss(program, SEED)
     return (
-        math.log(trials.loss(reference(trials.task), SEED) / max(loss, FLOOR))
+        math.log(trials.loss(reference("adamw", trials.task), SEED) / max(loss, FLOOR))
         if loss == loss
         else -math.inf
     )
@@ -212,7 +212,7 @@ def widen(array: jax.Array) -> np.ndarray:
 def main(folder: str) -> None:
     """Print the figures."""
     run = RunFolder.open(folder)
-    all_trials = [Trials(task) for task in suite_of(run.config()).tasks]
+    all_trials = [Trials(task) for task in Plan.from_folder(run).suite]
     journal = Journal(run.journal, read_only=True)
     began = time.perf_counter()
     drawn = sample(journal)

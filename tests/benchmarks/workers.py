@@ -24,11 +24,14 @@ from evolve.config.schema import TaskSettings, WorkerSettings
 from evolve.record.journal import Journal
 from evolve.running.drive import Clock, Driver
 from evolve.scoring.job import Job
-from evolve.search.search import Candidate, Search
+from evolve.scoring.suite import make_suite
+from evolve.search.candidate import Candidate
+from evolve.search.search import Search
 from evolve.workers.executor import make_executor
 from evolve.workers.ray_actors import Cluster
-from primitives.canonical import probe as identity
+from evolve.workers.setup import Setup
 from primitives.canonical.graph import graph
+from primitives.canonical.probe import probe
 
 LAG = 256  # of a small cluster: 16 for each of 16 workers
 SYNTHETIC = (sys.executable, str(Path(__file__).parent.parent / "promises" / "synthetic.py"))
@@ -41,7 +44,8 @@ def ray_against_local(steps: int, turns: int, call: float = 0.5) -> Iterator[Fig
     tasks = [TaskSettings(kind="digits_dense", fields={"steps": steps})]
     with contextlib.ExitStack() as opened:
         executors = [
-            make_executor(WorkerSettings(kind=kind, count=2), tasks) for kind in ("local", "ray")
+            make_executor(WorkerSettings(kind=kind, count=2), make_suite("run", tasks))
+            for kind in ("local", "ray")
         ]
         for executor in executors:
             opened.callback(executor.close)
@@ -85,11 +89,11 @@ def driver(results: int = 20_000, programs: int = 500) -> Iterator[Figure]:
     start = replace(baselines.get("adamw"), doc="")  # as a search starts
     for program in itertools.islice(mutants(start, 8), min(programs, results)):
         values = graph(program)
-        found.append((program, identity.probe(values).key, str(program)))
+        found.append((program, probe(values).key, str(program)))
     budget = f"budget={{candidates: {results}}}"
     config = load_config("quickstart", (f"search.lag={LAG}", f"search.phase={results}", budget))
     config = config.model_copy(update={"suite": load_suite("quickstart")[1]})
-    setup = {"tasks": [], "references": {}, "folder": ".", "workers": 2}
+    setup = Setup([], "adamw", {}, ".", workers=2)
     executor = Cluster(setup, WorkerSettings(kind="ray", count=2), command=SYNTHETIC)
     with (
         tempfile.TemporaryDirectory() as folder,

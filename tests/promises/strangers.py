@@ -61,10 +61,10 @@ from evolve.running.listeners import HallOfFameFile
 from evolve.scoring.references import read_reference
 from evolve.search.search import Search
 from primitives import ProgramError, load, parse
-from primitives.canonical import probe as identity
 from primitives.canonical.cost import cost
 from primitives.canonical.graph import graph
 from primitives.canonical.liveness import prune
+from primitives.canonical.probe import probe
 from primitives.export.optax import to_optax_source
 
 CLEAR = (ProgramError, ConfigError, JournalError, RunIsLive)
@@ -301,16 +301,16 @@ def check_program(raw: str | bytes, file: Path | None, thorough: bool) -> None:
     again = parse(text, name=program.name)
     assert again == program, "what is printed is another program"
     assert str(again) == text, "what is printed is printed otherwise"
-    key = identity.key(graph(program))
+    key = graph(program).key
     pruned = prune(program)
     less = replace(
         graph(pruned), kernels=graph(program).kernels
     )  # dead matrices still ask for matrices
-    assert identity.key(less) == key, "pruned, it is another program"
+    assert less.key == key, "pruned, it is another program"
     assert parse(str(pruned)) == pruned, "pruned, what is printed is another program"
-    assert identity.key(graph(again)) == key, "printed, it has another key"
+    assert graph(again).key == key, "printed, it has another key"
     cost(program)
-    identity.probe(graph(program))
+    probe(graph(program))
 
 
 def check_export(raw: str | bytes) -> None:

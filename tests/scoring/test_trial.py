@@ -26,9 +26,10 @@ from evolve.scoring.job import Job
 from evolve.scoring.loops import Batch, offer
 from evolve.scoring.scorer import ReferenceDiverged, Scorer
 from evolve.scoring.stepwise import Stepwise
-from evolve.scoring.suite import suite
+from evolve.scoring.suite import make_suite, suite_of
 from evolve.scoring.trial import SHARE, Runner, Trials, memory_of
 from evolve.workers import executor as workers
+from evolve.workers.errors import WorkerFailure
 from primitives import Program, meaning, parse
 from primitives.machine import step as machine
 from primitives.machine.layout import Layout
@@ -237,7 +238,7 @@ def test_scores_without_the_machine_are_of_another_fingerprint(monkeypatch):
     """The memory must not decide a bit unseen: a run is resumed on a machine with the same one
     only.
     """
-    tasks = suite("smoke")
+    tasks = suite_of("smoke")
     usual = Scorer(tasks).fingerprint()
     monkeypatch.setattr(scoring, "memory_of", lambda device, workers: 10**5 / workers)
     assert Scorer(tasks).fingerprint() == usual | {"too large for the machine": ["digits_dense"]}
@@ -258,6 +259,7 @@ from evolve.config.presets import load_config
 from evolve.running.drive import Clock, Driver
 from evolve.record.journal import Journal
 from evolve.scoring.scorer import Scorer
+from evolve.scoring.suite import make_suite
 from evolve.search.search import Search
 from evolve.workers.executor import make_executor
 
@@ -271,7 +273,7 @@ suite = "suite=[{kind: noisy_quadratic, dim: 32, steps: 60}]"
 for kind in ("inline", "devices"):
     used = set()
     config = load_config("smoke", (suite, "budget={candidates: 60}", f"workers.kind={kind}"))
-    executor = make_executor(config.workers, list(config.suite))
+    executor = make_executor(config.workers, make_suite("run", config.suite))
     executor.ready()
     with contextlib.closing(Journal(pathlib.Path(sys.argv[1], kind))) as journal:
         driver = Driver(Search(config, [baselines.get("adamw")]), executor, journal, config.budget, Clock())
@@ -297,7 +299,7 @@ def test_threads_on_two_devices_give_the_chain_of_one(tmp_path):
 def devices():
     executor = workers.make_executor(
         WorkerSettings(kind="devices"),
-        [TaskSettings(kind="noisy_quadratic", fields={"dim": 32, "steps": 60})],
+        make_suite("run", [TaskSettings(kind="noisy_quadratic", fields={"dim": 32, "steps": 60})]),
     )
     yield executor
     executor.close()
@@ -319,7 +321,7 @@ def test_on_devices_a_fault_of_a_program_is_an_outcome_and_one_of_the_reference_
 
     monkeypatch.setattr(Scorer, "score", diverged)
     devices.submit(4, Job("whatever", ("s",)))
-    with pytest.raises(workers.WorkerFailure, match="tune it again"):
+    with pytest.raises(WorkerFailure, match="tune it again"):
         devices.arrivals(60.0)
 
 
@@ -329,5 +331,5 @@ def test_a_cpu_is_shared_by_processes_and_accelerators_by_threads(monkeypatch, o
     monkeypatch.setattr(workers, "_on_cpu", lambda: on_cpu)
     for name in ("Local", "Devices"):
         monkeypatch.setattr(workers, name, lambda *args, name=name: made.append(name))
-    workers.make_executor(WorkerSettings(), [TaskSettings(kind="noisy_quadratic")])
+    workers.make_executor(WorkerSettings(), suite_of("smoke"))
     assert made == [kind]

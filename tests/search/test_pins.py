@@ -33,7 +33,8 @@ from evolve.config.validation import validated
 from evolve.record.folder import RunFolder
 from evolve.record.journal import Journal
 from evolve.running.drive import Clock, Driver
-from evolve.running.life import execute, initial_programs, resolve, suite_of
+from evolve.running.facts import Plan
+from evolve.running.life import execute
 from evolve.search.search import Search
 from evolve.workers.executor import make_executor
 from primitives import PRIMITIVES
@@ -79,11 +80,11 @@ def config_of(name: str, candidates: int) -> Config:
 
 def chain(name: str, candidates: int, trained: bool) -> str:
     """The hash chain of a search, whose candidates are trained by workers or scored by a hash."""
-    config, _ = resolve(config_of(name, candidates))
-    search = Search(config, initial_programs(config, suite_of(config)))
+    plan = Plan.of(config_of(name, candidates))
+    config, search = plan.config, Search(plan.config, plan.initial)
     with tempfile.TemporaryDirectory() as place:
         journal = Journal(Path(place) / "journal.sqlite")
-        executor = make_executor(config.workers, list(config.suite)) if trained else Hashed()
+        executor = make_executor(config.workers, plan.suite) if trained else Hashed()
         try:
             driver = Driver(search, executor, journal, config.budget, Clock())
             if trained:
@@ -154,7 +155,7 @@ def test_a_run_of_an_older_software_goes_on_to_the_end_that_it_had_there(form, t
         (folder.path / part).mkdir()
     with contextlib.closing(Journal(folder.journal)) as journal:
         begun, theirs = list(journal.rows()), journal.get("machine")
-    result = execute(folder, folder.config(), lambda line: None, allow_different_machine=True)
+    result = execute(folder, Plan.from_folder(folder), allow_different_machine=True)
     with contextlib.closing(Journal(folder.journal, read_only=True)) as journal:
         assert list(journal.rows())[: len(begun)] == begun
         ours = journal.get("machine")
