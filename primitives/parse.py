@@ -1,8 +1,7 @@
-"""Text and back: a program is a file in a small subset of Python, read with `ast` and never
-executed.
+"""Parsing: a program is a file in a small subset of Python, read with `ast` and never executed.
 
 Nested and infix expressions are accepted and flattened to one call a statement.
-Printing and parsing are inverses. The bounds below come before `ast.parse`,
+Parsing is the inverse of `printing.py`. The bounds below come before `ast.parse`,
 whose documentation warns that large input can crash the interpreter.
 """
 
@@ -12,8 +11,9 @@ import ast
 import re
 import warnings
 from pathlib import Path
+from typing import Any
 
-from primitives.check import Illegal
+from primitives.check import Illegal, Part
 from primitives.errors import ProgramError, did_you_mean
 from primitives.files import read_file
 from primitives.kinds import COLUMN, LEFT, RIGHT, ROW, SCALAR, TENSOR
@@ -26,6 +26,7 @@ from primitives.statements import (
     MAX_CONSTANT,
     MAX_RING,
     STANDING,
+    Argument,
     Fallback,
     Hyperparameter,
     Instruction,
@@ -36,8 +37,8 @@ MAX_BYTES = 64 * 1024
 MAX_LINES = 4000
 MAX_WORDS = 10_000  # names, numbers and signs; `ast.parse` takes 10 microseconds each, and memory
 MAX_DOC = 4000  # characters of a docstring
-# CPython looks for the line of some syntax errors in the file that it is told; no file has this
-# name
+# CPython looks for the line of some syntax errors in the file that it is told of. No file has this
+# name.
 NOWHERE = ""
 
 _BINARY = {
@@ -58,14 +59,13 @@ ALLOWED = (
     "`def fallback(w, g, lr): ...` for the other leaves follows."
 )
 
-_MAKERS = {
-    str(kind): kind for kind in (SCALAR, ROW, COLUMN, LEFT, RIGHT)
-}  # scalar(0.0), row(0.0), left(identity)
+# How states of these kinds start: scalar(0.0), row(0.0), left(identity).
+_MAKERS = {str(kind): kind for kind in (SCALAR, ROW, COLUMN, LEFT, RIGHT)}
 _NAMED = ("zeros_like", "full_like", "copy", *_MAKERS, "ring", "tunable")
 
 
 def load(path: str | Path) -> Program:
-    """The program in a file. Raises `ProgramError`, also for a file that cannot be read."""
+    """Read the program in a file. Raises `ProgramError`, also for a file that cannot be read."""
     path = Path(path)
     try:
         raw = read_file(path, MAX_BYTES)
@@ -82,8 +82,12 @@ def load(path: str | Path) -> Program:
 
 
 def parse(source: str | bytes, *, file: str = "", name: str = "program") -> Program:
-    """The program that a text says. Raises `ProgramError` with file, line, text and remedy."""
+    """Read a program. Raises `ProgramError` with file, line, text and remedy.
+
+    file: where the text is from, for errors; name: what the program is called.
+    """
     text = _decode(source, file)
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # "invalid escape sequence" in a docstring and the like
@@ -98,8 +102,8 @@ def parse(source: str | bytes, *, file: str = "", name: str = "program") -> Prog
             "the text cannot be parsed", file=file, hint="Write shorter expressions."
         ) from None
     program = _Reader(text, file, name).module(module)
-    # What is read can be printed and read again. Printed, a short text is at most some times as
-    # long.
+
+    # What is read can be printed and read again; a short text cannot grow beyond the bound by that.
     if len(text) > MAX_BYTES // 8 and len(str(program).encode()) > MAX_BYTES:
         raise ProgramError(
             f"would be larger than {MAX_BYTES} bytes, printed", file=file, hint="Use shorter names."
@@ -108,6 +112,7 @@ def parse(source: str | bytes, *, file: str = "", name: str = "program") -> Prog
 
 
 def _decode(source: str | bytes, file: str) -> str:
+    """Return a text that `ast.parse` may see. Raises `ProgramError` for one beyond the bounds."""
     if len(source) > MAX_BYTES:
         raise ProgramError(
             f"larger than {MAX_BYTES} bytes", file=file, hint="An optimizer fits into a page."
@@ -121,6 +126,7 @@ def _decode(source: str | bytes, file: str) -> str:
             ) from None
     if "\0" in source:
         raise ProgramError("contains a NUL byte", file=file, hint="Save it as plain text.")
+
     source = source.removeprefix("\ufeff")
     lines, depth = _lines(source), 0
     if len(lines) > MAX_LINES or (
@@ -146,7 +152,7 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 
 
 def _lines(text: str) -> list[str]:
-    """The lines that Python counts; `str.splitlines` also ends one at a form feed and the like."""
+    """Split at the ends of lines that Python knows; `str.splitlines` knows form feeds and more."""
     return re.split(r"\r\n|\r|\n", text)
 
 
@@ -160,22 +166,25 @@ class _Reader:
 
     def __init__(self, text: str, file: str, name: str):
         self.text, self.file, self.name = text, file, name
-        self.places: dict[tuple[str, int], int] = {}  # part of the program -> line
+        self.places: dict[Part, int] = {}  # part of the program -> line
         self.taken: set[str] = set()  # names of the text, which temporaries avoid
         self.body: list[Instruction] = []  # of the function that is being read
-        self.part = ""
-        self.fresh = 0
+        self.part = ""  # what stands before the parts of this function in `places`
+        self.fresh = 0  # temporaries made so far
 
     def fail(self, node: ast.AST | None, what: str, hint: str = "") -> ProgramError:
+        """Return the error for a piece of the text."""
         line = getattr(node, "lineno", 0)
         return ProgramError(what, hint=hint, file=self.file, line=line, text=_line(self.text, line))
 
     def module(self, module: ast.Module) -> Program:
+        """Read the whole text."""
         self.taken = {n.id for n in ast.walk(module) if isinstance(n, ast.Name)}
         doc, kernels = "", ""
         functions: dict[str, ast.FunctionDef] = {}
         hyperparameters: list[Hyperparameter] = []
         states: list[State] = []
+
         for number, node in enumerate(module.body):
             if number == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
                 if not isinstance(node.value.value, str):
@@ -204,15 +213,16 @@ class _Reader:
         if step is None:
             raise self.fail(None, "there is no `def step(w, g, lr)`", ALLOWED)
         self.taken.update(slot for s in states if s.ring <= MAX_RING for slot in s.slots)
-        main = self.function(step, "")
+
+        inputs, body, output, evaluate_at = self.function(step, "")
         fallback = None
         if "fallback" in functions:
             fallback = Fallback(*self.function(functions["fallback"], "fallback "))
         try:
             return Program(
-                main[0], main[1], main[2], tuple(states), tuple(hyperparameters), doc=doc,
-                evaluate_at=main[3], fallback=fallback, kernels=kernels or KERNELS[0],
-                name=self.name, file=self.file, lines=self.lines(main[1]) | {"step": step.lineno},
+                inputs, body, output, tuple(states), tuple(hyperparameters), doc=doc,
+                evaluate_at=evaluate_at, fallback=fallback, kernels=kernels or KERNELS[0],
+                name=self.name, file=self.file, lines=self.lines(body) | {"step": step.lineno},
             )  # fmt: skip
         except Illegal as fault:
             line = self.places.get(fault.part, step.lineno)
@@ -221,11 +231,11 @@ class _Reader:
             raise fault.at(self.file, step.lineno, "") from None
 
     def lines(self, body: tuple[Instruction, ...]) -> dict[Instruction | str, int]:
-        """Where the statements of step stand, for errors that only show when a task is known."""
+        """Return the lines of the statements of step: some errors show when a task is known."""
         return {instruction: self.places["body", number] for number, instruction in enumerate(body)}
 
     def kernels(self, node: ast.Assign) -> str:
-        """`kernels = stack()`: how a leaf with more than two axes is read."""
+        """Read `kernels = stack()`: how a leaf with more than two axes is read."""
         self.places["kernels", 0] = node.lineno
         value = node.value
         if (
@@ -240,7 +250,10 @@ class _Reader:
             node, f"{self.source(value)[:60]!r} is no rule for kernels", f"Write one of {ways}."
         )
 
-    def declaration(self, node: ast.Assign, hyperparameters: list, states: list) -> None:
+    def declaration(
+        self, node: ast.Assign, hyperparameters: list[Hyperparameter], states: list[State]
+    ) -> None:
+        """Read a hyperparameter or a state, and add it to its list."""
         name = self.target(node)
         value = node.value
         number = self.number(value)
@@ -254,6 +267,7 @@ class _Reader:
             self.places["hyperparameters", len(hyperparameters)] = node.lineno
             hyperparameters.append(self.tunable(name, value))
             return
+
         self.places["states", len(states)] = node.lineno
         state = self.state(name, value)
         if state is None:
@@ -271,7 +285,7 @@ class _Reader:
         states.append(state)
 
     def state(self, name: str, value: ast.expr) -> State | None:
-        """The state that an initial value says; None where it says none."""
+        """Return the state that an initial value says; None where it says none."""
         if (
             not isinstance(value, ast.Call)
             or not isinstance(value.func, ast.Name)
@@ -285,6 +299,7 @@ class _Reader:
             if inner is None or inner.ring or length is None or length < 1 or length != int(length):
                 return None
             return State(name, inner.kind, inner.start, int(length))
+
         match maker, [a.id if isinstance(a, ast.Name) else self.number(a) for a in value.args]:
             case "zeros_like", ["w"]:
                 return State(name, TENSOR, 0.0)
@@ -299,20 +314,21 @@ class _Reader:
         return None
 
     def source(self, node: ast.expr) -> str:
-        """The text of a node on one line; `ast.unparse` would exhaust the stack on a deep one."""
+        """Return a node's text on one line; `ast.unparse` would exhaust the stack on a deep one."""
         return " ".join((ast.get_source_segment(self.text, node) or "").split())
 
     def tunable(self, name: str, call: ast.Call) -> Hyperparameter:
+        """Read `tunable(0.9, low=0.5, high=0.999, scale="log1m")`."""
         usage = 'Write tunable(0.9, low=0.5, high=0.999, scale="log1m").'
         if len(call.args) != 1 or (value := self.number(call.args[0])) is None:
             raise self.fail(call, f"tunable needs the value of {name!r} first", usage)
-        given: dict = {}
+        given: dict[str, Any] = {}
         for pair in call.keywords:
             if pair.arg not in ("low", "high", "scale") or pair.arg in given:
                 raise self.fail(call, f"tunable takes low, high and scale, not {pair.arg!r}", usage)
             if pair.arg == "scale":
-                fine = isinstance(pair.value, ast.Constant) and isinstance(pair.value.value, str)
-                given["scale"] = pair.value.value if fine else None
+                scale = pair.value.value if isinstance(pair.value, ast.Constant) else None
+                given["scale"] = scale if isinstance(scale, str) else None
             else:
                 given[pair.arg] = self.number(pair.value)
             if given[pair.arg] is None:
@@ -322,11 +338,20 @@ class _Reader:
     def function(
         self, node: ast.FunctionDef, part: str
     ) -> tuple[tuple[str, ...], tuple[Instruction, ...], str, str]:
-        """Inputs, body, the update and the value to evaluate at.
+        """Return inputs, body, the update and the value to evaluate at.
 
-        `part` stands before its parts in `places`.
+        part: what stands before its parts in `places`.
         """
         self.body, self.part = [], part
+        inputs = self.inputs(node)
+        *statements, last = node.body
+        for statement in statements:
+            self.statement(node, statement)
+        output, evaluate_at = self.returned(last, node.name)
+        return inputs, tuple(self.body), output, evaluate_at
+
+    def inputs(self, node: ast.FunctionDef) -> tuple[str, ...]:
+        """Read the arguments of a function."""
         a = node.args
         plain = not (
             a.posonlyargs
@@ -343,24 +368,29 @@ class _Reader:
         if len(set(inputs)) < len(inputs):
             raise self.fail(node, f"an argument of {node.name} is given twice", "Keep one of them.")
         for number in range(len(inputs)):
-            self.places[f"{part}inputs", number] = node.lineno
-        *statements, last = node.body
-        for statement in statements:
-            if isinstance(statement, ast.AugAssign) and isinstance(statement.target, ast.Name):
-                value = ast.BinOp(ast.Name(statement.target.id), statement.op, statement.value)
-                statement = ast.Assign(
-                    [statement.target], ast.copy_location(value, statement), lineno=statement.lineno
-                )
-            if not isinstance(statement, ast.Assign):
-                what = _called(statement)
-                raise self.fail(
-                    statement,
-                    f"{what} is not allowed here",
-                    f"A {node.name} consists of assignments.",
-                )
-            self.assign(self.target(statement), statement.value, statement)
+            self.places[f"{self.part}inputs", number] = node.lineno
+        return inputs
+
+    def statement(self, node: ast.FunctionDef, statement: ast.stmt) -> None:
+        """Read an assignment, `u += v` too, and add what it says to the body."""
+        if isinstance(statement, ast.AugAssign) and isinstance(statement.target, ast.Name):
+            value = ast.BinOp(ast.Name(statement.target.id), statement.op, statement.value)
+            statement = ast.Assign(
+                [statement.target], ast.copy_location(value, statement), lineno=statement.lineno
+            )
+        if not isinstance(statement, ast.Assign):
+            what = _called(statement)
+            raise self.fail(
+                statement, f"{what} is not allowed here", f"A {node.name} consists of assignments."
+            )
+        target = self.target(statement)
+        op, args = self.call(statement.value, statement, 0)
+        self.emit(target, op, args, statement)
+
+    def returned(self, last: ast.stmt, function: str) -> tuple[str, str]:
+        """Read the last statement: the update, and the value to evaluate at or an empty string."""
         if not isinstance(last, ast.Return) or last.value is None:
-            what = f"{node.name} does not end with `return update`"
+            what = f"{function} does not end with `return update`"
             raise self.fail(last, what, "Return the update; w - update is applied.")
         values = last.value.elts if isinstance(last.value, ast.Tuple) else [last.value]
         if not 1 <= len(values) <= 2:
@@ -376,32 +406,28 @@ class _Reader:
                 else "the value to evaluate at is a number"
             )
             raise self.fail(last, what, "Return a tensor.")
-        self.places[f"{part}output", 0] = last.lineno
-        return (
-            inputs,
-            tuple(self.body),
-            str(outputs[0]),
-            str(outputs[1]) if len(outputs) == 2 else "",
-        )
+        self.places[f"{self.part}output", 0] = last.lineno
+        return str(outputs[0]), str(outputs[1]) if len(outputs) == 2 else ""
 
     def target(self, node: ast.Assign) -> str:
+        """Return the name that is assigned."""
         if len(node.targets) != 1 or not isinstance(node.targets[0], ast.Name):
             raise self.fail(
                 node, "an assignment has one plain name on its left", "Write one assignment a line."
             )
         return node.targets[0].id
 
-    def assign(self, target: str, value: ast.expr, statement: ast.stmt) -> None:
-        op, args = self.call(value, statement, 0)
-        self.emit(target, op, args, statement)
-
-    def emit(self, target: str, op: str, args: tuple, statement: ast.stmt) -> None:
+    def emit(self, target: str, op: str, args: tuple[Argument, ...], statement: ast.stmt) -> None:
+        """Add one call to the body."""
         self.places[f"{self.part}body", len(self.body)] = statement.lineno
         self.body.append(Instruction(target, op, args))
 
-    def call(self, node: ast.expr, statement: ast.stmt, depth: int) -> tuple[str, tuple]:
-        """The call that an expression stands for; what is nested in it becomes statements of its
-        own.
+    def call(
+        self, node: ast.expr, statement: ast.stmt, depth: int
+    ) -> tuple[str, tuple[Argument, ...]]:
+        """Return the call that an expression stands for.
+
+        What is nested in it becomes statements of its own. depth: how deep it is nested itself.
         """
         if depth > MAX_NESTING:
             raise self.fail(
@@ -435,7 +461,8 @@ class _Reader:
             )
         return op, tuple(self.operand(part, statement, depth + 1) for part in parts)
 
-    def operand(self, node: ast.expr, statement: ast.stmt, depth: int) -> str | float:
+    def operand(self, node: ast.expr, statement: ast.stmt, depth: int) -> Argument:
+        """Return an argument of a call; one that is a call itself gets a name."""
         if isinstance(node, ast.Name):
             return node.id
         number = self.number(node)
@@ -447,6 +474,7 @@ class _Reader:
         return name
 
     def temporary(self) -> str:
+        """Make a name that the text does not have."""
         while True:
             self.fresh += 1
             name = f"v{self.fresh}"
@@ -454,16 +482,17 @@ class _Reader:
                 return name
 
     def number(self, node: ast.expr) -> float | None:
-        """The value of a literal, signed or not; None for anything else."""
+        """Return the value of a literal, signed or not; None for anything else."""
         negative = False
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
             negative, node = True, node.operand
-        if not isinstance(node, ast.Constant) or type(node.value) not in (int, float):
+        value = node.value if isinstance(node, ast.Constant) else None
+        if not isinstance(value, int | float) or isinstance(value, bool):
             return None
-        if not abs(node.value) <= MAX_CONSTANT:  # before float(): an int may be too long for it
+        if not abs(value) <= MAX_CONSTANT:  # before float(): an int may be too long for it
             hint = f"Use a finite number within ±{MAX_CONSTANT:g}."
-            raise self.fail(node, f"{_shown(node.value)} is no constant", hint)
-        return -float(node.value) if negative else float(node.value)
+            raise self.fail(node, f"{_shown(value)} is no constant", hint)
+        return -float(value) if negative else float(value)
 
 
 def _shown(value: int | float) -> str:
@@ -492,5 +521,5 @@ _WORDS = {
 
 
 def _called(node: ast.AST) -> str:
-    """What a piece of syntax is called in an error message."""
+    """Return what a piece of syntax is called in an error message."""
     return _WORDS.get(type(node), f"this ({type(node).__name__})")

@@ -30,6 +30,7 @@ def print_program(program: Draft) -> str:
     functions: list[tuple[str, Draft | Fallback]] = [("step", program)]
     if program.fallback is not None:
         functions.append(("fallback", program.fallback))
+
     for name, function in functions:
         lines += [""] if lines else []
         lines.append(f"def {name}({', '.join(function.inputs)}):")

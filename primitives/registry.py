@@ -17,6 +17,7 @@ from functools import cache, cached_property
 from typing import Any, ParamSpec, TypeVar, cast, get_type_hints
 
 from primitives.kinds import ANY, Kind, Slot, join, shown, takes
+from primitives.statements import INPUTS, LEARNING_RATE, RESERVED
 
 ELEMENTWISE = "elementwise"  # called on any array; element i of the result needs only elements i
 LEAF = "leaf"  # called on one leaf at a time; may reduce over it
@@ -26,23 +27,27 @@ MATRIX = "matrix"  # called on one leaf as a matrix; mixes its rows or its colum
 ORACLE = "oracle"  # computed by the task, which the program must ask for as an input
 SCOPES = (ELEMENTWISE, LEAF, MODEL, AXIS, MATRIX, ORACLE)
 
+SIGNS = ("+", "-", "*", "/", "**", "%", "@", ">", ">=", "<", "<=", "==", "!=")
+"""What may stand between two arguments in a program."""
+
 MEANING, COMPILER, MACHINE = "meaning", "compiler", "machine"
 READINGS = dict.fromkeys(SCOPES, (MEANING, COMPILER, MACHINE)) | {
-    MATRIX: (
-        MEANING,
-        COMPILER,
-    ),  # the machine's registers are flat vectors: they hold no left and no right
-    ORACLE: (MEANING, COMPILER),  # it would ask the task in every step, whatever the program
+    # The machine's registers are flat vectors: they hold no left and no right.
+    MATRIX: (MEANING, COMPILER),
+    # The machine would ask the task in every step, whatever the program.
+    ORACLE: (MEANING, COMPILER),
 }
-"""Which readings of a program know the primitives of a scope.
-
-Scoring picks the fastest that knows all.
+"""The readings of a program that know the primitives of a scope; scoring picks the fastest that
+knows all primitives of a program.
 """
 
 
 @dataclass(frozen=True, eq=False)
 class Primitive:
-    """One operation of the language: its name, signature, meaning, algebra and cost."""
+    """One operation of the language: its name, signature, meaning, algebra and cost.
+
+    A reduction over the model is applied to tuples with a value a leaf, all others to one leaf.
+    """
 
     name: str
     apply: Callable[..., Any]  # apply(xp, *arguments)
@@ -57,29 +62,29 @@ class Primitive:
     involution: bool  # f(f(x)) = x
     identity: float | None  # f(x, identity) = x
     mirror: str  # the primitive that computes the same with its two arguments exchanged
-    linear: tuple[
-        tuple[int, ...], ...
-    ]  # groups of arguments; linear in each group while the others stay
-    rule: (
-        Callable[..., Kind | None] | None
-    )  # the result's kind from those of the arguments, where no join says it
+    jumps: bool  # its value may jump between arguments that are close, as that of x > y does
+    linear: tuple[tuple[int, ...], ...]  # groups of arguments; linear in one while the others stay
+    rule: Callable[..., Kind | None] | None  # the result's kind, where no join of kinds says it
     source: str
 
     @property
     def arity(self) -> int:
+        """How many arguments it takes."""
         return len(self.slots)
 
     @property
     def doc(self) -> str:
+        """The docstring of its definition."""
         return inspect.cleandoc(self.apply.__doc__ or "")
 
     @property
     def summary(self) -> str:
+        """What it computes, in one line."""
         return first_paragraph(self.doc)
 
     @property
     def signature(self) -> str:
-        """For people: `interp(x, y, a: scalar)`."""
+        """How it is called, for people: `interp(x, y, a: scalar)`."""
         names = list(inspect.signature(self.apply).parameters)[1:]
         parts = [
             n if k is ANY else f"{n}: {shown(k)}" for n, k in zip(names, self.slots, strict=True)
@@ -88,6 +93,7 @@ class Primitive:
 
     @property
     def readings(self) -> tuple[str, ...]:
+        """The readings of a program that know it."""
         return READINGS[self.scope]
 
     @cached_property
@@ -97,7 +103,7 @@ class Primitive:
 
     @cache  # noqa: B019  (primitives live as long as the process)
     def kind(self, *arguments: Kind) -> Kind | None:
-        """Kind of the result, or None where these arguments do not fit the signature."""
+        """Return the kind of the result; None where these arguments do not fit the signature."""
         if not all(map(takes, self.slots, arguments)):
             return None
         if self.rule is not None:
@@ -196,25 +202,32 @@ def primitive(
     involution: bool = False,
     identity: float | None = None,
     mirror: str = "",
+    jumps: bool = False,
     linear: tuple[tuple[int, ...], ...] = (),
     rule: Callable[..., Kind | None] | None = None,
     source: str = "",
 ) -> Callable[[Callable[..., Any]], Primitive]:
-    """Enter a definition into the registry. The annotations of the function are its signature."""
+    """Return a decorator that enters a definition into the registry.
+
+    The name of the function is that of the primitive, without the underscore that keeps it apart
+    from a word of Python; its annotations are the signature; the fields of `Primitive` say what
+    the arguments here are.
+
+    Raises `ValueError` for what no program could call: one sentence, ready to be shown.
+    """
 
     def enter(function: Callable[..., Any]) -> Primitive:
-        hints = get_type_hints(function, include_extras=True)
-        kinds = [h.__metadata__[0] for h in hints.values()]  # arguments in order, then the result
         name = function.__name__.rstrip("_")
         if name in PRIMITIVES:
             raise ValueError(f"a primitive called {name!r} exists already")
         if scope not in SCOPES:
             raise ValueError(f"{name}: no scope is called {scope!r}")
-        result = kinds[-1] if isinstance(kinds[-1], Kind) else ANY
+        slots, result = _signature(name, function)
         entry = Primitive(
-            name, function, tuple(kinds[:-1]), result, scope, family, flops, infix,
-            commutative, idempotent, involution, identity, mirror, linear, rule, source,
+            name, function, slots, result, scope, family, flops, infix,
+            commutative, idempotent, involution, identity, mirror, jumps, linear, rule, source,
         )  # fmt: skip
+        _refuse_contradictions(entry)
         PRIMITIVES[name] = entry
         _changed()
         return entry
@@ -222,6 +235,47 @@ def primitive(
     return enter
 
 
+def _signature(name: str, function: Callable[..., Any]) -> tuple[tuple[Slot, ...], Kind | None]:
+    """Read the slots and the kind of the result from the annotations of a definition."""
+    hints = get_type_hints(function, include_extras=True)
+    parameters = list(inspect.signature(function).parameters)
+    annotated = [*parameters[1:], "return"]
+    if parameters[:1] != ["xp"] or not all(
+        hasattr(hints.get(a), "__metadata__") for a in annotated
+    ):
+        raise ValueError(
+            f"{name}: its first argument must be xp, and all others and the result annotated with "
+            "kinds, as in `def twice(xp, x: Tensor) -> Tensor`; primitives.kinds has them"
+        )
+    *slots, result = (hints[a].__metadata__[0] for a in annotated)
+    return tuple(slots), result if isinstance(result, Kind) else ANY
+
+
+def _refuse_contradictions(entry: Primitive) -> None:
+    """Raise `ValueError` for a primitive that could not be written, or whose algebra cannot be."""
+    name, infix = entry.name, entry.infix
+    if name in RESERVED or name in INPUTS or name == LEARNING_RATE:
+        raise ValueError(f"{name}: this is a word of the language; give the primitive another name")
+    if infix in signs():
+        raise ValueError(f"{name}: the sign {infix} is that of {signs()[infix]}; leave infix out")
+    if infix and infix not in SIGNS:
+        raise ValueError(f"{name}: no program can be read with the sign {infix}; leave infix out")
+    needed = {  # how many arguments a fact is about
+        "commutative": (entry.commutative, (2,)),
+        "idempotent": (entry.idempotent, (1, 2)),
+        "involution": (entry.involution, (1,)),
+        "identity": (entry.identity is not None, (2,)),
+        "mirror": (bool(entry.mirror), (2,)),
+        "infix": (bool(infix), (2,)),
+    }
+    for fact, (said, counts) in needed.items():
+        if said and entry.arity not in counts:
+            raise ValueError(
+                f"{name}: {fact} is said of {' or '.join(map(str, counts))} arguments, and it has "
+                f"{entry.arity}; leave {fact} out"
+            )
+
+
 def first_paragraph(doc: str) -> str:
-    """What a docstring says first, as one line."""
+    """Return what a docstring says first, as one line."""
     return " ".join(doc.split("\n\n")[0].split())

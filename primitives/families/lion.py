@@ -175,7 +175,7 @@ def cbrt(xp, x: Value) -> Value:
     return xp.cbrt(x)
 
 
-@lion(idempotent=True)
+@lion(idempotent=True, jumps=True)
 def sign(xp, x: Value) -> Value:
     """-1, 0 or 1."""
     return xp.sign(x)
@@ -193,7 +193,7 @@ def norm(xp, x: Tensor) -> Scalar:
     return xp.sqrt(xp.sum(x * x))
 
 
-@lion()
+@lion(jumps=True)
 def invert(xp, x: Value) -> Value:
     """Logical not: 1 where x is 0, else 0."""
     return xp.where(x == 0.0, xp.ones_like(x), xp.zeros_like(x))

@@ -10,7 +10,7 @@ import functools
 from primitives.kinds import Value
 from primitives.registry import primitive
 
-logic = functools.partial(primitive, family="logic", source="IEEE 754")
+logic = functools.partial(primitive, family="logic", jumps=True, source="IEEE 754")
 
 
 def _truth(xp, condition, x, y):

@@ -1,17 +1,19 @@
 """What a loaded program looks like: registers, opcodes, and tables of instructions of fixed shape.
 
 There are two banks of registers, one of vectors (a number per parameter) and one of numbers that
-hold for the whole model. `loading.py` writes the tables, `machine.py` runs them.
+hold for the whole model. `loading.py` writes the tables, `step.py` runs them.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass, field
+from functools import lru_cache
 
+import jax
 import numpy as np
 
 from primitives.kinds import SCALAR
-from primitives.registry import ELEMENTWISE, MACHINE, MODEL, PRIMITIVES, Primitive
+from primitives.registry import ELEMENTWISE, MACHINE, MODEL, PRIMITIVES, Primitive, per_registry
 
 VECTORS = 32  # registers of [size]; 0 is w, 1 is g
 NUMBERS = 96  # registers of []; 0 is lr, 1 is t, 2 is the loss
@@ -22,35 +24,36 @@ OPERANDS = 8
 W, G = 0, 1
 STATES = 2  # the first register of a state, or of a mask
 LR, T, LOSS = 0, 1, 2
-FILL, COPY_W, MASK = (
-    0,
-    1,
-    2,
-)  # what a vector register starts as; a mask of a rule for kernels is MASK + its number
+# What a vector register starts as: its fill, a copy of w, or 1 where the matrices are and 0
+# elsewhere, which is MASK + the number of the rule for kernels.
+FILL, COPY_W, MASK = 0, 1, 2
 
 
 class DoesNotFit(Exception):
     """A program that is too large for the machine's banks; the compiled path takes it."""
 
 
-class Code(NamedTuple):
-    """A loaded program: arrays of fixed shape, whatever the program."""
+@jax.tree_util.register_dataclass
+@dataclass(frozen=True, eq=False)
+class Code:
+    """A loaded program: arrays of fixed shape, whatever the program.
+
+    To jax it is a tree of its arrays. The opcodes belong to its structure, so a loop that is given
+    code with other opcodes than those it was compiled for is compiled again.
+    """
 
     vectors: np.ndarray  # int32[INSTRUCTIONS, OPERANDS + 2]: opcode, operands, result
     numbers: np.ndarray  # int32[INSTRUCTIONS, OPERANDS + 2]
-    segments: (
-        np.ndarray
-    )  # int32[SEGMENTS, 4]: number instructions from, to; vector instructions from, to
-    segment_count: np.ndarray  # int32[]
-    states: np.ndarray  # int32[]: vector registers that hold something before the first step
+    segments: np.ndarray  # int32[SEGMENTS, 4]: number instructions from, to; vector ones from, to
+    segment_count: np.int32  # []
+    states: np.int32  # []: vector registers that hold something before the first step
     fill: np.ndarray  # dtype[VECTORS]: initial value of each vector register
-    starts: (
-        np.ndarray
-    )  # int32[VECTORS]: 0 the fill, 1 a copy of w, 2... where the matrices are, by a rule
+    starts: np.ndarray  # int32[VECTORS]: FILL, COPY_W, or MASK + the number of a rule for kernels
     constants: np.ndarray  # dtype[NUMBERS]
-    learning_rate: np.ndarray  # dtype[]
-    update: np.ndarray  # int32[]: vector register that is subtracted from w
-    evaluation: np.ndarray  # int32[]: vector register at which the model is evaluated, -1 for w
+    learning_rate: np.floating  # dtype[]
+    update: np.int32  # []: vector register that is subtracted from w
+    evaluation: np.int32  # []: vector register at which the model is evaluated, -1 for w
+    opcodes: Opcodes = field(metadata={"static": True})  # which its numbers are
 
 
 # --- fused calls ----------------------------------------------------------------------------------
@@ -94,7 +97,7 @@ def forms(primitive: Primitive) -> list[str]:
     """The forms in which the machine knows a primitive; other mixtures spread numbers into vectors
     first.
     """
-    if primitive.arity == 0:
+    if not 0 < primitive.arity <= OPERANDS:
         return []
     if primitive.scope == ELEMENTWISE:
         if primitive.arity == 1:
@@ -111,20 +114,44 @@ def _result_is_number(primitive: Primitive, form: str) -> bool:
     return "v" not in form or (primitive.scope == MODEL and primitive.result is SCALAR)
 
 
-def _tables() -> tuple[dict, dict]:
-    vectors: dict[tuple[str | tuple, str], int] = {("spread", "n"): 0}
-    numbers: dict[tuple[str | tuple, str], int] = {}
-    for primitive in PRIMITIVES.values():
-        if (
-            primitive.mirror or MACHINE not in primitive.readings
-        ):  # the graph writes the mirror instead
-            continue
+Call = str | tuple
+"""What one instruction computes: a primitive, by its name; a pattern of `FUSED`; or "spread"."""
+
+
+@dataclass(frozen=True, eq=False)
+class Opcodes:
+    """What the machine can do: the number of each call in each form, one table a bank.
+
+    The tables are in the order of the numbers. Of two primitives, the one that registered first has
+    the smaller number, so whoever registers late changes none of them.
+    """
+
+    vectors: dict[tuple[Call, str], int]  # whose result is a vector
+    numbers: dict[tuple[Call, str], int]  # whose result is one number for the whole model
+
+
+def opcodes() -> Opcodes:
+    """Return the opcodes of all primitives that the machine knows.
+
+    The same object as long as these are the same, so that what is compiled for it stays compiled.
+    """
+    return _opcodes_of(_known())
+
+
+@per_registry
+def _known() -> tuple[Primitive, ...]:
+    # of those with a mirror, the graph writes the mirror instead
+    return tuple(p for p in PRIMITIVES.values() if not p.mirror and MACHINE in p.readings)
+
+
+@lru_cache(8)
+def _opcodes_of(primitives: tuple[Primitive, ...]) -> Opcodes:
+    vectors: dict[tuple[Call, str], int] = {("spread", "n"): 0}
+    numbers: dict[tuple[Call, str], int] = {}
+    for pattern in FUSED:
+        vectors[pattern, form_of(pattern)] = len(vectors)
+    for primitive in primitives:
         for form in forms(primitive):
             table = numbers if _result_is_number(primitive, form) else vectors
             table[primitive.name, form] = len(table)
-    for pattern in FUSED:
-        vectors[pattern, form_of(pattern)] = len(vectors)
-    return vectors, numbers
-
-
-VECTOR_OPCODES, NUMBER_OPCODES = _tables()
+    return Opcodes(vectors, numbers)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from primitives.canonical.graph import CONSTANT, MATRIX_LEAF, STATE, Graph
+from primitives.canonical.nodes import CONSTANT, MATRIX_LEAF, STATE, Graph
 from primitives.kinds import SCALAR
 from primitives.machine.code import (
     COPY_W,
@@ -20,12 +20,10 @@ from primitives.machine.code import (
     LOSS,
     LR,
     MASK,
-    NUMBER_OPCODES,
     NUMBERS,
     OPERANDS,
     SEGMENTS,
     STATES,
-    VECTOR_OPCODES,
     VECTORS,
     Code,
     DoesNotFit,
@@ -34,6 +32,7 @@ from primitives.machine.code import (
     W,
     form_of,
     forms,
+    opcodes,
 )
 from primitives.registry import ELEMENTWISE, MODEL, PRIMITIVES
 from primitives.statements import KERNELS
@@ -49,6 +48,7 @@ def load(graph: Graph, dtype: Any = np.float32) -> Code:
 class _Loader:
     def __init__(self, graph: Graph, dtype: Any):
         self.graph, self.dtype = graph, np.dtype(dtype)
+        self.opcodes = opcodes()
         self.roots = (
             [graph.update] if graph.evaluation is None else [graph.update, graph.evaluation]
         )
@@ -111,13 +111,14 @@ class _Loader:
             for node in (*numbers, *vectors):
                 op, given = self.calls[node]
                 bank = "n" if self.is_number[node] else "v"
-                table = NUMBER_OPCODES if bank == "n" else VECTOR_OPCODES
+                table = self.opcodes.numbers if bank == "n" else self.opcodes.vectors
                 form, arguments = _fit(op, [home[a] for a in given], table)
                 operands, temporary = [], []
                 for wanted, (where, register) in zip(form, arguments, strict=True):
                     if wanted != where:
                         wide = allocate("v")
-                        rows["v"].append(_row(VECTOR_OPCODES["spread", "n"], [register], wide))
+                        spread = self.opcodes.vectors["spread", "n"]
+                        rows["v"].append(_row(spread, [register], wide))
                         temporary.append(wide)
                         register = wide
                     operands.append(register)
@@ -154,12 +155,11 @@ class _Loader:
             if node.op != pattern[0] or self.is_number[at]:
                 return None
             for order in (node.args, node.args[::-1])[: 1 + PRIMITIVES[node.op].commutative]:
-                parts = [match(part, a) for part, a in zip(pattern[1:], order, strict=True)]
-                if None not in parts:
-                    return [leaf for part in parts for leaf in part[0]], [
-                        at,
-                        *(i for part in parts for i in part[1]),
-                    ]
+                found = [match(part, a) for part, a in zip(pattern[1:], order, strict=True)]
+                parts = [part for part in found if part is not None]
+                if len(parts) == len(found):
+                    leaves = [leaf for part in parts for leaf in part[0]]
+                    return leaves, [at, *(i for part in parts for i in part[1])]
             return None
 
         calls: dict[int, tuple[str | tuple, list[int]]] = {}
@@ -254,11 +254,11 @@ class _Loader:
 
         def copy(source_bank, source, bank, to):
             if bank == "n":
-                rows["n"].append(_row(NUMBER_OPCODES["copy", "n"], [source], to))
+                rows["n"].append(_row(self.opcodes.numbers["copy", "n"], [source], to))
             elif source_bank == "n":
-                rows["v"].append(_row(VECTOR_OPCODES["spread", "n"], [source], to))
+                rows["v"].append(_row(self.opcodes.vectors["spread", "n"], [source], to))
             else:
-                rows["v"].append(_row(VECTOR_OPCODES["copy", "v"], [source], to))
+                rows["v"].append(_row(self.opcodes.vectors["copy", "v"], [source], to))
 
         saved: dict[tuple[str, int], int] = {}
 
@@ -305,6 +305,7 @@ class _Loader:
             self.dtype.type(learning_rate),
             np.int32(returned[0]),
             np.int32(returned[1] if len(returned) > 1 else -1),
+            self.opcodes,
         )
 
 
@@ -330,7 +331,8 @@ def _fit(
                 spreads = sum(want != have for want, have in zip(form, natural, strict=True))
                 if best is None or spreads < best[0]:
                     best = (spreads, form, order)
-    assert best is not None, (op, arguments)  # the form of vectors only exists for every primitive
+    if best is None:  # one without arguments that is no number, or with more than `OPERANDS`
+        raise DoesNotFit(f"{op} has no opcode")
     return best[1], best[2]
 
 

@@ -22,14 +22,14 @@ from primitives.machine.code import (
     COPY_W,
     LR,
     MASK,
-    NUMBER_OPCODES,
     NUMBERS,
     STATES,
-    VECTOR_OPCODES,
     VECTORS,
+    Call,
     Code,
     DoesNotFit,
     G,
+    Opcodes,
     W,
 )
 from primitives.machine.layout import Layout
@@ -116,7 +116,7 @@ def step(
         [jnp.asarray(x, bank.numbers.dtype) for x in (shape * code.learning_rate, t, loss)]
     )
     numbers = jax.lax.dynamic_update_slice(bank.numbers, said, (LR,))
-    vector_branches, number_branches = _branches(layout)
+    vector_branches, number_branches = _branches(code.opcodes, layout)
 
     def segment(k, banks):
         bounds = code.segments[k]
@@ -151,15 +151,15 @@ def point(code: Code, bank: Bank) -> jax.Array:
     return jnp.where(jnp.asarray(code.evaluation) < 0, bank.w, said)
 
 
-def _branches(layout: Layout) -> tuple[list[Callable], list[Callable]]:
-    """One branch per opcode. Each reads its own operands and returns only its result."""
+def _branches(opcodes: Opcodes, layout: Layout) -> tuple[list[Callable], list[Callable]]:
+    """Make one branch per opcode, in order: it reads its own operands and returns its result."""
 
     def read(form: str, vectors, numbers, row):
         for slot, bank in enumerate(form):
             source = vectors if bank == "v" else numbers
             yield jax.lax.dynamic_index_in_dim(source, row[1 + slot], 0, keepdims=False)
 
-    def branch(name: str | tuple, form: str, wide: bool) -> Callable:
+    def branch(name: Call, form: str, wide: bool) -> Callable:
         def call(vectors, numbers, row):
             args = tuple(read(form, vectors, numbers, row))
             result = args[0] if name == "spread" else _apply(name, layout, iter(args))
@@ -168,13 +168,13 @@ def _branches(layout: Layout) -> tuple[list[Callable], list[Callable]]:
         return call
 
     return (
-        [branch(name, form, True) for name, form in VECTOR_OPCODES],
-        [branch(name, form, False) for name, form in NUMBER_OPCODES],
+        [branch(name, form, True) for name, form in opcodes.vectors],
+        [branch(name, form, False) for name, form in opcodes.numbers],
     )
 
 
-def _apply(call: str | tuple, layout: Layout, args: Iterator[jax.Array]) -> jax.Array:
-    """A primitive, or a pattern of calls, on as many of the arguments as it has leaves."""
+def _apply(call: Call, layout: Layout, args: Iterator[jax.Array]) -> jax.Array:
+    """Apply a primitive, or a pattern of calls, to as many of the arguments as it has leaves."""
     if isinstance(call, str):
         return layout.apply(PRIMITIVES[call], jnp, *args)
     parts = [

@@ -18,13 +18,13 @@ import textwrap
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import partial
 from re import compile
 
 from primitives.canonical.liveness import prune
 from primitives.kinds import SCALAR
 from primitives.program import Program
-from primitives.registry import MODEL, PRIMITIVES
+from primitives.registry import MODEL, PRIMITIVES, per_registry, signs
 from primitives.statements import INPUTS, LEARNING_RATE, State
 from primitives.writing.listing import FIRST, Line, Number, Value, listing
 from primitives.writing.notation import (
@@ -369,7 +369,7 @@ def _depth(text: str) -> int:
 _SIGNS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*"}
 
 
-@cache
+@per_registry
 def _arithmetic(op: str) -> ast.expr | None:
     """The formula of a primitive that is sums and products, as `(1.0 - a) * x + a * y`; None of any
     other.
@@ -383,7 +383,7 @@ def _arithmetic(op: str) -> ast.expr | None:
     return formula if all(isinstance(node, plain) for node in ast.walk(formula)) else None
 
 
-@cache
+@per_registry
 def _times(op: str) -> list[int]:
     """How often each argument is written."""
     formula = _arithmetic(op)
@@ -398,7 +398,7 @@ def _operation(line: Line, args: list[Expression]) -> Expression:
     formula = _arithmetic(line.op)
     if formula is None:
         return Operation(line.op, tuple(args), line.kind is SCALAR)
-    infix = {p.infix: p.name for p in PRIMITIVES.values()}
+    infix = signs()
 
     def expand(node: ast.expr) -> Expression:
         if isinstance(node, ast.BinOp):

@@ -11,7 +11,6 @@ import ast
 import inspect
 import itertools
 import math
-import sys
 import textwrap
 from collections.abc import Callable, Iterable
 from functools import cache
@@ -29,7 +28,7 @@ class Definitions:
         self.taken = frozenset(taken)  # names that a helper cannot have
         self.helpers: dict[str, str] = {}  # text of each
         self.defined: dict[str, Callable] = {}  # where it came from
-        self.constants: dict[str, str] = {}
+        self.constants: dict[str, str] = {}  # value of each, as text
 
     def call(self, op: str, args: list[str]) -> str:
         """One primitive on these arguments, given as text."""
@@ -116,7 +115,8 @@ class Definitions:
         value = function.__globals__[name]
         if isinstance(value, float | int):
             return self.constant(function, name)
-        if isinstance(value, FunctionType) and value.__module__.startswith("primitives"):
+        ours = (function.__module__, "primitives")  # a plug-in has functions of its own
+        if isinstance(value, FunctionType) and value.__module__.startswith(ours):
             return self.helper(value, name)
         if isinstance(value, ModuleType) and value.__name__ in ("jax", "jax.numpy"):
             return {"jax": "jax", "jax.numpy": "jnp"}[value.__name__]
@@ -126,12 +126,17 @@ class Definitions:
         )
 
     def constant(self, function: Callable, name: str) -> str:
-        """The name of a module's constant in the exported file, where it is assigned once."""
-        module = ast.parse(inspect.getsource(sys.modules[function.__module__]))
-        for node in module.body:
+        """Return what a module's constant is called in the exported file, where it is assigned."""
+        lines, _ = inspect.findsource(function)  # of the whole module
+        value = repr(function.__globals__[name])
+        for node in ast.parse("".join(lines)).body:
             if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
-                self.constants["_" + name] = f"_{name} = {ast.unparse(node.value)}"
-        return "_" + name
+                value = ast.unparse(node.value)
+        name = "_" + name
+        while name in self.taken or self.constants.get(name, value) != value:
+            name += "_"  # a constant of another module is called so
+        self.constants[name] = value
+        return name
 
 
 # --- reading a definition -------------------------------------------------------------------------

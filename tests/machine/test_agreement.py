@@ -35,10 +35,9 @@ from kit.judge import (
 from kit.strategies import FLAT, MORE, parameter_trees, programs, random_program
 
 from primitives import meaning, parse
-from primitives.canonical import probe as identity
 from primitives.canonical.graph import graph
 from primitives.machine import step as machine
-from primitives.machine.code import FUSED, VECTOR_OPCODES, form_of
+from primitives.machine.code import FUSED, form_of
 from primitives.machine.layout import Layout
 
 # --- the judge ------------------------------------------------------------------------------------
@@ -103,7 +102,7 @@ def test_calls_of_calls_are_one_instruction_where_nobody_else_needs_what_lies_be
     program = parse(f"def step(w, g):\n{body}    return {update}\n")
     code = machine.load(graph(program))
     used = {int(row[0]) for row in code.vectors if row.any()}
-    assert (VECTOR_OPCODES[pattern, form_of(pattern)] in used) is not shared
+    assert (code.opcodes.vectors[pattern, form_of(pattern)] in used) is not shared
     w, gradients = random_inputs(TREES["a network"], 3, np.float32)
     judge = Judge(program, w, gradients, np.float32)
     assert judge.usable
@@ -435,7 +434,7 @@ def test_the_machine_compiles_once_and_never_again():
         for seed in range(200):
             rng = Random(seed)
             said = graph(random_program(rng, rng.randint(1, 20)))
-            keys.add(identity.key(said))
+            keys.add(said.key)
             code = machine.load(said)
             bank = step(code, start(code, w), w, one, one)
             bank = step(code, bank, w, one, one)
