@@ -1,12 +1,12 @@
 """The loop of a run: breed, hand out, commit in order, record.
 
-Everything it decides, `Search` decides.
+What is decided, `Search` decides; here is only when.
 
-The order is that of the numbers; or, in a run that is not repeatable, that in which
-outcomes arrive, and is then recorded. Resuming is the same loop: a candidate whose row
-is stored takes its outcome from the row instead of from a worker, and must come out as
-the same program. It begins at a checkpoint, and all the same breeds some candidates
-again: software that breeds others is found out.
+The order is that of the numbers; or, in a run that is not repeatable, that in which outcomes
+arrive, and is then recorded. Resuming is the same loop: a candidate whose row is stored takes its
+outcome from the row instead of from a worker, and must come out as the same program. It begins at a
+checkpoint that lies some candidates before the end of the record, so that these are bred again: if
+this software breeds other programs than the one that wrote the record, that is found out.
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ from dataclasses import dataclass, replace
 from evolve.config.schema import Budget
 from evolve.interrupt import Interrupted
 from evolve.record.checkpoint import EVERY, Gathered, restore
-from evolve.record.journal import ROWS, SECONDS, Checkpoint, Journal, JournalError, Row
+from evolve.record.errors import JournalError
+from evolve.record.journal import ROWS, SECONDS, Journal
 from evolve.record.patience import patiently
+from evolve.record.rows import Checkpoint, Row
 from evolve.scoring.job import Outcome
 from evolve.scoring.wire import canonical, encode_outcome
-from evolve.search.search import Candidate, Committed, Search
+from evolve.search.candidate import Candidate, Committed
+from evolve.search.search import Search
 from evolve.workers.executor import Executor
 
 BRED_AGAIN = 256  # candidates, at least, wherever a resume begins
@@ -39,10 +42,12 @@ class Clock:
     started: float | None = None
 
     def start(self) -> None:
+        """Let the seconds of this life count from now on."""
         self.started = time.monotonic()
 
     @property
     def elapsed(self) -> float:
+        """Seconds up to now."""
         return self.before + (time.monotonic() - self.started if self.started is not None else 0.0)
 
 
@@ -60,35 +65,43 @@ class Driver:
         begin: int | None = None,
         say: Callable[[str], None] = lambda line: None,
     ):
-        """begin: at the last checkpoint after at most so many candidates; 0 breeds all again, to
-        the same end.
+        """Read what earlier lives left.
+
+        stop: whether the run shall end; asked again and again. begin: where to take a checkpoint,
+        the last one after at most so many candidates; 0 breeds all again, to the same end. say: is
+        told while the disk is full.
+        Raises `JournalError`.
         """
         self.search, self.executor, self.journal = search, executor, journal
         self.budget, self.clock, self.stop, self.say = budget, clock, stop, say
+
         self.replaying = journal.count()  # rows that earlier lives left
         self.waiting: dict[int, Candidate] = {}  # bred, and not yet committed
         self.gathered = Gathered()
         self.sound = True  # whether the checkpoints fit the rows
         self.begin(self.replaying - search.settings.lag - BRED_AGAIN if begin is None else begin)
         self.began = search.commits
+
+        # The candidates whose rows are still to come: their outcomes are in the record.
         numbers = journal.numbers(self.began, self.replaying)
         self.last_recorded = max(numbers, default=-1)
-        self.recorded = (
-            numbers if journal.repeatable else frozenset(numbers)
-        )  # whose rows are still to come
+        self.recorded = numbers if journal.repeatable else frozenset(numbers)
         self.stored = journal.rows(self.began)
         self.next_row: Row | None = next(self.stored, None)
         self.chain = journal.link_before(self.began)
+
         self.arrived: dict[int, Outcome] = {}
-        # In the order of arrival: who can be committed without a worker, and who will be, by whose
-        # outcome it shares.
-        self.known: list[int] = []  # a heap
+        # For the order of arrival: the candidates that need no worker. `known` is a heap of those
+        # whose outcome is known; `sharing` holds the others under the number of the candidate
+        # whose outcome they will share.
+        self.known: list[int] = []
         self.sharing: dict[int, list[int]] = {}
+
         self.unwritten: list[Row] = []
         self.last_write = time.monotonic()
 
     def begin(self, until: int) -> None:
-        """Go to the last checkpoint after at most so many candidates."""
+        """Go to the last checkpoint after at most `until` candidates."""
         self.sound = self.journal.fits(until)
         if self.sound:
             self.waiting, self.gathered = restore(self.search, self.journal, until)
@@ -104,10 +117,11 @@ class Driver:
                     break
                 while search.commits < search.needed(number):
                     yield self.commit(self.next())
-                    if (
-                        search.commits % EVERY == 0
-                    ):  # not below: with the budget spent, nobody is in flight
+                    # Only here, and not where the last ones are committed: with the budget spent,
+                    # nobody new is in flight, and a longer budget would have had others.
+                    if search.commits % EVERY == 0:
                         self.write(self.gathered.checkpoint(search, waiting.values()))
+
                 waiting[number] = search.draw(number)
                 self.hand_out(waiting[number])
             while waiting:
@@ -127,10 +141,11 @@ class Driver:
                 self.sharing.setdefault(candidate.owner, []).append(candidate.number)
 
     def is_known(self, candidate: Candidate) -> bool:
-        """Whether the outcome that it shares, if it shares one, is committed."""
-        return candidate.same_as is None or self.search.is_committed(candidate.same_as)
+        """Tell whether the outcome that it shares, if it shares one, is committed."""
+        return candidate.same_as is None or candidate.same_as in self.search.scores
 
     def over(self, number: int) -> bool:
+        """Tell whether the budget ends before this candidate. Raises `Interrupted`."""
         if self.stop():
             raise Interrupted
         candidates, seconds = self.budget.candidates, self.budget.seconds
@@ -139,8 +154,10 @@ class Driver:
         )
 
     def next(self) -> Candidate:
-        """Whose outcome is committed next: as recorded; after that the lowest number, or the first
-        to come.
+        """Take the candidate whose outcome is committed next.
+
+        That is the one that the record names; after its end, the lowest number or the first to
+        come.
         """
         if self.next_row is not None:
             number = self.next_row.number
@@ -152,9 +169,10 @@ class Driver:
         return candidate
 
     def first_to_come(self) -> int:
-        """Who needs no worker, the lowest number first; else whose outcome arrived first.
+        """Return who can be committed first, in the order of arrival; wait where nobody can yet.
 
-        Waits for one.
+        Those who need no worker come first, by their numbers; then the one whose outcome arrived
+        first.
         """
         while self.known:
             number = heapq.heappop(self.known)
@@ -183,7 +201,7 @@ class Driver:
         return committed
 
     def check(self, candidate: Candidate, row: Row) -> None:
-        """What is bred again must be what was bred before."""
+        """Compare a candidate that was bred again with its row. Raises `JournalError`."""
         bred = (
             str(candidate.program),
             candidate.key,
@@ -195,6 +213,7 @@ class Driver:
             raise self.unlike(row.number)
 
     def unlike(self, number: int) -> JournalError:
+        """Make the error that names a candidate which is not the one recorded."""
         return JournalError(
             f"{self.journal.path}: candidate {number} comes out as another program than the one "
             f"recorded. "
@@ -202,23 +221,26 @@ class Driver:
         )
 
     def wait(self, candidate: Candidate) -> Outcome:
+        """Wait for what a worker says of a candidate."""
         while candidate.number not in self.arrived:
             self.listen()
         return self.arrived.pop(candidate.number)
 
     def listen(self) -> None:
-        """Hear what has arrived, for an instant, and write what is due."""
+        """Take what has arrived, waiting an instant for it, and write what is due."""
         self.hear()
         if time.monotonic() - self.last_write > SECONDS:
             self.write()
 
     def hear(self) -> None:
+        """Take what has arrived, waiting an instant for it. Raises `Interrupted`."""
         for number, outcome in self.executor.arrivals(POLL):
             self.arrived[number] = outcome
         if self.stop():
             raise Interrupted
 
     def record(self, committed: Committed) -> Row:
+        """Make the row of a candidate, and write it with others when it is time."""
         candidate, outcome = committed.candidate, committed.outcome
         row = Row(
             number=candidate.number,
@@ -243,7 +265,7 @@ class Driver:
         return row
 
     def write(self, checkpoint: Checkpoint | None = None) -> None:
-        """Commit what has been decided. After this returns, no kill can lose it."""
+        """Commit to the journal what has been decided. After this, no kill can lose it."""
         rows, self.unwritten = self.unwritten, []
         if rows or checkpoint:
             self.patiently(lambda: self.journal.put(rows, checkpoint, elapsed=self.clock.elapsed))
@@ -262,19 +284,3 @@ class Driver:
             time.sleep(POLL)
 
         patiently(write, self.say, meanwhile)
-
-
-def tally_line(search: Search, elapsed: float) -> str:
-    """`12,345 candidates, 2,010 scored, ...` for people."""
-    tally = search.tally
-    counts = [f"{tally.candidates:,} candidates", f"{tally.evaluated:,} scored"]
-    counts += [
-        f"{n:,} {status}"
-        for status, n in sorted(tally.statuses.items())
-        if status not in ("ok", "rejected")
-    ]
-    counts += [f"{n:,} rejected ({reason})" for reason, n in sorted(tally.reasons.items())]
-    return f"{elapsed:.0f} s: {', '.join(counts)}"
-
-
-__all__ = ["Clock", "Driver", "Interrupted", "tally_line"]

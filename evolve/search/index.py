@@ -1,5 +1,6 @@
-"""Numbers by keys of 16 bytes, for millions of them: 24 bytes an entry, where a dictionary takes
-180.
+"""A dictionary from keys of 16 bytes to numbers that holds millions of entries.
+
+An entry takes 24 bytes here; a dictionary of Python takes 180.
 """
 
 from __future__ import annotations
@@ -9,8 +10,10 @@ from collections.abc import Mapping
 import numpy as np
 
 KEY = np.dtype("S16")
-RECENT = 8192  # entries that are kept in a dictionary, at least ...
-# ... and otherwise one in so many: an entry is then moved so often at most, however many follow
+
+# New entries are kept in a dictionary until there are so many, or one in SHARE of all entries, if
+# that is more. So an entry is moved SHARE times at most each time their number doubles.
+RECENT = 8192
 SHARE = 16
 
 
@@ -27,10 +30,11 @@ class Index:
         self.numbers = np.empty(0, np.int64)
 
     def get(self, key: bytes) -> int | None:
+        """Return the number of a key, None where it has none."""
         number = self.recent.get(key)
         if number is None:
             at = int(self.keys.searchsorted(key))
-            # As a single element it would lose the zeros at its end.
+            # A single element of the array would come without the zeros at its end.
             if at < len(self.keys) and self.keys[at : at + 1].tobytes() == key:
                 number = int(self.numbers[at])
         return number
@@ -41,12 +45,13 @@ class Index:
             self.settle()
 
     def update(self, numbers: Mapping[bytes, int]) -> None:
+        """Set many entries at once."""
         self.recent.update(numbers)
         if len(self.recent) > self.most:
             self.settle()
 
     def __eq__(self, other: object) -> bool:
-        """Whether the entries are the same, wherever they lie."""
+        """Tell whether the entries are the same, wherever they lie."""
         if not isinstance(other, Index):
             return NotImplemented
         self.settle()
@@ -58,11 +63,13 @@ class Index:
         keys = np.frombuffer(b"".join(self.recent), KEY)
         order = keys.argsort()
         keys, numbers = keys[order], np.fromiter(self.recent.values(), np.int64, len(keys))[order]
+
         at = self.keys.searchsorted(keys)
-        known = np.zeros(len(keys), bool)
+        there = np.zeros(len(keys), bool)  # those whose key is in the arrays already
         inside = at < len(self.keys)
-        known[inside] = self.keys[at[inside]] == keys[inside]
-        self.numbers[at[known]] = numbers[known]
-        self.keys = np.insert(self.keys, at[~known], keys[~known])
-        self.numbers = np.insert(self.numbers, at[~known], numbers[~known])
+        there[inside] = self.keys[at[inside]] == keys[inside]
+
+        self.numbers[at[there]] = numbers[there]
+        self.keys = np.insert(self.keys, at[~there], keys[~there])
+        self.numbers = np.insert(self.numbers, at[~there], numbers[~there])
         self.recent, self.most = {}, max(RECENT, len(self.keys) // SHARE)

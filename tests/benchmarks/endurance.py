@@ -29,11 +29,13 @@ import baselines
 from evolve.config.presets import load_config, load_suite
 from evolve.config.schema import Config
 from evolve.record.checkpoint import Gathered, restore
-from evolve.record.journal import Journal, Row
+from evolve.record.journal import Journal
+from evolve.record.rows import Row
 from evolve.running import drive
 from evolve.running.drive import Clock, Driver
 from evolve.scoring.job import Job, Outcome
-from evolve.search.search import CACHED, Candidate, Search
+from evolve.search.candidate import CACHED, Candidate
+from evolve.search.search import Search
 
 sys.path.append(str(Path(__file__).parent.parent))  # where this is a script
 
@@ -72,8 +74,8 @@ def new_search(phase: int, start: Search | None = None) -> Search:
     config = settings(phase)
     search = Search(config, [baselines.get(name) for name in config.search.initial])
     if start is not None:
-        search.committed.extend([start.committed[0]] * phase)
-        search.first.extend([start.first[0]] * phase)
+        search.scores.fitness.extend([start.scores.fitness[0]] * phase)
+        search.scores.first.extend([start.scores.first[0]] * phase)
     return search
 
 
@@ -130,7 +132,7 @@ def lengthened(path: Path, rows: int, search: Search, begun: Begun) -> None:
     """
     gathered, chain = Gathered(), bytes(32)
     with contextlib.closing(Journal(path)) as journal:
-        for before in range(len(search.committed), rows, FEW):
+        for before in range(len(search.scores), rows, FEW):
             last, made = before + FEW == rows, []
             for n, (candidate, row) in enumerate(zip(begun.candidates, begun.rows, strict=True)):
                 candidate = later(candidate, before, phase=int(last))
@@ -144,15 +146,13 @@ def lengthened(path: Path, rows: int, search: Search, begun: Begun) -> None:
                 row = replace(row, **{name: getattr(candidate, name) for name in names})
                 chain = row.linked(chain)
                 made.append(replace(row, chain=chain))
-                search.committed.append(begun.search.committed[n])
-                search.first.append(begun.search.first[n])
+                search.scores.fitness.append(begun.search.scores.fitness[n])
+                search.scores.first.append(begun.search.scores.first[n])
                 gathered.add(made[-1], candidate, search)
-            for members in ("population", "hall_of_fame"):
-                moved = [
-                    replace(member, number=member.number + before)
-                    for member in getattr(begun.search, members)
-                ]
-                setattr(search, members, moved)
+            search.population, search.hall_of_fame.entries = (
+                [replace(one, number=one.number + before) for one in some]
+                for some in (begun.search.population, begun.search.hall_of_fame)
+            )
             search.phase, search.tally = int(last), begun.search.tally
             point = gathered.checkpoint(
                 search, [later(c, before, phase=int(last)) for c in begun.in_flight]

@@ -128,9 +128,8 @@ def breeding(count: int, turns: int) -> Iterator[Figure]:
         for number in range(count):
             child = mutate(parents[number % len(parents)], Space(), rng).program
             values = graph(child)
-            values.key
-            probe = probe(values)
-            _ = probe.descends, probe.key
+            moves = probe(values)
+            _ = values.key, moves.descends, moves.key
             live_statements(child)
 
     breed()

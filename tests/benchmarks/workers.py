@@ -89,7 +89,7 @@ def driver(results: int = 20_000, programs: int = 500) -> Iterator[Figure]:
     start = replace(baselines.get("adamw"), doc="")  # as a search starts
     for program in itertools.islice(mutants(start, 8), min(programs, results)):
         values = graph(program)
-        found.append((program, probe(values).key, str(program)))
+        found.append((program, probe(values).key.hex(), str(program)))
     budget = f"budget={{candidates: {results}}}"
     config = load_config("quickstart", (f"search.lag={LAG}", f"search.phase={results}", budget))
     config = config.model_copy(update={"suite": load_suite("quickstart")[1]})

@@ -13,10 +13,8 @@ from evolve.config.schema import Config
 from evolve.record.journal import Journal
 from evolve.running.drive import Clock, Driver
 from evolve.scoring.job import DIVERGED, EARLY, HURDLE, OK, Job, Outcome, mean
-from evolve.search.search import (
-    Committed,
-    Search,
-)
+from evolve.search.candidate import Committed
+from evolve.search.search import Search
 
 
 def luck(*words: str) -> float:
@@ -120,7 +118,7 @@ class Life:
         life = self.driver.run()
         for committed in life:
             self.committed.append(committed)
-            if number is not None and len(self.search.committed) >= number:
+            if number is not None and self.search.commits >= number:
                 break
         if killed:
             self.driver.unwritten.clear()

@@ -33,7 +33,10 @@ from typing import Any
 
 import baselines
 import evolve.running.life
+import evolve.search.search
 import evolve.workers.executor
+import primitives.canonical.probe
+import primitives.canonical.values
 from evolve.config.presets import load_config
 from evolve.record.folder import RunFolder
 from evolve.running.drive import Driver
@@ -43,9 +46,8 @@ from evolve.search.candidate import Candidate, Committed, generator
 from evolve.search.mutation import Space, mutate
 from evolve.search.search import Search
 from evolve.workers.local import Local
-from primitives.canonical import graph as graphs
-from primitives.canonical import probe as identity
 from primitives.canonical.graph import graph
+from primitives.canonical.probe import probe
 
 SYNTHETIC = (sys.executable, str(Path(__file__).with_name("synthetic.py")))
 COMMAND = (sys.executable, "-P", "-c", "import evolve.commands.main; evolve.commands.main.main()")
@@ -228,8 +230,8 @@ def piece(number: int) -> float:
     """Seconds of the processor for a fixed piece of work: to breed one of a few children."""
     start = time.process_time()
     values = graph(mutate(START, SPACE, generator(0, number)).program)
-    identity.key(values)
-    identity.probe.__wrapped__(values)  # not what is remembered of it
+    _ = values.key
+    probe.__wrapped__(values)  # not what is remembered of it
     return time.process_time() - start
 
 
@@ -240,11 +242,10 @@ def memory(process: int | str, what: str) -> float:
 
 
 def live(path: str, candidates: str, smaller: str) -> None:
-    graphs._MANY //= int(smaller)
-    identity._MANY //= int(smaller)
-    identity.probe = lru_cache(identity.probe.cache_parameters()["maxsize"] // int(smaller))(
-        identity.probe.__wrapped__
-    )
+    primitives.canonical.values._MANY //= int(smaller)
+    primitives.canonical.probe._MANY //= int(smaller)
+    fewer = probe.cache_parameters()["maxsize"] // int(smaller)
+    evolve.search.search.probe = lru_cache(fewer)(probe.__wrapped__)
     index.RECENT //= int(smaller)
     evolve.running.life.Search, evolve.running.life.Driver = Timed, Observed
     evolve.workers.executor.Local = partial(Local, command=SYNTHETIC)

@@ -18,13 +18,17 @@ from kit.doubles import Pool, config, luck, remembered
 import baselines
 from evolve.config.presets import load_config
 from evolve.config.schema import Config, TaskSettings
+from evolve.record.errors import JournalError
 from evolve.record.folder import RunFolder
-from evolve.record.journal import Journal, JournalError
+from evolve.record.journal import Journal
 from evolve.record.status import status
 from evolve.running import life as run
 from evolve.running.drive import Clock, Driver
+from evolve.running.facts import Plan
+from evolve.running.listeners import Printer
 from evolve.scoring.job import Outcome
-from evolve.search.search import CACHED, Committed, Search
+from evolve.search.candidate import CACHED, Committed
+from evolve.search.search import Search
 
 BUDGET = 420
 SLOW = 60  # one in so many jobs takes as long as ...
@@ -128,7 +132,7 @@ def test_who_shares_an_outcome_is_committed_after_it(undisturbed):
     assert late, "some waited for the one whose outcome they share"
     for c in shared:
         assert came[c.candidate.same_as] < came[c.candidate.number]
-        assert c.fitness == undisturbed.search.committed[c.candidate.same_as]
+        assert c.fitness == undisturbed.search.scores.fitness[c.candidate.same_as]
 
 
 def test_a_killed_run_goes_on_to_the_end_of_the_undisturbed_one(tmp_path, undisturbed, monkeypatch):
@@ -261,14 +265,12 @@ def test_the_record_says_whether_a_run_is_repeatable(tmp_path, monkeypatch, orde
 
     monkeypatch.setattr(run, "make_executor", make)
     monkeypatch.setattr(run, "collect_rarely", lambda: None)
-    config, inputs = run.resolve(
-        load_config("smoke", (f"search.order={order}", "budget={candidates: 60}"))
-    )
-    folder = RunFolder.create(tmp_path, config, config.model_dump(mode="json"), inputs)
+    plan = Plan.of(load_config("smoke", (f"search.order={order}", "budget={candidates: 60}")))
+    folder = RunFolder.create(tmp_path, plan.config, {}, plan.inputs)
     repeatable = order == "number"
     assert status(folder)["repeatable"] == repeatable
     said: list[str] = []
-    run.execute(folder, config, said.append)
+    run.execute(folder, plan, [Printer(said.append)])
     assert status(folder)["repeatable"] == repeatable
     assert json.loads((folder.path / "summary.json").read_text())["repeatable"] == repeatable
     assert any("in the order of their arrival" in line for line in said) != repeatable

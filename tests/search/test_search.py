@@ -19,23 +19,24 @@ import pytest
 from kit.doubles import Life, Pool, config, hashed, history, remembered
 
 import baselines
-from evolve.record.journal import JournalError
+from evolve.record.errors import JournalError
 from evolve.scoring.job import DIVERGED, EARLY, OK, WORST, Outcome, mean
-from evolve.search.mutation import Space, delete, insert, modify, mutate, random_program, tweak
-from evolve.search.search import (
+from evolve.search.candidate import (
     ASCENT,
     CACHED,
-    ENOUGH,
     NO_GRADIENT,
     REJECTED,
     Committed,
     Member,
-    Search,
     generator,
 )
+from evolve.search.controls import random_program, tweak
+from evolve.search.hurdles import ENOUGH, foresight
+from evolve.search.mutation import Space, delete, insert, modify, mutate
+from evolve.search.search import Search
 from primitives import PRIMITIVES, Program, ProgramError, parse
-from primitives.canonical import probe as identity
 from primitives.canonical.graph import graph
+from primitives.canonical.probe import probe
 
 # The first ones, and one of every form: rings, inputs, evaluation points, rows, squares, fallbacks,
 # many statements.
@@ -219,7 +220,7 @@ def test_random_programs_are_legal_and_keep_the_limit_of_length(most):
 def test_a_weight_of_zero_switches_a_mutation_off():
     for weights, name in (((1, 0, 0), "insert"), ((0, 1, 0), "delete"), ((0, 0, 1), "modify")):
         at, seen = baselines.get("lion"), set()
-        space = Space(FAMILIES, 12, *map(float, weights))
+        space = Space(FAMILIES, 12, dict(zip(("insert", "delete", "modify"), weights, strict=True)))
         for n in range(60):
             child = mutate(at, space, generator(11, n))
             at = child.program
@@ -320,8 +321,8 @@ def test_equal_programs_share_the_outcome_of_the_first_also_when_it_is_still_in_
         assert c.fitness == first.fitness
         assert first.candidate.job is not None
         values = [graph(x.candidate.program) for x in (c, first)]
-        equal = identity.key(values[0]) == identity.key(values[1])
-        assert equal or identity.probe(values[0]).key == identity.probe(values[1]).key
+        equal = values[0].key == values[1].key
+        assert equal or probe(values[0]).key == probe(values[1]).key
 
 
 def test_no_program_is_scored_twice(plain):
@@ -431,14 +432,14 @@ def test_the_hall_of_fame_ranks_by_the_selection_seeds_alone(plain, tmp_path):
     entered(search, 0.0, 0.3, 7, like=1)
     entered(search, 0.0, 0.25, 8, like=2)
     assert [(e.number, e.score) for e in search.hall_of_fame] == [(1, 0.3), (8, 0.25), (6, 0.2)]
-    assert search.bar() == 0.2
-    assert [e.number for e in search.found()] == [1, 8, 6]
+    assert search.hall_of_fame.bar(start=WORST) == 0.2
+    assert [e.number for e in search.hall_of_fame.found()] == [1, 8, 6]
 
     _, _, long = plain
     assert [e.score for e in long.hall_of_fame] == sorted(
         (e.score for e in long.hall_of_fame), reverse=True
     )
-    assert not {e.number for e in long.found()} & {0}
+    assert not {e.number for e in long.hall_of_fame.found()} & {0}
 
 
 def test_the_bar_is_the_start_until_the_hall_of_fame_is_full(plain):
@@ -448,26 +449,26 @@ def test_the_bar_is_the_start_until_the_hall_of_fame_is_full(plain):
     hall = Search(config(), [baselines.get("adamw")])  # a second one, which only watches
     raised = 0
     for c in committed:
-        while len(hall.committed) < hall.needed(c.candidate.number):
-            done = committed[len(hall.committed)]
+        while len(hall.scores) < hall.needed(c.candidate.number):
+            done = committed[len(hall.scores)]
             hall.commit(done.candidate, done.outcome)
         if c.candidate.job is not None and c.candidate.number:
             full = len(hall.hall_of_fame) == 4
             raised += full
-            assert c.candidate.job.bar == (hall.hall_of_fame[-1].score if full else start)
+            assert c.candidate.job.bar == (hall.hall_of_fame.entries[-1].score if full else start)
     assert raised > 50
 
 
 def test_the_hurdle_is_a_percentile_of_first_seeds_in_the_population():
     search = Search(config("scoring.hurdle_percentile=25"), [baselines.get("lion")])
-    assert search.hurdle() == WORST
+    assert search.hurdles.first_seed(search.population) == WORST
     search.population.extend(
         Member(n, search.like, 9.0, float(n)) for n in (3, 1, 4, 0, 5, 2, 7, 6)
     )
-    assert search.hurdle() == 2.0
+    assert search.hurdles.first_seed(search.population) == 2.0
     low = Search(config("scoring.hurdle_percentile=0"), [baselines.get("lion")])
     low.population.extend(search.population)
-    assert low.hurdle() == 0.0
+    assert low.hurdles.first_seed(low.population) == 0.0
 
 
 def member(number: int, early: tuple[float, ...], scores: tuple[float, ...]) -> Member:
@@ -487,7 +488,7 @@ def test_early_bounds_are_percentiles_where_early_scores_tell_the_end_and_the_bo
         config("scoring.hurdle_percentile=25", "scoring.bound=20"), [baselines.get("lion")]
     )
     lost = -math.log(20)
-    assert search.early() == (lost, lost)
+    assert search.hurdles.early(search.population) == (lost, lost)
     rng = np.random.default_rng(0)
     ends = rng.normal(size=(ENOUGH, 2))
     full = [
@@ -495,21 +496,24 @@ def test_early_bounds_are_percentiles_where_early_scores_tell_the_end_and_the_bo
         for n, end in enumerate(ends)
     ]
     search.population = deque(full[1:], maxlen=100)
-    assert search.early() == (lost, lost)  # one too few
+    assert search.hurdles.early(search.population) == (lost, lost)  # one too few
     search.population = deque(full, maxlen=100)
-    assert search.foresight(0) == pytest.approx(1.0)
-    assert abs(search.foresight(1)) < 0.5
-    assert search.early() == (sorted(m.early[0] for m in full)[ENOUGH // 4], lost)
+    assert foresight(search.population, 0) == pytest.approx(1.0)
+    assert abs(foresight(search.population, 1)) < 0.5
+    assert search.hurdles.early(search.population) == (
+        sorted(m.early[0] for m in full)[ENOUGH // 4],
+        lost,
+    )
     stopped = [member(100 + n, (-2.0,), ()) for n in range(ENOUGH)]  # they count where they came to
     search.population.extend(stopped)
-    assert search.early() == (-2.0, lost)
+    assert search.hurdles.early(search.population) == (-2.0, lost)
     assert (
-        search.hurdle() == sorted(m.first for m in full)[ENOUGH // 4]
+        search.hurdles.first_seed(search.population) == sorted(m.first for m in full)[ENOUGH // 4]
     )  # they never came to the end
     search.population.extend(
         Member(200 + n, search.like, WORST, WORST, (-9.0,)) for n in range(40)
     )  # diverged later
-    assert search.early() == (lost, lost)
+    assert search.hurdles.early(search.population) == (lost, lost)
 
 
 def test_searches_stop_trainings_early_and_tell_the_workers_where(tmp_path):
@@ -583,8 +587,7 @@ def test_going_on_from_a_checkpoint_is_going_on_from_a_replay(tmp_path, name, of
         restored += life.driver.began > 0
         life.until(stop, killed=rng.random() < 0.5)
         assert [c.candidate for c in life.committed] == [
-            c.candidate
-            for c in undisturbed.committed[life.driver.began : len(life.search.committed)]
+            c.candidate for c in undisturbed.committed[life.driver.began : len(life.search.scores)]
         ]
     life = Life(path, settings, initial).until(None)
     assert restored > 5
@@ -620,7 +623,7 @@ def test_a_budget_that_ends_among_those_in_flight_at_a_checkpoint_ends_there(
     life = Life(tmp_path / "run", config(*changes, f"budget.candidates={budget}"), initial)
     assert life.driver.began == 352
     life.until(None)
-    assert len(life.search.committed) == max(budget, 352 + 16 + 8)
+    assert len(life.search.scores) == max(budget, 352 + 16 + 8)
     life = Life(tmp_path / "run", config(*changes, "budget.candidates=500"), initial).until(None)
     assert life.driver.chain == whole.driver.chain
     assert life.checkpoints == whole.checkpoints
@@ -687,7 +690,7 @@ def test_the_random_control_contains_no_mutation(tmp_path):
     )
     assert search.tally.mutations == {"random": 320}
     assert {c.candidate.parent for c in committed} == {None}
-    assert len(search.found()) == len(search.hall_of_fame) > 0
+    assert len(search.hall_of_fame.found()) == len(search.hall_of_fame) > 0
     assert (
         history(tmp_path, config("search.kind=random", "budget.candidates=320"), Pool(5, 0.5))[1]
         == chain

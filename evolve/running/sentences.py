@@ -1,0 +1,123 @@
+"""What is said of a run to people: one function a sentence, made of facts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from evolve.config.schema import Config, planned_lag
+from evolve.environment import available_cores
+from evolve.record.disk import file_system
+from evolve.record.folder import RunFolder
+from evolve.record.journal import Journal
+from evolve.record.lock import Lock
+from evolve.running.facts import early_facts, outcomes_of_the_machine, tally_facts
+from evolve.scoring.job import MACHINE, OK
+from evolve.search.candidate import REJECTED
+from evolve.search.search import Search
+from primitives.canonical.cost import cost
+
+# --- before it goes on ----------------------------------------------------------------------------
+
+
+def notes(folder: RunFolder, config: Config, journal: Journal, lock: Lock) -> Iterator[str]:
+    """Say what a user should know of a run before it goes on."""
+    settings, search = config.workers, config.search
+    workers = settings.count
+    if workers == "auto":  # of a cluster, nobody knows before it has started
+        workers = available_cores() if settings.kind in ("auto", "local") else 1
+    planned = planned_lag(workers)
+    if journal.repeatable and settings.kind != "inline" and 2 * search.lag < planned:
+        yield (
+            f"{workers} workers will often wait for one another with "
+            f"search.lag={search.lag}: another run with "
+            f"--set search.lag={planned} and a search.phase of several times that "
+            f"keeps them busy"
+        )
+    if not journal.repeatable:
+        yield (
+            "outcomes are committed in the order of their arrival: this run can be stopped and "
+            "resumed, but another one with its config and seed will differ"
+        )
+    if journal.network:
+        yield (
+            f"{folder.path} lies on a network file system ({file_system(folder.path)}): its "
+            f"journal has the form that works there, status and the run wait for each other, and "
+            f"locks may not reach other machines"
+        )
+    if not lock.held:
+        yield (
+            f"{folder.path} lies on a file system without locks: nothing keeps a second driver "
+            "out, so start none"
+        )
+
+
+def ready_lines(machine: dict[str, Any], seconds: float) -> Iterator[str]:
+    """Say that the workers are ready, and for which candidates they are slow."""
+    yield f"workers ready after {seconds:.1f} s ({machine['platform']})"
+    for kind in machine.get("too large for the machine", []):
+        yield (
+            f"{kind} is too large for the machine's registers here; its candidates run call by call"
+        )
+
+
+def replay_lines(first: int, last: int, sound: bool) -> Iterator[str]:
+    """Say which candidates are bred again. sound: whether the checkpoints fit the rows."""
+    if not sound:
+        yield "the rows are sound, but a checkpoint does not fit them"
+    yield f"replaying candidates {first:,} to {last:,} of those recorded"
+
+
+# --- while it goes on -----------------------------------------------------------------------------
+
+
+def best_line(search: Search, reference: str) -> str:
+    """`found so far: +0.0931 (8.9 % less loss than tuned AdamW on 12 selection seeds), ...`"""
+    entry = search.hall_of_fame.best
+    change = -math.expm1(-entry.score)
+    than = f"{abs(change):.1%} {'less' if change >= 0 else 'more'} loss than {reference}"
+    what = "found so far" if entry.number >= len(search.initial) else "the start scores"
+    statements = cost(entry.program).statements
+    return (
+        f"{what}: {entry.score:+.4f} ({than} on {len(search.select_seeds)} selection seeds), "
+        f"{statements} statements, candidate {entry.number:,}"
+    )
+
+
+def tally_line(search: Search, elapsed: float) -> str:
+    """`60 s: 12,345 candidates, 2,010 scored, ...`"""
+    return tally_words(tally_facts(search) | {"seconds": elapsed})
+
+
+def tally_words(facts: dict[str, Any]) -> str:
+    """`60 s: 12,345 candidates, 2,010 scored, ...`, from what `status` of a run says."""
+    counts = [f"{facts['candidates']:,} candidates", f"{facts['evaluated']:,} scored"]
+    counts += [
+        f"{n:,} {status}"
+        for status, n in sorted(facts["statuses"].items())
+        if status not in (OK, REJECTED)
+    ]
+    counts += [f"{n:,} rejected ({reason})" for reason, n in sorted(facts["rejected"].items())]
+    return f"{facts['seconds']:.0f} s: {', '.join(counts)}"
+
+
+# --- after the search -----------------------------------------------------------------------------
+
+
+def search_lines(search: Search, elapsed: float) -> Iterator[str]:
+    """Say how the search ended: the tally, and what to know of its outcomes."""
+    yield tally_line(search, elapsed)
+    if ended := outcomes_of_the_machine(search):
+        yield (
+            f"{ended:,} outcomes are of a clock or a machine ({', '.join(MACHINE)}): another run "
+            f"may differ there"
+        )
+    if facts := early_facts(search):
+        named = ", ".join(
+            f"{fact['task']}: {fact['rank'] or 'too few to say'}" for fact in facts["foresight"]
+        )
+        yield (
+            f"{facts['stopped']:,} first trainings ended after {facts['at']:.0%} of their steps; "
+            f"rank correlation of scores there with those at the end, in the population: {named}"
+        )
