@@ -27,17 +27,9 @@ from typing import Any
 from primitives.canonical.liveness import prune
 from primitives.errors import ProgramError
 from primitives.kinds import SCALAR, TENSOR
-from primitives.program import (
-    IDENTITY,
-    INPUTS,
-    LEARNING_RATE,
-    ORACLES,
-    STANDING,
-    Hyperparameter,
-    Program,
-    State,
-)
-from primitives.registry import AXIS, ELEMENTWISE, MATRIX, ORACLE
+from primitives.program import Program
+from primitives.registry import AXIS, ELEMENTWISE, MATRIX, ORACLE, oracles
+from primitives.statements import IDENTITY, INPUTS, LEARNING_RATE, STANDING, Hyperparameter, State
 from primitives.writing.listing import (
     DECAY,
     FIRST,
@@ -177,7 +169,7 @@ class _Exporter:
         self.states = list({s.name: s for part in self.parts for s in part.program.states}.values())
         self.entries = set().union(*(part.entries for part in self.parts))
         called = set().union(*({line.op for line in part.code.live_lines()} for part in self.parts))
-        self.oracles = [name for name in ORACLES if name in called]
+        self.oracles = [name for name in oracles() if name in called]
         self.draws = {
             name: f"of_{name}" for name in DRAWS if name in self.entries
         }  # and their keys
@@ -381,7 +373,7 @@ class _Exporter:
         text = _template().render(
             name=self.name,
             docstring=_quoted(self._docstring()),
-            constants=list(self.definitions.constants.values()),
+            constants=[f"{name} = {text}" for name, text in self.definitions.constants.items()],
             helpers=list(self.definitions.helpers.values()),
             state_class=f"{self.camel}State",
             states=self._fields(),
