@@ -8,7 +8,8 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 
-from primitives.program import LEARNING_RATE, Fallback, Instruction, Program
+from primitives.program import Program
+from primitives.statements import LEARNING_RATE, Fallback, Instruction
 
 
 def live_statements(program: Program) -> tuple[frozenset[int], frozenset[str]]:

@@ -17,19 +17,22 @@ from typing import Any
 
 import numpy as np
 
-from primitives.canonical.graph import CONSTANT, MATRIX_LEAF, STATE, Graph, Node
+from primitives.canonical.nodes import CONSTANT, MATRIX_LEAF, STATE, Graph, Node
 from primitives.kinds import SCALAR
 from primitives.machine.layout import Layout
-from primitives.program import KERNELS
-from primitives.registry import ELEMENTWISE, PRIMITIVES, Primitive
+from primitives.registry import (
+    ELEMENTWISE,
+    PRIMITIVES,
+    Primitive,
+    per_registry,
+    when_registry_changes,
+)
+from primitives.statements import KERNELS
 
 # The step numbers reach far, so that what depends on t shows early.
 _STEPS = np.array([1.0, 2.0, 3.0, 40.0, 700.0])
 _SHAPES = np.array([0.5, 1.0, 0.9, 0.4, 0.05])
 _BOUNDS = ("minimum", "maximum")  # of numbers: where(t < 5, ...) by other means
-_SWITCHES = frozenset(
-    ("sign", "invert", *_BOUNDS, *(p.name for p in PRIMITIVES.values() if p.family == "logic"))
-)
 LAYOUT = Layout(shapes=((3, 3), (4,), (1,), (241,)))
 
 _rng = np.random.Generator(np.random.Philox(key=20230213))
@@ -84,31 +87,30 @@ class Probe:
     Where the probe is not finite or was not made, `descends` is True: nothing is known then.
     """
 
-    key: str
+    key: bytes
     finite: bool = True
     descends: bool = True
     known: bool = True
-
-
-def key(graph: Graph) -> str:
-    """32 hex digits: the name of what a program computes, by rules that are exact."""
-    return hashlib.blake2b(graph.serial, digest_size=16).hexdigest()
 
 
 @lru_cache(2048)
 def probe(graph: Graph) -> Probe:
     """Run a graph on the fixed inputs, in float64 on the host."""
     if graph.unflat():
-        return Probe("", known=False)
+        return Probe(b"", known=False)
     values = _values(graph)
     moves = _moves(graph, values)
     if not np.isfinite(moves).all():
-        return Probe("", finite=False)
+        return Probe(b"", finite=False)
     way = np.add.reduce(moves[: len(_STEPS), : _BASE.size])
     trusted = not (_may_switch(graph) or _one_sided(graph, values))
     return Probe(
-        digest(moves, graph.kernels) if trusted else "", descends=bool(np.sign(way) @ _DOWNHILL > 0)
+        digest(moves, graph.kernels) if trusted else b"",
+        descends=bool(np.sign(way) @ _DOWNHILL > 0),
     )
+
+
+when_registry_changes(probe.cache_clear)
 
 
 def updates(graph: Graph) -> np.ndarray:
@@ -134,7 +136,7 @@ def _moves(graph: Graph, values: list[_Value]) -> np.ndarray:
     )
 
 
-def digest(moves: np.ndarray, kernels: str = "") -> str:
+def digest(moves: np.ndarray, kernels: str = "") -> bytes:
     """A name for some numbers, by about nine and a half digits of each."""
     rounded, exponent = np.frexp(moves)
     rounded *= _MANTISSA
@@ -146,17 +148,23 @@ def digest(moves: np.ndarray, kernels: str = "") -> str:
     rounded += 0.0
     digest = hashlib.blake2b(rounded.data, digest_size=16)
     digest.update(kernels.encode())  # the fixed inputs have no kernels
-    return digest.hexdigest()
+    return digest.digest()
+
+
+@per_registry
+def _jumps() -> frozenset[str]:
+    return frozenset((*_BOUNDS, *(p.name for p in PRIMITIVES.values() if p.jumps)))
 
 
 def _may_switch(graph: Graph) -> bool:
     """Whether a program may change its mind at a step between those of the probe, as where(t > 50,
     ...) does.
     """
-    if graph.ops.isdisjoint(_SWITCHES):
+    jumps = _jumps()
+    if graph.ops.isdisjoint(jumps):
         return False
     switches = any(
-        n.op in _SWITCHES and (n.kind is SCALAR or n.op not in _BOUNDS)
+        n.op in jumps and (n.kind is SCALAR or n.op not in _BOUNDS)
         for n in graph.nodes
         if not (n.op == "where" and graph.nodes[n.args[0]].op == MATRIX_LEAF)
     )
@@ -195,6 +203,7 @@ class _Value:
 
 _lock = threading.Lock()
 KNOWN: OrderedDict[tuple, Any] = OrderedDict()
+when_registry_changes(KNOWN.clear)
 """Values of the programs probed of late, by what is said of them: a child shares most of them with
 its parent.
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from evolve.search.mutation import Space, mutate
 from primitives import Program
-from primitives.canonical import probe as identity
 from primitives.canonical.graph import graph
 
 LION = Space()  # the primitives of Lion's search
@@ -23,7 +22,7 @@ def mutants(start: Program, most: int, space: Space = LION, seed: int = 0) -> It
         for _ in range(int(rng.integers(1, most + 1))):
             program = mutate(program, space, rng).program
         values = graph(program)
-        key = identity.key(values)
+        key = values.key
         if values.uses("g") and key not in found:
             found.add(key)
             yield program

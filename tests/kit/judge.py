@@ -13,7 +13,8 @@ from hypothesis import HealthCheck, settings
 from kit.walk import evaluate
 
 from primitives import PRIMITIVES, SCALAR, TENSOR, Program, meaning
-from primitives.canonical.graph import MATRIX_LEAF, graph
+from primitives.canonical.graph import graph
+from primitives.canonical.nodes import MATRIX_LEAF
 from primitives.kinds import RIGHT
 from primitives.machine import step as machine
 from primitives.machine.layout import Layout

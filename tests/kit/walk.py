@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from primitives import SCALAR
-from primitives.canonical import probe as identity
-from primitives.canonical.graph import CONSTANT, MATRIX_LEAF, STATE, Graph
+from primitives.canonical.nodes import CONSTANT, MATRIX_LEAF, STATE, Graph
+from primitives.canonical.probe import FEED, LAYOUT
 from primitives.machine.layout import Layout
 from primitives.registry import PRIMITIVES
 
@@ -36,13 +36,13 @@ def evaluate(graph: Graph, layout: Layout, leaves: dict[str, Any], states: list[
 
 
 def updates(graph: Graph) -> np.ndarray:
-    """What `identity.updates` is, one step after the other."""
-    layout, steps = identity.LAYOUT, len(identity.FEED["t"])
+    """What `probe.updates` is, one step after the other."""
+    layout, steps = LAYOUT, len(FEED["t"])
     roots = [graph.update] if graph.evaluation is None else [graph.update, graph.evaluation]
     states = [
         np.float64(s.start)
         if s.kind is SCALAR
-        else identity.FEED["w"][0]
+        else FEED["w"][0]
         if s.start == "w"
         else np.full(layout.size, s.start)
         for s in graph.states
@@ -51,8 +51,7 @@ def updates(graph: Graph) -> np.ndarray:
     with np.errstate(all="ignore"):
         for step in range(steps):
             leaves = {
-                name: of[step] if of.shape[1] > 1 else of[step, 0]
-                for name, of in identity.FEED.items()
+                name: of[step] if of.shape[1] > 1 else of[step, 0] for name, of in FEED.items()
             }
             leaves[MATRIX_LEAF] = layout.mask(graph.kernels or "flatten").astype(float)
             values = evaluate(graph, layout, leaves, states)

@@ -21,10 +21,12 @@ from kit.walk import updates as walk_steps
 
 import baselines
 from primitives import SCALAR, TENSOR, Hyperparameter, Instruction, Program, State, meaning, parse
-from primitives.canonical import probe as identity
-from primitives.canonical.graph import TABLES, graph
+from primitives.canonical.graph import graph
 from primitives.canonical.liveness import live_statements, prune
-from primitives.program import INPUTS, LEARNING_RATE
+from primitives.canonical.probe import KNOWN, digest, updates
+from primitives.canonical.probe import probe as probe_of
+from primitives.canonical.values import TABLES
+from primitives.statements import INPUTS, LEARNING_RATE
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,12 +43,12 @@ def read(text: str) -> Program:
     )
 
 
-def key(program: Program) -> str:
-    return identity.key(graph(program))
+def key(program: Program) -> bytes:
+    return graph(program).key
 
 
-def probe(program: Program) -> str:
-    return identity.probe(graph(program)).key
+def probe(program: Program) -> bytes:
+    return probe_of(graph(program)).key
 
 
 # --- pairs that merge -----------------------------------------------------------------------------
@@ -143,7 +145,7 @@ def test_programs_that_say_the_same_have_one_key(pair):
 @pytest.mark.parametrize("pair", SAME_BY_PROBE.values(), ids=SAME_BY_PROBE)
 def test_the_probe_merges_what_is_equal_up_to_rounding(pair):
     one, other = map(read, pair)
-    assert probe(one) == probe(other) != ""
+    assert probe(one) == probe(other) != b""
 
 
 @pytest.mark.parametrize("start", range(1, 30))
@@ -216,13 +218,13 @@ DIFFERENT = {
 def test_programs_that_differ_have_two_keys_and_two_probes(pair):
     one, other = map(read, pair)
     assert key(one) != key(other)
-    assert probe(one) != probe(other) or probe(one) == ""  # nothing is merged by an empty one
+    assert probe(one) != probe(other) or probe(one) == b""  # nothing is merged by an empty one
 
 
 @pytest.mark.parametrize("threshold", [4.0, 39.0, 60.0])
 def test_the_probe_says_nothing_of_programs_that_may_change_their_mind_between_its_steps(threshold):
-    assert probe(read(f"a = t > {threshold}\nu = a * g")) == ""
-    assert probe(read(f"a = t - {threshold}\nb = sign(a)\nu = b * g")) == ""
+    assert probe(read(f"a = t > {threshold}\nu = a * g")) == b""
+    assert probe(read(f"a = t - {threshold}\nb = sign(a)\nu = b * g")) == b""
 
 
 @pytest.mark.parametrize(
@@ -234,7 +236,7 @@ def test_the_probe_says_nothing_of_programs_that_may_change_their_mind_between_i
     ],
 )
 def test_the_probe_says_nothing_of_programs_that_count_steps_by_other_means(program):
-    assert probe(read(program)) == ""
+    assert probe(read(program)) == b""
 
 
 def test_no_two_baselines_share_a_key():
@@ -255,12 +257,12 @@ def test_the_probe_sees_the_betas_of_lion_through_its_sign(betas):
 
 
 def test_the_zero_update_has_a_probe_like_any_other():
-    assert probe(read("u = g - g")) == probe(read("a = g * 0.0\nu = -a")) != ""
+    assert probe(read("u = g - g")) == probe(read("a = g * 0.0\nu = -a")) != b""
 
 
 def test_a_program_that_overflows_on_the_probe_has_no_probe_key_and_is_not_judged():
-    overflow = identity.probe(graph(read("a = exp(g)\na = exp(a)\na = exp(a)\nu = exp(a)")))
-    assert (overflow.finite, overflow.key, overflow.descends) == (False, "", True)
+    overflow = probe_of(graph(read("a = exp(g)\na = exp(a)\na = exp(a)\nu = exp(a)")))
+    assert (overflow.finite, overflow.key, overflow.descends) == (False, b"", True)
 
 
 # --- properties -----------------------------------------------------------------------------------
@@ -463,10 +465,10 @@ def test_liveness_is_what_a_taint_run_through_the_steps_finds(program):
 def test_the_probe_runs_all_steps_at_once_to_the_bits_of_one_after_the_other(program):
     said = graph(program)
     if not said.unflat():
-        found, expected = identity.updates(said), walk_steps(said)
+        found, expected = updates(said), walk_steps(said)
         if "power" in said.ops:  # numpy squares by x * x where one exponent serves a whole row
             found, expected = (
-                identity.digest(x) if np.isfinite(x).all() else "" for x in (found, expected)
+                digest(x) if np.isfinite(x).all() else b"" for x in (found, expected)
             )
         np.testing.assert_array_equal(found, expected)
 
@@ -478,20 +480,20 @@ def test_graph_and_probe_do_not_depend_on_what_was_asked_before(program, other):
         said = graph(program)
         return (
             said,
-            identity.key(said),
-            identity.probe(said),
-            "" if said.unflat() else identity.updates(said).tobytes(),
+            said.key,
+            probe_of(said),
+            "" if said.unflat() else updates(said).tobytes(),
         )
 
     def forget():
         TABLES.clear()
-        identity.KNOWN.clear()
-        identity.probe.cache_clear()
+        KNOWN.clear()
+        probe_of.cache_clear()
 
     forget()
     alone = facts()
     forget()
-    identity.probe(graph(other))
+    probe_of(graph(other))
     assert facts() == alone
 
 
@@ -499,8 +501,8 @@ def test_threads_that_share_what_is_remembered_find_what_one_finds():
     known = [random_program(Random(seed), 15) for seed in range(60)]
     alone = [(key(p), probe(p)) for p in known]
     TABLES.clear()
-    identity.KNOWN.clear()
-    identity.probe.cache_clear()
+    KNOWN.clear()
+    probe_of.cache_clear()
     with ThreadPoolExecutor(8) as pool:
         for _ in range(3):
             assert list(pool.map(lambda p: (key(p), probe(p)), known)) == alone
@@ -555,7 +557,7 @@ def opposite(program: Program) -> Program:
 @pytest.mark.parametrize("name", baselines.names())
 def test_every_baseline_descends_on_the_probe_and_its_negative_does_not(name):
     program = baselines.get(name)
-    down, up = identity.probe(graph(program)), identity.probe(graph(opposite(program)))
+    down, up = probe_of(graph(program)), probe_of(graph(opposite(program)))
     if not (down.known and down.finite):  # programs over squares and the like are not run
         assert down.descends
         assert up.descends
@@ -587,7 +589,7 @@ def test_what_the_probe_does_not_see_descends_where_the_weights_are_its_own(name
 
 
 def test_what_moves_nothing_does_not_descend():
-    assert not identity.probe(graph(read("u = g - g"))).descends
+    assert not probe_of(graph(read("u = g - g"))).descends
 
 
 def test_a_graph_knows_which_inputs_reach_the_update():
@@ -599,9 +601,9 @@ def test_a_graph_knows_which_inputs_reach_the_update():
 def test_a_bound_that_chose_the_same_side_everywhere_is_not_trusted():
     """The probe learnt nothing of the other side: a smaller bound would have looked alike."""
     text = "def step(g):\n    a = abs(g)\n    b = {} + a\n    c = maximum(a, b)\n    return c * g\n"
-    same = [identity.probe(graph(parse(text.format(bound)))) for bound in ("0.5", "square(g)")]
-    assert [probe.key for probe in same] == ["", ""]
-    both = identity.probe(
+    same = [probe_of(graph(parse(text.format(bound)))) for bound in ("0.5", "square(g)")]
+    assert [probe.key for probe in same] == [b"", b""]
+    both = probe_of(
         graph(parse("def step(g):\n    a = abs(g)\n    c = maximum(a, 0.1)\n    return c * g\n"))
     )
     assert both.key

@@ -34,8 +34,8 @@ from kit.judge import (
 from kit.strategies import AXES, MATRICES, parameter_trees, programs, random_program
 
 from primitives import PRIMITIVES, Program, ProgramError, meaning, parse
-from primitives.canonical import probe as identity
 from primitives.canonical.graph import graph
+from primitives.canonical.probe import probe
 from primitives.machine import step as machine
 from primitives.registry import MATRIX
 from primitives.views import Views
@@ -245,7 +245,7 @@ def test_a_reduction_over_the_model_sees_each_group_of_leaves_by_itself(kernels)
 def test_a_reduction_over_a_group_is_no_reduction_over_the_model_though_both_bodies_say_the_same():
     body = "(w, g):\n    a = global_norm(g)\n    u = g / a\n    return u\n"
     one, two = parse(f"def step{body}"), parse(f"def step{body}\ndef fallback{body}")
-    assert identity.key(graph(one)) != identity.key(graph(two))
+    assert graph(one).key != graph(two).key
     assert graph(one).unflat() == ""
     assert (
         graph(two).unflat()
@@ -266,15 +266,15 @@ def test_a_group_may_be_empty(shapes):
 def test_the_rule_for_kernels_is_part_of_what_a_program_over_matrices_says_and_of_no_other():
     axes = CENTRED.replace("    a = global_norm(g)\n", "    a = norm(g)\n")
     said = [graph(parse(axes.format(kernels=kernels))) for kernels in SEEN]
-    assert len({identity.key(g) for g in said}) == 3
-    probes = [identity.probe(g).key for g in said]
-    assert probes[1] == ""  # a stack is not flat
+    assert len({g.key for g in said}) == 3
+    probes = [probe(g).key for g in said]
+    assert probes[1] == b""  # a stack is not flat
     assert len(set(probes)) == 3
     plain = [
         parse(f"kernels = {kernels}()\n\ndef step(g):\n    return g\n")
         for kernels in ("flatten", "stack")
     ]
-    assert identity.key(graph(plain[0])) == identity.key(graph(plain[1]))
+    assert graph(plain[0]).key == graph(plain[1]).key
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ def test_programs_over_squares_that_differ_have_two_keys(one, other):
     )
     text = text if one in text else text.replace("m = left(0.0)", one)
     assert one in text
-    assert identity.key(graph(parse(text))) != identity.key(graph(parse(text.replace(one, other))))
+    assert graph(parse(text)).key != graph(parse(text.replace(one, other))).key
 
 
 def test_the_outer_product_is_one_thing_however_it_is_written():
@@ -307,7 +307,7 @@ def test_the_outer_product_is_one_thing_however_it_is_written():
         "def fallback(g):\n    return g\n"
     )
     texts = [text.format(product) for product in ("c @ r", "c * r", "r * c")]
-    assert len({identity.key(graph(parse(text))) for text in texts}) == 1
+    assert len({graph(parse(text)).key for text in texts}) == 1
 
 
 # --- rings ----------------------------------------------------------------------------------------
@@ -346,7 +346,7 @@ def step(w, g, loss):
 def test_a_ring_is_a_row_of_states_that_move_on():
     ring, shifts = parse(RING), parse(SHIFTS)
     assert graph(ring) == graph(shifts)
-    assert identity.probe(graph(ring)).key == identity.probe(graph(shifts)).key != ""
+    assert probe(graph(ring)).key == probe(graph(shifts)).key != b""
     shapes = [(3,), (2, 2)]
     w, gradients = random_inputs(shapes, 3, np.float64)
     feed = random_feed(ring, shapes, 3, np.float64)
