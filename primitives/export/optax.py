@@ -19,13 +19,15 @@ import builtins
 import keyword
 import math
 import textwrap
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from primitives.canonical.liveness import prune
 from primitives.errors import ProgramError
+from primitives.export.modules import module_from_text
 from primitives.kinds import SCALAR, TENSOR
 from primitives.program import Program
 from primitives.registry import AXIS, ELEMENTWISE, MATRIX, ORACLE, oracles
@@ -101,6 +103,56 @@ def to_optax_source(program: Program, *, name: str | None = None, found: str = "
             hint = f"Export a program that reads no more than {known}."
             raise ProgramError(f"optax gives an optimizer no {given!r}", hint=hint)
     return _Exporter(program, name, found).source()
+
+
+@dataclass(frozen=True)
+class OptaxFunctions:
+    """The functions of an exported file, ready to be called.
+
+    optimizer: makes the whole optimizer. `optimizer(learning_rate, ...)` takes a number or a
+    schedule of Optax, and by name the hyperparameters of the program, with its values as defaults;
+    so `optimizer()` is the program as it stands, at the peak of its schedule.
+    scale_by: makes what stands before the learning rate in `optax.chain`, like Optax's own
+    `scale_by_adam`; its sign is that of Optax: with the learning rate inside the rule it gives
+    what is added to the parameters.
+    eval_params: for a program that evaluates the model elsewhere than it trains, the function of
+    (state, params) that gives these parameters; None for any other.
+    source: the text of the file.
+    """
+
+    name: str
+    optimizer: Callable[..., Any]
+    scale_by: Callable[..., Any]
+    eval_params: Callable[..., Any] | None
+    source: str = field(repr=False)
+
+
+def to_optax(program: Program, name: str | None = None) -> OptaxFunctions:
+    """Return a program as live functions that make Optax's optimizers, without a file.
+
+    They are those of the file that `to_optax_source` writes, imported from its text: they take the
+    same steps, run under `jax.jit` and inside of Optax's wrappers, and their docstrings say what
+    the hyperparameters are and which learning rate the program was tuned with. A program that is
+    asked for again is not imported again.
+
+    name: of the optimizer, the program's own if None. Raises `ProgramError` as `to_optax_source`.
+
+    >>> import baselines, jax.numpy as jnp
+    >>> optimizer = to_optax(baselines.get("sgd")).optimizer(learning_rate=0.5)
+    >>> updates, _ = optimizer.update(jnp.ones(2), optimizer.init(jnp.zeros(2)))
+    >>> updates.tolist()
+    [-0.5, -0.5]
+    """
+    name = _checked(program.name if name is None else name)
+    source = to_optax_source(program, name=name)
+    functions = vars(module_from_text(source, name))
+    return OptaxFunctions(
+        name,
+        functions[name],
+        functions[f"scale_by_{name}"],
+        functions.get(f"{name}_eval_params"),
+        source,
+    )
 
 
 def _checked(name: str) -> str:
