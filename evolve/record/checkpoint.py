@@ -42,8 +42,8 @@ class Gathered:
     def add(self, row: Row, candidate: Candidate, search: Search) -> None:
         """Take in a candidate that the search has just committed."""
         number = candidate.number
-        key = NOTHING if candidate.reason else bytes.fromhex(candidate.key)
-        probe = bytes.fromhex(candidate.probe) or NOTHING
+        key = NOTHING if candidate.reason else candidate.key
+        probe = candidate.probe or NOTHING
         self.records += _RECORD.pack(
             key, probe, candidate.owner, search.scores.fitness[number], search.scores.first[number]
         )
@@ -143,19 +143,24 @@ def _owned(keys: tuple[bytes, ...], owners: tuple[int, ...]) -> dict[bytes, int]
 
 
 def _encoded(candidate: Candidate) -> dict[str, Any]:
+    """Return a candidate as plain data, for JSON."""
     job = candidate.job
     said = {name: getattr(candidate, name) for name in Candidate.__dataclass_fields__}
     return said | {
         "program": str(candidate.program),
+        "key": candidate.key.hex(),
+        "probe": candidate.probe.hex(),
         "job": None if job is None else encode_job(job),
     }
 
 
 def _decoded(said: dict[str, Any]) -> Candidate:
+    """Return the candidate that `_encoded` made this of."""
     job = said["job"]
-    return Candidate(
-        **(
-            said
-            | {"program": parse(said["program"]), "job": None if job is None else decode_job(job)}
-        )
-    )
+    made = {
+        "program": parse(said["program"]),
+        "key": bytes.fromhex(said["key"]),
+        "probe": bytes.fromhex(said["probe"]),
+        "job": None if job is None else decode_job(job),
+    }
+    return Candidate(**(said | made))

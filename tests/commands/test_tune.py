@@ -30,20 +30,18 @@ from evolve.scoring.job import Job
 from evolve.scoring.scorer import Scorer
 from evolve.scoring.suite import make_suite
 from evolve.scoring.trial import Trials
-from evolve.tuning.asha import (
+from evolve.tuning.asha import LOWEST, Trainer, tune
+from evolve.tuning.ranges import FINAL_SEEDS
+from evolve.tuning.trials import (
     COMPLETE,
-    LOWEST,
     RUNGS,
     STOPPED,
     WAITING,
     Plan,
     Point,
     Record,
-    Trainer,
     TuningFailed,
-    tune,
 )
-from evolve.tuning.reference import FINAL_SEEDS
 from primitives import parse
 
 SUITE = [
