@@ -3,7 +3,8 @@
 import importlib
 import pkgutil
 
-from proxy_tasks.task import TASKS, Task, make_task
+from proxy_tasks.registry import TASKS, make_task
+from proxy_tasks.task import Task
 
 # Every module here is imported, so that adding a task is adding one class in one file.
 for _module in pkgutil.iter_modules(__path__):

@@ -23,8 +23,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from proxy_tasks.registry import TASKS
 from proxy_tasks.sentences import listed
-from proxy_tasks.task import TASKS, DenseTask, Params, PredictionTask, Task
+from proxy_tasks.task import DenseTask, Params, PredictionTask, Task
 
 Product = Callable[[Params], Params]
 

@@ -1,8 +1,12 @@
-"""What a proxy task is: a frozen dataclass that answers the same eight questions as every other."""
+"""What a proxy task is: a frozen dataclass that answers the same questions as every other.
+
+Read `Task`, which says what a task must fulfil and how to write one. `contract.py` checks it.
+"""
 
 import abc
 import dataclasses
 import hashlib
+import inspect
 import json
 import math
 from typing import Any, ClassVar
@@ -11,12 +15,13 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
+from proxy_tasks.parts import PARTS
+from proxy_tasks.registry import hash_of_file, register, snake_case
 from proxy_tasks.schedules import parse_schedule
-from proxy_tasks.sentences import listed, nearest
 
-type_names = {int: "a whole number", float: "a finite number"}
-
-TASKS: dict[str, type["Task"]] = {}  # kind -> class; a class enters by being defined
+TYPE_NAMES = {int: "a whole number", float: "a finite number"}
+NUMBERS = {int: int, float: float, "int": int, "float": float}
+"""Annotation of a field -> its type; text where a file postpones its annotations."""
 
 Params = dict[str, dict[str, Array]]
 """The parameters of a task: a leaf is `params[layer][name]`, always float32 outside tests."""
@@ -30,56 +35,93 @@ class Task(abc.ABC):
     """A question put to an optimizer: parameters, batches, a loss, an evaluation, a number of
     steps.
 
-    A task is a frozen dataclass whose fields are its configuration. Randomness comes in as keys,
-    data as an argument, so everything but `data` and `learning_rates` can be traced, compiled and
-    vmapped. A task never knows what trains it.
+    **Writing one.** A task is a frozen dataclass that enters `TASKS` by being defined, under a
+    `kind` made of its class's name unless it states another. `init`, `evaluate` and a default for
+    `steps` are enough; what else there is has a default:
 
-    Raises  ValueError, one sentence, when a field has the wrong type or an impossible value.
+        data     no data          draws    a random key a step      loss   `evaluate` on "train"
+        deal     data as it is    learning_rates    the schedule
+
+        @dataclass(frozen=True)
+        class Rosenbrock(Task):
+            "Minimise 0.01 + (1 - x)² + 100 (y - x²)² from around the origin."
+
+            steps: int = 1000
+
+            def init(self, key):
+                return {"point": {"w": 0.1 * jax.random.normal(key, (2,))}}
+
+            def evaluate(self, params, data, part):
+                x, y = params["point"]["w"]
+                return 0.01 + (1 - x) ** 2 + 100 * (y - x**2) ** 2
+
+    **What a task must fulfil**, so that scores are comparable and can be repeated:
+
+    - Fields are whole numbers (`int`) or finite numbers (`float`), with defaults; they are its
+      whole configuration. An `int` is at least 1, a `float` above 0.
+    - `data` gives the parts train, validation and test, in arrays of 32 bits or fewer, all finite,
+      and the same every time.
+    - `init` gives a tree of finite float32 arrays with at least one number.
+    - Every leaf of `draws` has a leading axis of `steps`.
+    - `deal` keeps the test part, and all shapes and dtypes; its rows are those of train and
+      validation.
+    - `loss` is one float32, finite at the start, with a finite gradient that is not 0 everywhere.
+      It reads the train part alone.
+    - `evaluate` is one float32, finite at the start, and above 0 wherever training leads, because
+      a score is the logarithm of a ratio of losses.
+    - Randomness comes in as keys and data as an argument, so that the same key gives the same bits.
+      Everything but `data` and `learning_rates` can be traced, compiled and vmapped.
+
+    A task never knows what trains it.
+
+    Raises  ValueError, one sentence, when a field has the wrong type or an impossible value;
+            TypeError when a class is defined under a kind that is taken or is no name.
     """
 
-    kind: ClassVar[str]  # the name in suites
-    version: ClassVar[int] = (
-        1  # raised when the meaning changes, so that old scores are not mixed with new
-    )
-    measures: ClassVar[str]
-    cannot: ClassVar[str]
-    source: ClassVar[str]
+    kind: ClassVar[str]
+    """The name in suites: letters, digits and underscores."""
+
+    version: ClassVar[int] = 1
+    """Raised when the meaning changes, so that old scores are not mixed with new ones."""
+
+    measures: ClassVar[str] = ""
+    """One sentence; the first line of the docstring where nothing is stated."""
+
+    cannot: ClassVar[str] = "not stated"
+    """What it says nothing about, one sentence."""
+
+    source: ClassVar[str] = "not stated"
+    """Where the data come from, and their licence."""
+
+    written_in: ClassVar[str] = ""
+    """Hash of the file that defines the class; empty for the tasks of this package, whose `version`
+    says when they change, and for a class that no file defines.
+    """
+
     offers = frozenset({"loss", "hvp", "noise", "rademacher"})
     """The inputs that a program may ask for here, beyond w, g, lr and t."""
 
     steps: int  # training steps, the length of the schedule
     schedule: str = DEFAULT_SCHEDULE  # of the learning rate, in the words of `schedules.py`
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, base: bool = False, **kwargs: Any) -> None:
+        """Register the class, unless it is a `base` that tasks are derived from."""
         super().__init_subclass__(**kwargs)
-        if "kind" in cls.__dict__:
-            if cls.kind in TASKS:
-                raise TypeError(
-                    f"{cls.__qualname__} and {TASKS[cls.kind].__qualname__} are both {cls.kind!r}"
-                )
-            TASKS[cls.kind] = cls
+        cls.written_in = hash_of_file(cls.__module__)
+        if base:
+            return
+        if "kind" not in cls.__dict__:
+            cls.kind = snake_case(cls.__name__)
+        if not cls.measures:
+            cls.measures = inspect.cleandoc(cls.__doc__ or "").partition("\n")[0]
+        register(cls)
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            if field.name == "schedule":
-                continue
-            value, name = getattr(self, field.name), f"{self.kind}: {field.name}"
-            accepted = (
-                (int, np.integer) if field.type is int else (int, float, np.integer, np.floating)
-            )
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, accepted)
-                or not math.isfinite(value)
-            ):
-                raise ValueError(f"{name} must be {type_names[field.type]}, not {value!r}.")
-            # converted, so that a condition of 1000 and one of 1e3 have the same fingerprint
-            value = int(value) if field.type is int else float(value)
-            if field.type is int and value < 1:
-                raise ValueError(f"{name} must be at least 1, not {value}.")
-            if field.type is float and value <= 0:
-                raise ValueError(f"{name} must be above 0, not {value}.")
-            object.__setattr__(self, field.name, value)
+            if field.name != "schedule":
+                # converted, so that a condition of 1000 and one of 1e3 have the same fingerprint
+                value = checked(self.kind, field, getattr(self, field.name))
+                object.__setattr__(self, field.name, value)
         try:
             # in its shortest form, so that two ways to write one schedule have the same fingerprint
             object.__setattr__(self, "schedule", str(parse_schedule(self.schedule)))
@@ -94,11 +136,11 @@ class Task(abc.ABC):
         """
         return None
 
-    @abc.abstractmethod
     def data(self) -> dict[str, Any]:
         """Return {"train": ..., "validation": ..., "test": ...}, the same read-only arrays for
-        every seed.
+        every seed; here, none.
         """
+        return {part: {} for part in PARTS}
 
     def deal(self, key: PRNGKeyArray, data: dict[str, Any]) -> dict[str, Any]:
         """Return the data as one seed sees them; here, as every seed does.
@@ -113,15 +155,19 @@ class Task(abc.ABC):
     def init(self, key: PRNGKeyArray) -> Params:
         """Draw the parameters a run starts from."""
 
-    @abc.abstractmethod
     def draws(self, key: PRNGKeyArray) -> PyTree[Array]:
-        """Draw everything that is random in training, at once; leaves have a leading axis
-        `steps`.
-        """
+        """Draw everything that is random in training, at once; leaves have a leading axis `steps`.
 
-    @abc.abstractmethod
+        Here, a random key for every step.
+        """
+        return jax.random.split(key, self.steps)
+
     def loss(self, params: Params, data: dict[str, Any], draw: PyTree[Array]) -> Float[Array, ""]:
-        """Compute the training loss of one step; `draw` is one slice of `draws`."""
+        """Compute the training loss of one step; `draw` is one slice of `draws`.
+
+        Here, the evaluation on all of the train part.
+        """
+        return self.evaluate(params, data, "train")
 
     @abc.abstractmethod
     def evaluate(self, params: Params, data: dict[str, Any], part: str) -> Float[Array, ""]:
@@ -140,16 +186,19 @@ class Task(abc.ABC):
         """16 hex digits of what this task is: kind, version, fields and the bytes of its data.
 
         Numbers with different fingerprints are never mixed. A dependency that ships other data, or
-        splits it otherwise, changes the fingerprint too.
+        splits it otherwise, changes the fingerprint too; and so does any change of the file that
+        defines a task outside of this package.
         """
         fields = dataclasses.asdict(self)
         if self.schedule == DEFAULT_SCHEDULE:
-            del fields[
-                "schedule"
-            ]  # as before there was a choice, so that references stay those of their tasks
-        digest = hashlib.sha256(
-            json.dumps([self.kind, self.version, fields], sort_keys=True).encode()
-        )
+            # as before there was a choice, so that references stay those of their tasks
+            del fields["schedule"]
+        said = [self.kind, self.version, fields]
+        files = [c.written_in for c in type(self).__mro__ if issubclass(c, Task) and c.written_in]
+        if files:
+            said.append(files)
+        digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
+
         for path, leaf in jax.tree_util.tree_leaves_with_path(self.data()):
             little_endian = np.ascontiguousarray(leaf, leaf.dtype.newbyteorder("<"))
             header = [jax.tree_util.keystr(path), little_endian.dtype.str, list(leaf.shape)]
@@ -158,7 +207,7 @@ class Task(abc.ABC):
         return digest.hexdigest()[:16]
 
 
-class PredictionTask(Task):
+class PredictionTask(Task, base=True):
     """A task whose loss judges predictions.
 
     It offers `gnvp` too, products with the Gauss-Newton matrix.
@@ -186,7 +235,7 @@ class PredictionTask(Task):
         return self.judge(self.predict(params, data, draw), data, draw)
 
 
-class DenseTask(PredictionTask):
+class DenseTask(PredictionTask, base=True):
     """A task whose predictions come from affine layers in a row, one row of a batch at a time.
 
     It shows what goes into its layers, and says what targets its predictions expect: what an
@@ -215,22 +264,22 @@ class DenseTask(PredictionTask):
         return self.layers(params, data, draw)[0]
 
 
-def make_task(kind: str, **fields: Any) -> Task:
-    """Build the task that a suite's line names; fields left out keep their defaults.
+def checked(kind: str, field: "dataclasses.Field[Any]", value: Any) -> int | float:
+    """Return the value of a field as the number that it is declared to be.
 
-    Raises  ValueError, one sentence, for an unknown kind, an unknown field or an impossible value.
-
-    >>> make_task("noisy_quadratic", dim=32, schedule="cosine").steps
-    400
+    Raises  ValueError, one sentence, where it can be none.
     """
-    if not isinstance(kind, str) or kind not in TASKS:
-        raise ValueError(
-            f"no task is called {kind!r}{nearest(kind, TASKS)}; there are {listed(TASKS)}."
-        )
-    known = [field.name for field in dataclasses.fields(TASKS[kind])]
-    for name in fields:
-        if name not in known:
-            raise ValueError(
-                f"{kind} has no field {name!r}{nearest(name, known)}; it has {listed(known)}."
-            )
-    return TASKS[kind](**fields)
+    name = f"{kind}: {field.name}"
+    if field.type not in NUMBERS:
+        raise ValueError(f"{name} must be declared as int or float, not {field.type!r}.")
+    kind_of_number = NUMBERS[field.type]
+    whole = (int, np.integer)
+    accepted = whole if kind_of_number is int else (*whole, float, np.floating)
+    if isinstance(value, bool) or not isinstance(value, accepted) or not math.isfinite(value):
+        raise ValueError(f"{name} must be {TYPE_NAMES[kind_of_number]}, not {value!r}.")
+    value = kind_of_number(value)
+    if kind_of_number is int and value < 1:
+        raise ValueError(f"{name} must be at least 1, not {value}.")
+    if kind_of_number is float and value <= 0:
+        raise ValueError(f"{name} must be above 0, not {value}.")
+    return value

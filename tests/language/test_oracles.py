@@ -259,10 +259,10 @@ def test_the_loss_judges_the_predictions(kind):
 
 
 def test_a_task_that_predicts_nothing_has_no_gauss_newton_matrix():
-    class Silent(Task):
+    class Silent(Task, base=True):
         data = init = draws = loss = evaluate = None
 
-    Silent.kind = "silent"  # after its definition, so that it does not enter the registry
+    Silent.kind = "silent"  # its own, without an entry in the registry
     sentence = (
         "silent has no Gauss-Newton matrix, because it predicts nothing; char_transformer, "
         "diabetes_regression, "
