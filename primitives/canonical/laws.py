@@ -1,8 +1,8 @@
 """Laws: two ways to write one value. Where a program says the left one, the graph has the right.
 
 All laws are exact in floating point: both sides give the same numbers, also where these are
-infinite or nan. Only the sign of a zero may be lost (-0.0 + 0.0 is 0.0), and no primitive tells the
-two zeros apart. What holds up to rounding alone is left to the probe (`probe.py`).
+infinite or nan. Only the sign of a zero may be lost (-0.0 + 0.0 is 0.0), which no primitive sees
+but `atan2`. What holds up to rounding alone is left to the probe (`probe.py`).
 
 A law is written as a program would say it. A letter stands for any value, `k` for a constant, and
 the name of a kind for a value of this kind. A law is applied only where its right side has the kind
