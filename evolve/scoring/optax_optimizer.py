@@ -123,6 +123,19 @@ def _like(new: Any, old: Any) -> jax.Array:
     return jnp.asarray(new, dtype)
 
 
+def tunable(
+    value: float, low: float, high: float, scale: str = "linear"
+) -> tuple[float, float, float, str]:
+    """Declare a hyperparameter of an optimizer: its value, and the range in which it is tuned.
+
+    scale: how the range is walked, linear, log or log1m (log(1 - x), for decays near 1).
+
+    >>> tunable(0.9, low=0.5, high=0.99, scale="log1m")
+    (0.9, 0.5, 0.99, 'log1m')
+    """
+    return (value, low, high, scale)
+
+
 OPTIMIZERS: dict[str, OptaxOptimizer] = {}
 """What plug-ins have registered, by name."""
 

@@ -1,11 +1,12 @@
 """Scores: log(reference loss / loss) at the end of the full schedule, in the same seeds.
 
-The reference is a known optimizer tuned on the task, AdamW unless a run says
-otherwise: 0 is as good as it, and 0.1 is 10 % less loss. A program's score is the mean over tasks and seeds; a program that diverges
-has the worst score, -inf. Time is spent where it matters: a program far below the
-population stops early in its first training (`early`), or after one seed
-(`hurdle`), and one good enough for the hall of fame is scored again on seeds that
-nothing was selected on.
+The reference is a known optimizer tuned on the task, AdamW unless a run says otherwise: 0 is as
+good as it, and 0.1 is 10 % less loss. A program's score is the mean over tasks and seeds; a program
+that diverges has the worst score, -inf.
+
+Time is spent where it matters: a program far below the population stops early in its first training
+(`early`), or after one seed (`hurdle`), and one good enough for the hall of fame is scored again on
+seeds that nothing was selected on.
 """
 
 from __future__ import annotations

@@ -1,9 +1,8 @@
-"""Training programs that the machine cannot hold: one call after the other, each compiled for all
-programs.
+"""Training programs that the machine cannot hold: one call after the other.
 
-It is the meaning of a program on flat values (`primitives.machine.calls`). The gradient,
-and what else a program may ask of the task, are calls too. Nothing is compiled
-for one program, so a score takes no compilation and depends on no other program.
+It is the meaning of a program on flat values (`primitives.machine.calls`), each call compiled once
+for all programs. The gradient, and what else a program may ask of the task, are calls too. Nothing
+is compiled for one program, so a score takes no compilation and depends on no other program.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ from primitives.registry import PRIMITIVES, oracles
 from primitives.views import Views
 from proxy_tasks import Task
 
-# A call that is handed to another thread costs twice as much as one that is computed at once. Read
-# when jax starts.
+# A call that is handed to another thread costs twice as much as one that is computed at once. jax
+# reads this when it starts.
 jax.config.update("jax_cpu_enable_async_dispatch", False)
 
-# Steps from one look at whether the loss is still finite to the next: a look waits for the device
+# Steps from one look at whether the loss is still finite to the next: a look waits for the device.
 PATIENCE = 32
 
 Parts = tuple[jax.Array, ...]
@@ -56,8 +55,9 @@ class Stepwise:
     def segments(
         self, program: Program, begin: Begin, schedule: jax.Array, steps: Sequence[int]
     ) -> Iterator[tuple[jax.Array, jax.Array]]:
-        """Train; after each of some numbers of steps, where the model is evaluated and whether all
-        is finite.
+        """Train, and stop after each of some numbers of steps.
+
+        Yields where the model is evaluated then, dtype[size], and whether all is finite.
         """
         w = self.split(begin.w)
         bodies = [
@@ -87,8 +87,9 @@ class Stepwise:
     def _gradient(
         self, w: Parts, begin: Begin, clock: Clock, schedule: jax.Array, peak: jax.Array
     ) -> tuple[Clock, dict[str, jax.Array], Parts]:
-        """One step's forward and backward pass: the time after it, inputs that are numbers, and the
-        gradient.
+        """Compute one step's forward and backward pass.
+
+        Returns the time after it, the inputs of a program that are numbers, and the gradient.
         """
         batch = self._batch(begin, clock.step)
         loss, gradient = jax.value_and_grad(self.task.loss)(self._tree(w), batch.data, batch.draw)
@@ -101,8 +102,9 @@ class Stepwise:
         return after, common, self._split(gradient)
 
     def _ask(self, name: str, asked: tuple[Parts, Begin, jax.Array], *x: jax.Array) -> Any:
-        """What the task offers under a name: noise for all parts, or an oracle's answer to x for
-        the only one.
+        """Return what the task offers under a name.
+
+        That is noise for all parts, or an oracle's answer to x, whose program has one part alone.
         """
         w, begin, step = asked
         found = offer(self.task, self.layout, name, self._tree(w), self._batch(begin, step))
@@ -136,25 +138,27 @@ class _Body:
 
     def __init__(self, part: Program, flat: Flat, w: jax.Array, ask: Any):
         self.part, self.calls = part, flat.calls(part, ask)
-        self.values = flat.start(
-            part, w
-        )  # by name: what lives from step to step, and what a step still needs
+        # By name: what lives from step to step, and what a step still needs.
+        self.values = flat.start(part, w)
         self.from_gradient = [s.name for s in part.states if s.start == "g"]
         self.subtract = flat.call(PRIMITIVES["subtract"], TENSOR, TENSOR, TENSOR)
         self.w = self.evaluation = w
 
     def step(self, given: dict[str, Any]) -> None:
-        """Make all calls; w becomes w - update. given: the inputs by name."""
-        if not self.w.size:  # no leaf is of this part: a reduction over none has no value
+        """Make all calls of a step, after which w is w - update. given: the inputs by name."""
+        if not self.w.size:  # no leaf is of this part, and a reduction over none has no value
             return
+
         values = self.values
         values.update(given)
         for name in self.from_gradient:
             values[name] = values["g"]
         self.from_gradient = []
+
         for function, arguments, target, last in self.calls:
             values[target] = function(*[values[a] for a in arguments])
             for name in last:
                 del values[name]
+
         self.w = self.subtract(self.w, values[self.part.output])
         self.evaluation = values[self.part.evaluate_at] if self.part.evaluate_at else self.w

@@ -53,14 +53,15 @@ log = logging.getLogger(__name__)
 
 
 def seed_key(seed: str) -> jax.Array:
-    """A random key from a name such as "7:search:0"; it depends on nothing else."""
+    """Return a random key made from a name such as "7:search:0", and from nothing else."""
     number = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4], "big")
     return jax.random.key(number)
 
 
 def memory_of(device: Any, sharers: int) -> float:
-    """Bytes for one of some workers: what the device says that it has, else its share of the
-    machine's.
+    """Return the bytes for one of some workers that share a machine.
+
+    That is what the device says that it has, else a share of the machine's.
     """
     limit = (device.memory_stats() or {}).get("bytes_limit")
     return limit or available_memory() / sharers
@@ -73,22 +74,26 @@ class Runner:
     """
 
     def __init__(self, task: Task, loop: Loop, together: bool = False):
-        """together: train several optimizers at once; arguments and results have a leading axis."""
+        """Compile nothing yet: that is done at the first training.
+
+        together: train several optimizers at once; arguments and results have a leading axis.
+        """
         self.task = task
         start, run = loop.init, functools.partial(train, task, loop)
         if together:
             start, run = jax.vmap(start, (0, None)), jax.vmap(run, (0, 0, None, None, None))
         self.start = start
         self.memory: Any = None
-        # The memory is donated: a bank for a large task takes longer to allocate than to compute
-        # with.
+        # The memory is donated: to allocate a bank for a large task takes longer than to compute
+        # with it.
         self.compiled = jax.jit(run, donate_argnums=1)
 
     def segments(
         self, args: Any, begin: Begin, schedule: jax.Array, steps: Sequence[int]
     ) -> Iterator[tuple[jax.Array, jax.Array]]:
-        """Train; after each of some numbers of steps, where the model is evaluated and whether all
-        is finite.
+        """Train, and stop after each of some numbers of steps.
+
+        Yields where the model is evaluated then, dtype[size], and whether all is finite.
         """
         memory, self.memory = self.memory, None
         if memory is None:
@@ -104,7 +109,7 @@ class Runner:
             self.memory = memory
 
     def __call__(self, args: Any, begin: Begin, schedule: jax.Array) -> tuple[jax.Array, jax.Array]:
-        """The whole training."""
+        """Train to the end; what `segments` yields there."""
         (end,) = self.segments(args, begin, schedule, [self.task.steps])
         return end
 
@@ -116,7 +121,7 @@ class Trials:
     """
 
     def __init__(self, task: Task, memory: float = math.inf):
-        """memory: bytes that are there for this task."""
+        """Put the data on the device. memory: bytes that are there for this task."""
         self.task = task
         params = jax.eval_shape(task.init, jax.random.key(0))
         self.layout = Layout.of(params)
@@ -151,7 +156,7 @@ class Trials:
         schedule: str = "",
         once: bool = False,
     ) -> float:
-        """Final loss on a part of the data; nan where training did not stay finite."""
+        """Return the final loss on a part of the data; nan where training did not stay finite."""
         (loss,) = self.losses(optimizer, seed, [self.task.steps], part, schedule, once)
         return loss
 
@@ -164,13 +169,13 @@ class Trials:
         schedule: str = "",
         once: bool = False,
     ) -> Iterator[float]:
-        """The loss on a part of the data after each of some numbers of steps.
+        """Yield the loss on a part of the data after each of some numbers of steps.
 
-        Whoever stops asking stops the training.
+        Where training did not stay finite it is nan, and nothing comes after it. Whoever stops
+        asking stops the training.
 
-        nan, and nothing after it, where training did not stay finite. schedule: of the learning
-        rate, in the words of `proxy_tasks.schedules`; empty for the task's own. once: the optimizer
-        is not worth a compilation.
+        schedule: of the learning rate, in the words of `proxy_tasks.schedules`; empty for the
+        task's own. once: the optimizer is not worth a compilation.
         """
         begin = self.begin(seed)
         run, args = self.runner(optimizer, once)
@@ -185,12 +190,14 @@ class Trials:
     def losses_together(
         self, programs: Sequence[Program], seed: str, part: str = "validation", schedule: str = ""
     ) -> list[float]:
-        """Final losses of programs that are trained at the same time, for accelerators that are
-        wide: the machine under `jax.vmap`, as many programs at once as the memory has banks for.
+        """Return the final losses of programs that are trained at the same time.
 
-        It executes all opcodes at every instruction and keeps each program's own. The losses are
-        those of `loss` up to rounding. It has not been timed on an accelerator. Raises
-        `DoesNotFit`.
+        For accelerators that are wide: the machine under `jax.vmap`, as many programs at once as
+        the memory has banks for. It executes all opcodes at every instruction and keeps each
+        program's own. The losses are those of `loss` up to rounding. It has not been timed on an
+        accelerator.
+
+        Raises `DoesNotFit`.
         """
         begin = self.begin(seed)
         rates = self._rates(schedule) if schedule else self.schedule
@@ -204,12 +211,12 @@ class Trials:
         return losses
 
     def _loss(self, final: jax.Array, finite: jax.Array, begin: Begin, part: str) -> float:
-        """The loss at the end of a training; nan where it, or the training, is not finite."""
+        """Return the loss at the end of a training; nan where one of the two is not finite."""
         loss = float(self.evaluate(final, begin.data, part=part)) if finite else math.nan
         return loss if math.isfinite(loss) else math.nan
 
     def runner(self, optimizer: Optimizer, once: bool = False) -> tuple[Runner | Stepwise, Any]:
-        """The fastest way to run an optimizer, and its arguments there."""
+        """Return the fastest way to run an optimizer, and its arguments there."""
         if isinstance(optimizer, Program):
             if self.banks >= 1:
                 try:
@@ -221,7 +228,7 @@ class Trials:
         return self.compiled(optimizer)
 
     def stepwise(self, program: Program) -> Stepwise:
-        """What trains a program call by call; it serves all that see the leaves alike."""
+        """Return what trains a program call by call; it serves all that see the leaves alike."""
         views = Views(program, self.layout.shapes)
         alike = (len(views.parts), views.plain, views.stack, *views.group)
         if alike not in self._stepwise:
@@ -229,8 +236,9 @@ class Trials:
         return self._stepwise[alike]
 
     def compiled(self, optimizer: Optimizer) -> tuple[Runner, Any]:
-        """A loop compiled for this optimizer alone; its hyperparameters are arguments, so one
-        serves all values.
+        """Return a loop compiled for this optimizer alone, and its arguments there.
+
+        The arguments are hyperparameters, so one loop serves all their values.
         """
         values = optimizer.values | {LEARNING_RATE: optimizer.learning_rate}
         if isinstance(optimizer, Handwritten):  # its other values shape its inner loops
@@ -255,8 +263,10 @@ class Trials:
         return self.task.evaluate(self.layout.unflatten(w), data, part)
 
     def _begin(self, key: jax.Array, data: Any) -> Begin:
-        """All that a seed decides: first parameters, what is random in training, who sees which
-        rows.
+        """Draw all that a seed decides.
+
+        That is the first parameters, what is random in training, and which rows of the data are for
+        training.
         """
         init, draws, deal = jax.random.split(key, 3)
         noise = jax.random.fold_in(key, 3)

@@ -15,6 +15,7 @@ Rows = tuple[tuple[float, ...], ...]
 
 
 def encode_job(job: Job) -> dict[str, Any]:
+    """Return a job as JSON can hold it."""
     return asdict(job) | {
         "hurdle": job.hurdle.hex(),
         "bar": job.bar.hex(),
@@ -23,6 +24,7 @@ def encode_job(job: Job) -> dict[str, Any]:
 
 
 def decode_job(said: dict[str, Any]) -> Job:
+    """Return the job that `encode_job` wrote."""
     typed: dict[str, Any] = {name: float.fromhex(said[name]) for name in ("hurdle", "bar")}
     typed |= {name: tuple(said[name]) for name in ("seeds", "select")}
     typed["early"] = tuple(map(float.fromhex, said["early"]))
@@ -30,8 +32,9 @@ def decode_job(said: dict[str, Any]) -> Job:
 
 
 def encode_outcome(outcome: Outcome) -> dict[str, Any]:
-    """Everything that is decided about a candidate; without the seconds, which differ from run to
-    run.
+    """Return all that is decided about a candidate, as JSON can hold it.
+
+    The seconds are left out, for they differ from run to run, and so is the detail.
     """
     said: dict[str, Any] = {"status": outcome.status, "scores": _hex(outcome.scores)}
     if outcome.selected:
@@ -42,6 +45,7 @@ def encode_outcome(outcome: Outcome) -> dict[str, Any]:
 
 
 def decode_outcome(said: dict[str, Any], seconds: float = 0.0, detail: str = "") -> Outcome:
+    """Return the outcome that `encode_outcome` wrote."""
     (early,) = _floats([said.get("early", [])])
     return Outcome(
         said["status"],
@@ -54,7 +58,7 @@ def decode_outcome(said: dict[str, Any], seconds: float = 0.0, detail: str = "")
 
 
 def canonical(said: Any) -> str:
-    """One text for one value: the form that is hashed."""
+    """Write a value in the one way that is hashed: equal values give equal texts."""
     return json.dumps(
         said, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
     )
