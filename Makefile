@@ -10,7 +10,7 @@
 #   make optax-tests  run optax's own tests on exported optimizers
 #   make references   tune the known optimizers again, on all suites
 #   make test-lowest  all tests with the oldest versions that pyproject.toml allows; best with PYTHON=python3.11
-#   make lint         ruff and pyright
+#   make lint         ruff, its format, and pyright: what must be clean before a change lands
 #   make clean        remove what this file makes; runs/ stays
 
 PYTHON ?= python3
@@ -56,6 +56,7 @@ test-lowest: .venv-lowest/.test
 
 lint: .venv/.lint
 	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
 	@.venv/bin/pyright
 
 clean:

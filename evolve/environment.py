@@ -12,7 +12,9 @@ import gc
 import hashlib
 import os
 import platform
+import sys
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,35 @@ def pin() -> None:
     os.environ.update(pinned())
 
 
+IN_A_LIBRARY = ("XLA_FLAGS", "NPROC", "PJRT_NPROC")
+"""What is set where somebody imports us: what bits depend on, and no more.
+
+The platform stays theirs, and so do the threads of other libraries and the folder of what jax has
+compiled.
+"""
+
+
+def pin_on_import() -> None:
+    """Set in this process what the bits of a score depend on; warn where it comes too late.
+
+    Whoever calls `pin` before jax computes has nothing left to do here.
+    """
+    wanted = {name: value for name, value in pinned().items() if name in IN_A_LIBRARY}
+    if all(os.environ.get(name) == value for name, value in wanted.items()):
+        return
+    os.environ.update(wanted)
+
+    bridge = sys.modules.get("jax._src.xla_bridge")  # jax has no public way to ask
+    if bridge is not None and getattr(bridge, "backends_are_initialized", bool)():
+        warnings.warn(
+            "jax has computed before `evolve` was imported, so its instruction set and threads are "
+            "no longer ours to set: what is scored in this process (workers of kind inline or "
+            "devices) has other bits than what workers of kind local or ray score. Import evolve "
+            "first to avoid that.",
+            stacklevel=3,
+        )
+
+
 def available_memory() -> int:
     """Bytes of memory that this machine, or the container that it is, gives to processes."""
     limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
@@ -105,20 +136,22 @@ def collect_rarely() -> None:
 def fingerprint() -> dict[str, Any]:
     """What the bits of a score depend on, beside the program and the task."""
     import jax
-    import jaxlib
+    import jaxlib.version
     import numpy
 
     import evolve
+    from evolve import plugins
 
     device = jax.devices()[0]
+    guests = {plugin.name: plugin.sha256 for plugin in plugins.loaded()}
     return {
         "pride": evolve.__version__,
         "jax": jax.__version__,
-        "jaxlib": jaxlib.__version__,
+        "jaxlib": jaxlib.version.__version__,
         "numpy": numpy.__version__,
         "platform": device.platform,
         "device": device.device_kind,
         "machine": platform.machine(),
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
         "threads": os.environ.get("NPROC", ""),
-    }
+    } | ({"plugins": guests} if guests else {})

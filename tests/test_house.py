@@ -46,7 +46,9 @@ ORDER = (
     {"workers"},
     {"comparison", "tuning"},
     {"running"},
+    {"validation"},
     {"reporting"},
+    {"given"},
     {"api"},
     {"commands"},
     {"__main__"},
@@ -112,7 +114,7 @@ def test_ray_is_known_to_few_files_that_are_imported_where_it_is_asked_for():
         "evolve/workers/ray_actors.py",
         "evolve/workers/ray_session.py",
     ]
-    code = "import sys, evolve.commands, evolve.api, evolve.workers.executor; print('ray' in sys.modules)"
+    code = "import sys, evolve.__main__, evolve.api; print('ray' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout == "False\n"
 
@@ -146,10 +148,10 @@ import os, sys
 class Look:
     def find_spec(self, name, path=None, target=None):
         if name == "jax":
-            print(os.environ.get("NPROC"), os.environ.get("PJRT_NPROC"), os.environ.get("XLA_FLAGS"))
+            print(*map(os.environ.get, ("NPROC", "PJRT_NPROC", "XLA_FLAGS")))
             sys.meta_path.remove(self)
 sys.meta_path.insert(0, Look())
-import evolve.commands.main
+import evolve.__main__
 import jax
 """
     env = {

@@ -1,1 +1,5 @@
-"""The command line: read, call the library, print."""
+"""The command line: read, call `evolve.api`, print."""
+
+from evolve.environment import pin
+
+pin()  # before anything imports jax

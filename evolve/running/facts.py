@@ -123,7 +123,7 @@ class Result:
 
     verdicts: the table of the confirmation; best: the best finalist, under the name that it has
     there, None where nothing was found; chain: 64 hex digits, equal for runs that decided the same;
-    tally: what became of the candidates, in one line.
+    facts: what became of the candidates, in how many seconds; tally: the same in one line.
     """
 
     folder: RunFolder
@@ -131,6 +131,7 @@ class Result:
     verdicts: tuple[Verdict, ...]
     best: Program | None
     chain: str
+    facts: dict[str, Any]
     tally: str
 
     @property

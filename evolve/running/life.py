@@ -18,9 +18,9 @@ from evolve.record.patience import attempted
 from evolve.record.status import FINISHED, STOPPED
 from evolve.running.confirmation import confirmed
 from evolve.running.drive import Clock, Driver
-from evolve.running.facts import Plan, Result
+from evolve.running.facts import Plan, Result, tally_facts
 from evolve.running.listeners import HallOfFameFile, Listener, Listeners
-from evolve.running.sentences import notes, tally_line
+from evolve.running.sentences import notes, tally_words
 from evolve.search.search import Search
 from evolve.workers.executor import make_executor
 
@@ -81,8 +81,13 @@ def _execute(
         verdicts, best = confirmed(folder, plan, driver, stop)
         driver.patiently(lambda: journal.put([], status=FINISHED))
 
-        tally = tally_line(search, clock.elapsed)
-        result = Result(folder, plan, tuple(verdicts), best, driver.chain.hex(), tally)
+        facts = tally_facts(search) | {
+            "seconds": clock.elapsed,
+            "repeatable": journal.repeatable,
+        }
+        result = Result(
+            folder, plan, tuple(verdicts), best, driver.chain.hex(), facts, tally_words(facts)
+        )
         tell.ended(result)
         return result
     finally:

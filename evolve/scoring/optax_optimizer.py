@@ -143,7 +143,7 @@ OPTIMIZERS: dict[str, OptaxOptimizer] = {}
 def optimizer(*, name: str = "", **hyperparameters: Declared) -> Callable[[Factory], Factory]:
     """Register the decorated factory; its name and docstring are those of the optimizer.
 
-        @optimizer(learning_rate=tunable(1e-3, 1e-5, 1e-1), decay=tunable(0.9, 0.5, 0.99, "log1m"))
+        @optimizer(learning_rate=tunable(0.01, 1e-4, 1.0, "log"), decay=tunable(0.9, 0.5, 0.99))
         def my_momentum(learning_rate, decay):
             \"""My momentum: gradient descent with a memory.\"""
             return optax.sgd(learning_rate, momentum=decay)

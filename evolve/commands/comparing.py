@@ -1,0 +1,205 @@
+"""Commands that compare and tune: score, reference, tune."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+
+import click
+
+from evolve.commands.group import (
+    address_option,
+    example,
+    facts,
+    json_flag,
+    plugin_option,
+    say,
+    suite_option,
+    trust_option,
+    worker_settings,
+    workers_option,
+)
+
+
+@click.command(epilog=example("evolve score adamw lion my_program.py --suite quickstart"))
+@click.argument("programs", metavar="NAME|FILE|RUN...", nargs=-1, required=True)
+@suite_option
+@click.option(
+    "--seeds",
+    default=10,
+    show_default=True,
+    type=click.IntRange(2, 1000),
+    help="Fresh seeds; the same for all.",
+)
+@click.option(
+    "--schedule",
+    default="",
+    metavar="TEXT",
+    help="Learning rate of all: `evolve list schedules`.",
+)
+@workers_option
+@address_option
+@plugin_option
+@trust_option
+@json_flag
+def score(
+    programs: tuple[str, ...],
+    suite_name: str,
+    seeds: int,
+    schedule: str,
+    workers: str | None,
+    address: str | None,
+    plugins: tuple[str, ...],
+    trust: bool,
+    as_json: bool,
+) -> None:
+    """Score optimizers side by side, as a run confirms its finalists: fresh seeds, the test part,
+    0 is tuned AdamW.
+
+    Known names have their hyperparameters tuned on each task where the references know them; a file
+    is scored as it stands, with its own `learning_rate` as the peak of the schedule (0.001 if it
+    states none). `clip_by_norm+lion` puts a prologue before a program. A schedule such as
+    "step_decay(factor=0.5, every=0.25)" replaces that of the tasks for all that are scored; the
+    reference, 0, keeps its own.
+    """
+    from evolve import api
+
+    scores = api.score(
+        programs,
+        suite_name,
+        seeds,
+        schedule=schedule,
+        workers=worker_settings(workers, address),
+        plugins=plugins,
+        trust=trust,
+        say=say,
+    )
+    facts(scores.facts()) if as_json else scores.grid().print()
+
+
+@click.command(epilog=example("evolve reference quickstart --trials 256"))
+@click.argument("suites", metavar="SUITE...", nargs=-1, required=True)
+@click.option(
+    "--trials",
+    default=128,
+    show_default=True,
+    type=click.IntRange(8),
+    help="Points per optimizer; equal for all.",
+)
+@click.option(
+    "--seeds", default=4, show_default=True, type=click.IntRange(1), help="Seeds per point."
+)
+@click.option(
+    "--optimizers",
+    default="adamw,lion",
+    show_default=True,
+    help="Known names, with commas; AdamW is what 0 means.",
+)
+@click.option(
+    "--into",
+    default="references",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder for the reference files.",
+)
+@plugin_option
+def reference(
+    suites: tuple[str, ...],
+    trials: int,
+    seeds: int,
+    optimizers: str,
+    into: Path,
+    plugins: tuple[str, ...],
+) -> None:
+    """Tune known optimizers on the tasks of suites, with equal budgets: what scores are relative
+    to.
+
+    Optimizers that a reference file has already, and that are not named, stay in it as they are.
+    """
+    from evolve import api
+
+    api.reference(
+        suites,
+        [name.strip() for name in optimizers.split(",") if name.strip()],
+        trials=trials,
+        seeds=seeds,
+        into=into,
+        plugins=plugins,
+        say=say,
+        written=lambda path: click.echo(str(path)),
+    )
+
+
+@click.command(
+    epilog=example("evolve tune my_program.py --suite quickstart --trials 128 --into my_tuning")
+)
+@click.argument("program", metavar="NAME|FILE|RUN")
+@suite_option
+@click.option(
+    "--trials",
+    default=64,
+    show_default=True,
+    type=click.IntRange(1, 100_000),
+    help="Points in the declared ranges.",
+)
+@click.option(
+    "--seeds", default=2, show_default=True, type=click.IntRange(1, 1000), help="Seeds per point."
+)
+@click.option(
+    "--into",
+    default="tuned",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder for all that is found.",
+)
+@click.option(
+    "--resume", is_flag=True, help="Go on with what the folder holds, if it holds anything."
+)
+@plugin_option
+@trust_option
+def tune(
+    program: str,
+    suite_name: str,
+    trials: int,
+    seeds: int,
+    into: Path,
+    resume: bool,
+    plugins: tuple[str, ...],
+    trust: bool,
+) -> None:
+    """Tune the hyperparameters for which a program declares a range, by Ray Tune; one set of values
+    for a whole suite.
+
+    What does badly early is trained no further. The best few, and the program as it stands, are
+    scored again on fresh seeds, which decides. Ctrl-C stops and says how to go on.
+    """
+    from evolve import api
+    from evolve.interrupt import Interrupted, StopSignal
+    from evolve.reporting.progress import command
+
+    def how_to_go_on() -> None:
+        given = [program, "--suite", suite_name, "--trials", trials, "--seeds", seeds]
+        given += ["--into", into, "--resume", *(x for p in plugins for x in ("--plugin", p))]
+        words = shlex.join(map(str, given))
+        say(f"stopped; what was finished is recorded. Go on with:\n  {command()} tune {words}")
+
+    stop = StopSignal(how_to_go_on)
+    try:
+        with stop.watching():
+            found = api.tune(
+                program,
+                suite_name,
+                trials=trials,
+                seeds=seeds,
+                into=into,
+                resume=resume,
+                plugins=plugins,
+                trust=trust,
+                stop=stop,
+            )
+    except Interrupted:
+        how_to_go_on()
+        sys.exit(128 + stop.number)
+    click.echo(repr(found))
+    click.echo(str(found.path))

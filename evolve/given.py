@@ -1,0 +1,137 @@
+"""What users give, as what the library works with: configs, optimizers, workers, plug-ins.
+
+Whatever takes an optimizer takes a known name, the path of a program file or of a run's folder, a
+`Program`, or something that was found.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import baselines
+from baselines.handwritten import Handwritten
+from evolve import plugins as guests
+from evolve.config.errors import ConfigError
+from evolve.config.presets import read_config
+from evolve.config.schema import Config, WorkerSettings
+from evolve.config.validation import overridden, validated
+from evolve.environment import available_cores
+from evolve.record.folder import RunFolder
+from evolve.reporting.study import Found, Study
+from evolve.scoring.optax_optimizer import OptaxOptimizer
+from evolve.scoring.optimizers import Optimizer, known, known_names
+from primitives import Program, ProgramError
+
+Given = str | Path | Program | Handwritten | OptaxOptimizer | Found | Study
+"""What an optimizer may be given as."""
+
+
+def opened_run(
+    folder: str | Path | Study, trust: bool = False, plugins: Sequence[str | Path] = ()
+) -> RunFolder:
+    """Open a run's folder, with its plug-ins loaded."""
+    opened = RunFolder.open(folder.path if isinstance(folder, Study) else folder)
+    load_named(plugins)
+    guests.load_of_run(opened.plugins(), opened.path, trust)
+    return opened
+
+
+def load_named(names: Iterable[str | Path], beside: Path | None = None) -> None:
+    """Load plug-ins that the user has named, and remember that they have."""
+    found = [guests.read(name, beside) for name in names]
+    guests.load(found)
+    guests.trust(found)
+
+
+def config_from(
+    config: str | Path | Mapping[str, Any] | Config,
+    seed: int | None,
+    budget: Mapping[str, float] | None,
+    overrides: Sequence[str],
+    workers: Any,
+    plugins: Sequence[str | Path],
+) -> Config:
+    """Make the typed config; the plug-ins that it names are loaded, for it may speak of theirs."""
+    where, beside = "config", None
+    if isinstance(config, Config):
+        given = config.model_dump(mode="json")
+    elif isinstance(config, Mapping):
+        given = json.loads(json.dumps(dict(config)))
+    else:
+        where, given = read_config(str(config))
+        beside = Path(where).parent
+    given = overridden(given, (*overrides, *changes_of(seed, budget, workers)))
+
+    inside = given.get("plugins") or []
+    if not isinstance(inside, list):
+        raise ConfigError(f"{where}: plugins: write a list of files, such as [my_task.py]")
+    load_named([p["file"] if isinstance(p, dict) else str(p) for p in inside], beside)
+    load_named(plugins)
+    if loaded := guests.loaded():
+        given["plugins"] = [{"file": p.name, "sha256": p.sha256} for p in loaded]
+    return validated(given, where)
+
+
+def changes_of(
+    seed: int | None, budget: Mapping[str, float] | None, workers: Any
+) -> tuple[str, ...]:
+    """Write arguments as the overrides that they stand for."""
+    changes = [] if seed is None else [f"seed={seed}"]
+    changes += [f"budget.{end}={json.dumps(value)}" for end, value in (budget or {}).items()]
+    if workers is None:
+        return tuple(changes)
+    if isinstance(workers, Mapping):
+        settings = dict(workers)
+    elif isinstance(workers, int):
+        settings = {"kind": "local", "count": workers}
+    else:
+        settings = {"kind": str(workers)}
+    changes += [f"workers.{key}={json.dumps(value)}" for key, value in settings.items()]
+    return tuple(changes)
+
+
+def listed(optimizers: Given | Sequence[Given]) -> list[Given]:
+    if isinstance(optimizers, Sequence) and not isinstance(optimizers, str):
+        return list(optimizers)
+    return [optimizers]
+
+
+def worker_settings(workers: Any, most: int) -> WorkerSettings:
+    """Say who scores outside a run: no more processes than there is to do."""
+    given = overridden({"workers": {}}, changes_of(None, None, workers))["workers"]
+    if not given:
+        given["count"] = min(2, most, available_cores())
+    return WorkerSettings(**given)
+
+
+def find(optimizer: Given, *, trust: bool = False) -> Optimizer:
+    """Find an optimizer: a known name, a file, the best of a run. Raises `ProgramError`."""
+    if isinstance(optimizer, Study):
+        if optimizer.best is None:
+            raise ProgramError(f"{optimizer.path}: nothing was found yet")
+        return optimizer.best.program
+    if isinstance(optimizer, Found):
+        return optimizer.program
+    if not isinstance(optimizer, str | Path):
+        return optimizer
+    name = str(optimizer)
+    if name not in baselines.names() and Path(name).is_dir():
+        opened = opened_run(name, trust)
+        opened.best()  # says where there is none yet
+        return find(Study.read(opened))
+    if name in known_names():
+        return known(name)
+    return baselines.find(name)
+
+
+def program_of(optimizer: Given, trust: bool) -> Program:
+    found = find(optimizer, trust=trust)
+    if not isinstance(found, Program):
+        raise ProgramError(
+            f"{found.name} is written by hand and has no program",
+            hint="`evolve score` takes it too.",
+        )
+    return found

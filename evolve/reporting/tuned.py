@@ -1,0 +1,66 @@
+"""What a tuning has found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evolve.comparison.statistics import LEVEL, interval
+from evolve.reporting.tables import preformatted
+from primitives import Program
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """The hyperparameters that a tuning chose, and how a program does with them.
+
+    Unit    `score` is log(loss of the reference / loss) on the test part, a mean over fresh seeds
+            that nothing was chosen by, with its 95 % interval from `low` to `high`.
+
+    values: the chosen ones by name; before: those of the program as it stood; trials: how many
+    points ended how; path: the tuned program's file; facts: all that the tuning wrote down.
+    """
+
+    program: Program
+    values: dict[str, float]
+    before: dict[str, float]
+    score: float
+    low: float
+    high: float
+    seeds: int
+    trials: dict[str, int]
+    path: Path
+    facts: dict[str, Any]
+
+    @classmethod
+    def of(cls, program: Program, facts: dict[str, Any], folder: Path) -> Tuned:
+        """Make it from what a tuning wrote down."""
+        values, scores = facts["values"], facts["test"]
+        low, high = interval(scores, LEVEL)
+        return cls(
+            program=program.with_values(values),
+            values=values,
+            before={name: program.values[name] for name in values},
+            score=sum(scores) / len(scores),
+            low=low,
+            high=high,
+            seeds=len(scores),
+            trials=facts["trials"],
+            path=folder / "program.py",
+            facts=facts,
+        )
+
+    def __repr__(self) -> str:
+        ended = ", ".join(f"{count} {status}" for status, count in self.trials.items())
+        lines = [f"{self.program.name}: {ended}"]
+        for name, value in self.values.items():
+            lines.append(f"  {name} = {value:g}  (was {self.before[name]:g})")
+        lines.append(
+            f"{self.score:+.4f} ({self.low:+.4f} to {self.high:+.4f}) on the test part, in "
+            f"{self.seeds} fresh seeds; 0 is tuned AdamW"
+        )
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return preformatted(repr(self))
