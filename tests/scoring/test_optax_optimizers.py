@@ -11,7 +11,6 @@ import optax
 import pytest
 
 import baselines
-from baselines.handwritten.entry import tunable
 from evolve.comparison.contest import Contestant, confirm
 from evolve.config.schema import TaskSettings
 from evolve.scoring.fit import check_fit
@@ -21,6 +20,7 @@ from evolve.scoring.optax_optimizer import (
     OptaxOptimizer,
     optimizer,
     register_optimizer,
+    tunable,
 )
 from evolve.scoring.optimizers import known, known_names
 from evolve.scoring.scorer import Scorer
@@ -54,11 +54,11 @@ def adamw(learning_rate, beta1, beta2, eps, weight_decay):
 
 
 ADAMW = {
-    "learning_rate": tunable(3e-3, 3e-5, 3e-1),
+    "learning_rate": tunable(3e-3, 3e-5, 3e-1, "log"),
     "beta1": tunable(0.9, 0.5, 0.99, "log1m"),
     "beta2": tunable(0.999, 0.8, 0.9999, "log1m"),
     "eps": 1e-8,
-    "weight_decay": tunable(1e-4, 1e-5, 3.0),
+    "weight_decay": tunable(1e-4, 1e-5, 3.0, "log"),
 }
 
 
@@ -207,7 +207,7 @@ REFUSED = {
     ),
     "range": (
         lambda learning_rate: optax.sgd(learning_rate),
-        {"learning_rate": tunable(0.1, 0.5, 0.2)},
+        {"learning_rate": tunable(0.1, 0.5, 0.2, "log")},
         "odd: 0.5 to 0.2 is no log range for 'learning_rate'",
     ),
 }
