@@ -204,7 +204,7 @@ class Driver:
         """Compare a candidate that was bred again with its row. Raises `JournalError`."""
         bred = (
             str(candidate.program),
-            candidate.key,
+            candidate.key.hex(),
             candidate.reason,
             candidate.same_as,
             candidate.job is None,
@@ -248,7 +248,7 @@ class Driver:
             parent=candidate.parent,
             mutation=candidate.mutation,
             program=str(candidate.program),
-            key=candidate.key,
+            key=candidate.key.hex(),
             status=committed.status,
             reason=candidate.reason,
             same_as=candidate.same_as,

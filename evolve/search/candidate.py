@@ -28,9 +28,9 @@ class Candidate:
     parent: int | None
     mutation: str
     program: Program
-    key: str  # the same for programs that compute the same
+    key: bytes  # 16 of them, the same for programs that compute the same
     # The same for programs that compute the same up to rounding; empty for one that is not scored.
-    probe: str = ""
+    probe: bytes = b""
     reason: str = ""  # why a cheap test rejects it
     same_as: int | None = None  # the candidate whose outcome it shares
     job: Job | None = None  # what a worker is asked; None where the outcome is known without one

@@ -22,20 +22,12 @@ class Seen:
     keys: Index = field(default_factory=Index)  # of programs that compute the same
     probes: Index = field(default_factory=Index)  # of those that do so up to rounding
 
-    def by_key(self, key: str) -> int | None:
-        """Return the number of the candidate that computes the same; None for a new program."""
-        return self.keys.get(bytes.fromhex(key))
-
-    def by_probe(self, probe: str) -> int | None:
-        """Return the number of the candidate that computes the same up to rounding, or None."""
-        return self.probes.get(bytes.fromhex(probe))
-
     def add(self, candidate: Candidate) -> None:
         """Let later programs that compute the same share the outcome of this one."""
         if not candidate.reason:
-            self.keys[bytes.fromhex(candidate.key)] = candidate.owner
+            self.keys[candidate.key] = candidate.owner
         if candidate.probe:
-            self.probes[bytes.fromhex(candidate.probe)] = candidate.owner
+            self.probes[candidate.probe] = candidate.owner
 
 
 @dataclass

@@ -94,7 +94,7 @@ def mutation(weight: float = 1.0, possible: Possible = _always) -> Callable[[Mut
         @mutation(weight=0.5)
         def turn_around(program, space, rng):
             """Negate the update."""
-            last = Instruction("turned", "negate", (program.output,))
+            last = Instruction("turned", "negative", (program.output,))
             return replace(program, body=(*program.body, last), output="turned")
     '''
     if not (isinstance(weight, int | float) and 0.0 <= weight < float("inf")):

@@ -144,12 +144,12 @@ class Search:
     def judge(self, number: int, phase: int, parent: int | None, child: Child) -> Candidate:
         """Name the program, look it up, and try to reject it cheaply."""
         values = graph(child.program)
-        key = values.key.hex()
 
         def candidate(**found: Any) -> Candidate:
-            return Candidate(number, phase, parent, child.mutation, child.program, key, **found)
+            name = child.mutation
+            return Candidate(number, phase, parent, name, child.program, values.key, **found)
 
-        same = self.seen.by_key(key)
+        same = self.seen.keys.get(values.key)
         if same is not None:
             return candidate(same_as=same)
         if not values.uses("g"):
@@ -158,10 +158,10 @@ class Search:
         moves = probe(values)
         if self.rejects_ascent and not moves.descends:
             return candidate(reason=ASCENT)
-        same = self.seen.by_probe(moves.key.hex())
+        same = self.seen.probes.get(moves.key)
         if same is not None:
             return candidate(same_as=same)
-        return candidate(probe=moves.key.hex(), job=self.job(child.program))
+        return candidate(probe=moves.key, job=self.job(child.program))
 
     def job(self, program: Program) -> Job:
         """Say what a worker shall do with a program: which seeds, and where it may stop."""

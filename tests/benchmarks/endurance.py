@@ -121,9 +121,9 @@ def later(candidate: Candidate, by: int, phase: int) -> Candidate:
     return replace(candidate, phase=phase, **moved)
 
 
-def another(key: str, copy: int) -> str:
+def another(key: bytes, copy: int) -> bytes:
     """The key that a program has in one of the copies."""
-    return key and hashlib.blake2b(f"{copy}:{key}".encode(), digest_size=len(key) // 2).hexdigest()
+    return key and hashlib.blake2b(f"{copy}:{key.hex()}".encode(), digest_size=16).digest()
 
 
 def lengthened(path: Path, rows: int, search: Search, begun: Begun) -> None:
@@ -142,8 +142,9 @@ def lengthened(path: Path, rows: int, search: Search, begun: Begun) -> None:
                         "probe": another(candidate.probe, before),
                     }
                     candidate = replace(candidate, **keys)
-                names = ("number", "phase", "parent", "key", "same_as")
-                row = replace(row, **{name: getattr(candidate, name) for name in names})
+                names = ("number", "phase", "parent", "same_as")
+                moved = {name: getattr(candidate, name) for name in names}
+                row = replace(row, key=candidate.key.hex(), **moved)
                 chain = row.linked(chain)
                 made.append(replace(row, chain=chain))
                 search.scores.fitness.append(begun.search.scores.fitness[n])
