@@ -93,46 +93,45 @@ def restore(search: Search, journal: Journal, until: int) -> tuple[dict[int, Can
 
 
 def _restore(search: Search, journal: Journal, until: int) -> tuple[dict[int, Candidate], Gathered]:
-    point = None
-    for point in journal.checkpoints(until):
-        keys, probes, owners, fitness, first = zip(*_RECORD.iter_unpack(point.records), strict=True)
+    # Who was known, and how they scored, is spread over all checkpoints ...
+    last = None
+    for last in journal.checkpoints(until):
+        keys, probes, owners, fitness, first = zip(*_RECORD.iter_unpack(last.records), strict=True)
         search.seen.keys.update(_owned(keys, owners))
         search.seen.probes.update(_owned(probes, owners))
         if journal.repeatable:
             search.scores.fitness.extend(fitness)
             search.scores.first.extend(first)
         else:
-            for kept in zip(
-                journal.numbers(point.since, point.number), fitness, first, strict=True
-            ):
+            numbers = journal.numbers(last.since, last.number)
+            for kept in zip(numbers, fitness, first, strict=True):
                 search.scores.keep(*kept)
-    if point is None:
+    if last is None:
         return {}, Gathered()
-    state = json.loads(point.state)
+
+    # ... and the rest is in the last one.
+    state = json.loads(last.state)
     scores = {number: float.fromhex(score) for number, score in state["hall_of_fame"]}
     rows = {number: journal.row(number) for number in {*state["population"], *scores}}
     programs = {number: parse(row.program) for number, row in rows.items()}
+
     search.phase = state["phase"]
     for number in state["population"]:
         # A phase begins with members that carry no outcome: the programs that the search was
         # given, or some of an earlier phase.
         copy = rows[number].phase != search.phase or number < len(search.initial)
-        search.population.append(
-            search.member(number, programs[number], None if copy else rows[number].restored())
-        )
+        outcome = None if copy else rows[number].restored()
+        search.population.append(search.member(number, programs[number], outcome))
     search.hall_of_fame.entries.extend(
         Entry.of(n, programs[n], score) for n, score in scores.items()
     )
-    said = state["tally"]
-    search.tally = Tally(
-        said["candidates"], *(Counter(said[name]) for name in ("statuses", "reasons", "mutations"))
-    )
-    waiting = [_decoded(said) for said in state["waiting"]]
-    for candidate in waiting:
+    counts = [Counter(state["tally"][name]) for name in ("statuses", "reasons", "mutations")]
+    search.tally = Tally(state["tally"]["candidates"], *counts)
+
+    waiting = {said["number"]: _decoded(said) for said in state["waiting"]}
+    for candidate in waiting.values():
         search.seen.add(candidate)
-    return {candidate.number: candidate for candidate in waiting}, Gathered(
-        point.number, point.seal
-    )
+    return waiting, Gathered(last.number, last.seal)
 
 
 def _owned(keys: tuple[bytes, ...], owners: tuple[int, ...]) -> dict[bytes, int]:

@@ -272,13 +272,13 @@ class Journal:
         )
         seal = NO_SEAL
         try:
-            for point in self.checkpoints(until):
+            for checkpoint in self.checkpoints(until):
                 made = Seal(seal)
-                for row in self._ask(query, point.since, point.number):
+                for row in self._ask(query, checkpoint.since, checkpoint.number):
                     made.add(row)
-                if made.close(point.records, point.state) != point.seal:
+                if made.close(checkpoint.records, checkpoint.state) != checkpoint.seal:
                     break
-                seal = point.seal
+                seal = checkpoint.seal
             else:
                 return True
         except (sqlite3.Error, TypeError, ValueError, AttributeError):

@@ -12,6 +12,7 @@ from evolve.record.errors import JournalError, NothingYet
 from evolve.record.folder import RunFolder
 from evolve.record.journal import Journal
 from evolve.record.lock import is_held
+from evolve.search.candidate import CACHED, REJECTED
 
 # What a run can be. Its journal says which of the last two it is, its lock whether it is running.
 RUNNING, STOPPED, FINISHED = "running", "stopped", "finished"
@@ -25,13 +26,8 @@ def status(folder: RunFolder) -> dict[str, Any]:
     except NothingYet:
         journal = None
     if journal is None:
-        nothing: dict[str, Any] = dict.fromkeys(("candidates", "evaluated", "cached", "seconds"), 0)
-        nothing |= {"rejected": {}, "statuses": {}, "best": None, "hash_chain": bytes(32).hex()}
-        nothing["repeatable"] = folder.config().search.order == "number"
-        return {
-            "run": str(folder.path),
-            "state": RUNNING if _is_live(folder) else STOPPED,
-        } | nothing
+        return _nothing_yet(folder)
+
     try:
         journal.db.execute("BEGIN")  # all facts are of one moment
         statuses, reasons = _counted(journal)
@@ -49,20 +45,36 @@ def status(folder: RunFolder) -> dict[str, Any]:
         raise JournalError(f"{folder.journal}: cannot be read: {fault}") from None
     finally:
         journal.close()
-    if _is_live(folder):
-        state = RUNNING
+
     return {
         "run": str(folder.path),
-        "state": state,
+        "state": RUNNING if _is_live(folder) else state,
         "candidates": count,
-        "evaluated": count - statuses.get("cached", 0) - statuses.get("rejected", 0),
-        "cached": statuses.get("cached", 0),
+        "evaluated": count - statuses[CACHED] - statuses[REJECTED],
+        "cached": statuses[CACHED],
         "rejected": reasons,
         "statuses": statuses,
         "best": _best_facts(folder),
         "seconds": elapsed,
         "hash_chain": chain,
         "repeatable": journal.repeatable,
+    }
+
+
+def _nothing_yet(folder: RunFolder) -> dict[str, Any]:
+    """Return the facts of a run that has no record yet."""
+    return {
+        "run": str(folder.path),
+        "state": RUNNING if _is_live(folder) else STOPPED,
+        "candidates": 0,
+        "evaluated": 0,
+        "cached": 0,
+        "seconds": 0,
+        "rejected": {},
+        "statuses": {},
+        "best": None,
+        "hash_chain": bytes(32).hex(),
+        "repeatable": folder.config().search.order == "number",
     }
 
 

@@ -7,6 +7,8 @@ import sys
 from typing import Any
 
 from evolve.record.status import STOPPED
+from evolve.scoring.job import OK
+from evolve.search.candidate import CACHED, REJECTED
 
 
 def command() -> str:
@@ -27,7 +29,7 @@ def print_status(found: dict[str, Any]) -> None:
     for reason, count in sorted(found["rejected"].items()):
         print(f"  {count:,} rejected: {reason}")
     for name, count in sorted(found["statuses"].items()):
-        if name not in ("ok", "cached", "rejected"):
+        if name not in (OK, CACHED, REJECTED):
             print(f"  {count:,} {name}")
     best = found["best"]
     if best:

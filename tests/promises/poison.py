@@ -17,7 +17,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -37,6 +37,7 @@ from evolve.search.mutation import Space, mutate
 from evolve.search.search import Search
 from evolve.workers.local import LOG_BYTES, STRIKES, Local
 from evolve.workers.ray_actors import Cluster
+from evolve.workers.setup import Setup
 from primitives import Program, parse
 from primitives.registry import registered_for_a_while
 from proxy_tasks import TASKS, make_task
@@ -154,20 +155,14 @@ def keep(place: Path, long: bool) -> dict[str, object]:
 # --- what is needed -------------------------------------------------------------------------------
 
 
-def made_setup(place: Path, workers: int) -> dict[str, Any]:
+def made_setup(place: Path, workers: int) -> Setup:
     """What a worker must know; the poisoned task has the reference of the task that it was made
     of.
     """
     values = tuned_values(make_task("noisy_quadratic", **FIELDS))
-    references = {name: values for name in make_suite("run", [TASK]).fingerprints}
-    take_references(references)
-    return {
-        "tasks": [TASK.model_dump()],
-        "reference": "adamw",
-        "references": references,
-        "folder": str(place),
-        "workers": workers,
-    }
+    suite = make_suite("run", [TASK])
+    take_references({name: values for name in suite.fingerprints})
+    return replace(Setup.of(suite, workers), folder=str(place))
 
 
 def mutants(count: int) -> Iterator[tuple[str, Program]]:
