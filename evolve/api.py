@@ -49,6 +49,7 @@ from evolve.validation import Checked, check_file, check_plugin
 from evolve.workers.executor import make_executor
 from primitives import Program, ProgramError
 from primitives.canonical.liveness import prune
+from primitives.export.optax import to_optax as optax_of
 from primitives.export.optax import to_optax_source
 from primitives.statements import LEARNING_RATE
 
@@ -297,7 +298,7 @@ def tune(
         )
     plan = Trials.of(program, tasks, trials, seeds)
     found = tuned_by_ray(plan, Path(into), resume, available_cores(), stop)
-    return Tuned.of(program, found, Path(into))
+    return Tuned.of(program, found, Path(into), plan.suite().reference_label)
 
 
 def reference(
@@ -407,10 +408,9 @@ def to_optax(
     """
     load_named(plugins)
     program = program_of(optimizer, trust)
-    rate = program.learning_rate if learning_rate is None else learning_rate
-    from primitives.export.optax import to_optax as optax_of
-
-    return optax_of(program).optimizer(rate, **hyperparameters)
+    make = optax_of(program).optimizer
+    rate = () if learning_rate is None else (learning_rate,)
+    return make(*rate, **hyperparameters)
 
 
 # --- looking --------------------------------------------------------------------------------------
@@ -452,17 +452,17 @@ def validate(
     True
     """
     names = [files] if isinstance(files, str | Path) else list(files)
-    results = [check_file(str(name)) for name in names]
-    for name in plugins:
-        try:
-            plugin = guests.read(name)
-            guests.load([plugin])
-            guests.trust([plugin])
-            check_plugin(plugin)
-            results.append(Checked(str(name)))
-        except (guests.PluginError, ConfigError, ProgramError) as fault:
-            results.append(Checked(str(name), str(fault)))
-    return results
+    checked = [_checked_plugin(name) for name in plugins]  # first: the files may speak of them
+    return [*(check_file(str(name)) for name in names), *checked]
+
+
+def _checked_plugin(name: str | Path) -> Checked:
+    try:
+        (plugin,) = load_named([name])
+        check_plugin(plugin)
+    except (guests.PluginError, ConfigError, ProgramError) as fault:
+        return Checked(str(name), str(fault))
+    return Checked(str(name))
 
 
 def list_(what: str, *, plugins: Sequence[str | Path] = ()) -> Listing:

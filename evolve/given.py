@@ -39,11 +39,12 @@ def opened_run(
     return opened
 
 
-def load_named(names: Iterable[str | Path], beside: Path | None = None) -> None:
+def load_named(names: Iterable[str | Path], beside: Path | None = None) -> list[guests.Plugin]:
     """Load plug-ins that the user has named, and remember that they have."""
     found = [guests.read(name, beside) for name in names]
     guests.load(found)
     guests.trust(found)
+    return found
 
 
 def config_from(

@@ -223,10 +223,20 @@ def _trusted_file() -> Path | None:
     return home / "pride" / "trusted-plugins"
 
 
+def _remembered() -> set[str]:
+    """Return the hashes of the plug-ins that this user has named before."""
+    path = _trusted_file()
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines() if path else []
+    except (OSError, UnicodeDecodeError):
+        return set()
+    return {line.split(" ")[0] for line in lines}
+
+
 def trust(plugins: Iterable[Plugin]) -> None:
     """Remember that the user has named these; a run of theirs then goes on without asking."""
-    path = _trusted_file()
-    new = [plugin for plugin in plugins if not is_trusted(plugin)]
+    path, before = _trusted_file(), _remembered()
+    new = [plugin for plugin in plugins if plugin.sha256 not in before]
     if path is None or not new:
         return
     try:
@@ -237,24 +247,13 @@ def trust(plugins: Iterable[Plugin]) -> None:
         return
 
 
-def is_trusted(plugin: Plugin) -> bool:
-    """Tell whether this user has named a plug-in with this text before."""
-    if plugin.sha256 in _loaded:
-        return True
-    path = _trusted_file()
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines() if path else []
-    except (OSError, UnicodeDecodeError):
-        return False
-    return any(line.split(" ")[0] == plugin.sha256 for line in lines)
-
-
 def load_of_run(plugins: Sequence[Plugin], run: Path, trusted: bool = False) -> None:
     """Load the plug-ins that a run folder names.
 
     Raises `NotTrusted` where the user has named one of them neither now nor before.
     """
-    unknown = [plugin for plugin in plugins if not is_trusted(plugin)]
+    known = _loaded.keys() | _remembered()
+    unknown = [plugin for plugin in plugins if plugin.sha256 not in known]
     if unknown and not trusted:
         names = ", ".join(map(str, unknown))
         raise NotTrusted(

@@ -78,12 +78,21 @@ def snake_case(name: str) -> str:
 
 
 def hash_of_file(module: str) -> str:
-    """Return 64 hex digits of the text of the file that a module comes from.
+    """Return 64 hex digits of the text that a module comes from.
 
-    It is read while the module is being imported, so that it is the text that runs. Empty for the
-    modules of this package, and where there is no file.
+    It is read while the module is being imported, so that it is the text that runs. A plug-in's is
+    with its loader, for in a worker no file has it. Empty for the modules of this package, and
+    where there is no text.
     """
-    file = getattr(sys.modules.get(module), "__file__", None)
-    if module.partition(".")[0] == __name__.partition(".")[0] or not file:
+    if module.partition(".")[0] == __name__.partition(".")[0]:
         return ""
-    return hashlib.sha256(Path(file).read_text(encoding="utf-8").encode()).hexdigest()
+    found = sys.modules.get(module)
+    loader = getattr(getattr(found, "__spec__", None), "loader", None)
+    file = getattr(found, "__file__", None)
+    if hasattr(loader, "get_source"):
+        text = loader.get_source(module) or ""
+    elif file and Path(file).is_file():
+        text = Path(file).read_text(encoding="utf-8")
+    else:
+        return ""
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -18,7 +18,7 @@ class Tuned:
     Unit    `score` is log(loss of the reference / loss) on the test part, a mean over fresh seeds
             that nothing was chosen by, with its 95 % interval from `low` to `high`.
 
-    values: the chosen ones by name; before: those of the program as it stood; trials: how many
+    against: what 0 is; values: the chosen ones by name; before: those of the program as it stood; trials: how many
     points ended how; path: the tuned program's file; facts: all that the tuning wrote down.
     """
 
@@ -29,12 +29,13 @@ class Tuned:
     low: float
     high: float
     seeds: int
+    against: str
     trials: dict[str, int]
     path: Path
     facts: dict[str, Any]
 
     @classmethod
-    def of(cls, program: Program, facts: dict[str, Any], folder: Path) -> Tuned:
+    def of(cls, program: Program, facts: dict[str, Any], folder: Path, against: str) -> Tuned:
         """Make it from what a tuning wrote down."""
         values, scores = facts["values"], facts["test"]
         low, high = interval(scores, LEVEL)
@@ -46,6 +47,7 @@ class Tuned:
             low=low,
             high=high,
             seeds=len(scores),
+            against=against,
             trials=facts["trials"],
             path=folder / "program.py",
             facts=facts,
@@ -58,7 +60,7 @@ class Tuned:
             lines.append(f"  {name} = {value:g}  (was {self.before[name]:g})")
         lines.append(
             f"{self.score:+.4f} ({self.low:+.4f} to {self.high:+.4f}) on the test part, in "
-            f"{self.seeds} fresh seeds; 0 is tuned AdamW"
+            f"{self.seeds} fresh seeds; 0 is {self.against}"
         )
         return "\n".join(lines)
 

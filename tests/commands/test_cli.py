@@ -587,7 +587,7 @@ def test_score_puts_known_names_and_files_side_by_side():
     adamw, lion, mine = found["verdicts"]
     assert [v["name"] for v in found["verdicts"]] == ["adamw (tuned)", "lion (tuned)", "mine"]
     assert adamw["scores"] == [0.0, 0.0, 0.0]
-    assert (adamw["low"], adamw["high"], adamw["beats_adamw"]) == (0.0, 0.0, False)
+    assert (adamw["low"], adamw["high"], adamw["beats_reference"]) == (0.0, 0.0, False)
     assert len(lion["scores"]) == 3
     assert mine["score"] < -0.5
 

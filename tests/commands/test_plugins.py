@@ -217,7 +217,7 @@ def test_mistakes_in_naming_a_plugin_get_one_clear_message(tmp_path):
     for arguments, said in (
         (("validate", "--plugin", "missing.py"), "missing.py: cannot be read: No such file"),
         (("validate", "--plugin", "nobody"), "no installed package announces a plug-in"),
-        (("run", "smoke", "--plugin", "guests.py", "--set", "search.mutations={halve: 1}"),
+        (("run", "smoke", "--plugin", "guests.py", "--set", "search.mutations={halve_rate: 1}"),
          "Did you mean 'halve_the_rate'?"),
         (("run", "smoke", "--set", "suite=bowl"), "no suite is called 'bowl'"),
     ):  # fmt: skip
