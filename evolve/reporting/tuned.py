@@ -18,8 +18,9 @@ class Tuned:
     Unit    `score` is log(loss of the reference / loss) on the test part, a mean over fresh seeds
             that nothing was chosen by, with its 95 % interval from `low` to `high`.
 
-    against: what 0 is; values: the chosen ones by name; before: those of the program as it stood; trials: how many
-    points ended how; path: the tuned program's file; facts: all that the tuning wrote down.
+    against: what 0 is; values: the chosen ones by name; before: those of the program as it stood;
+    trials: how many points ended how; path: the tuned program's file; facts: all that the tuning
+    wrote down.
     """
 
     program: Program
