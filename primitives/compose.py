@@ -10,8 +10,9 @@ from primitives.statements import Fallback, Instruction
 
 
 def with_prologue(prologue: Program, program: Program) -> Program:
-    """The program whose gradient is what the prologue returns: one plain program, that can be
-    printed and mutated.
+    """Return the program whose gradient is what the prologue returns.
+
+    It is one plain program, which can be printed and mutated.
 
     The first gradient of a state that starts at it is the changed one too.
 
@@ -30,19 +31,22 @@ def with_prologue(prologue: Program, program: Program) -> Program:
     taken = {"w", "g", "lr", "t", *_names(program)}
     called = {name: _fresh(name, taken) for name in _names(prologue) if name not in fixed}
 
-    def renamed(name: object) -> object:
-        return called.get(name, name) if isinstance(name, str) else name
+    def renamed(name: str) -> str:
+        return called.get(name, name)
 
     before = tuple(
-        Instruction(str(renamed(i.target)), i.op, tuple(map(renamed, i.args)))  # type: ignore[arg-type]
+        Instruction(
+            renamed(i.target), i.op, tuple(renamed(a) if isinstance(a, str) else a for a in i.args)
+        )
         for i in prologue.body
     )
-    changed = str(renamed(prologue.output))
+    changed = renamed(prologue.output)
     firsts = [s.name for s in program.states if s.start == "g"]
 
     def joined(
         inputs: tuple[str, ...], body: tuple[Instruction, ...]
     ) -> tuple[tuple[str, ...], tuple[Instruction, ...]]:
+        """Put the prologue before one body; return its inputs and statements."""
         read = {a for i in body for a in i.args} | {i.target for i in body}
         start = [s for s in firsts if s in read]
         first = _fresh("first_step", taken)
@@ -64,11 +68,11 @@ def with_prologue(prologue: Program, program: Program) -> Program:
         body=body,
         states=(
             *(replace(s, start=0.0) if s.start == "g" else s for s in program.states),
-            *(replace(s, name=str(renamed(s.name))) for s in prologue.states),
+            *(replace(s, name=renamed(s.name)) for s in prologue.states),
         ),
         hyperparameters=(
             *program.hyperparameters,
-            *(replace(h, name=str(renamed(h.name))) for h in prologue.hyperparameters),
+            *(replace(h, name=renamed(h.name)) for h in prologue.hyperparameters),
         ),
         output=changed if program.output == "g" else program.output,
         evaluate_at=changed if program.evaluate_at == "g" else program.evaluate_at,
@@ -79,13 +83,14 @@ def with_prologue(prologue: Program, program: Program) -> Program:
 
 
 def _names(program: Program) -> list[str]:
-    """All names that a program gives."""
+    """Return all names that a program gives."""
     bodies = [i.target for body in program.bodies for i in body]
     states = [name for s in program.states for name in (s.name, *s.slots)]
     return list(dict.fromkeys([*program.values, *states, *bodies]))
 
 
 def _fresh(name: str, taken: set[str]) -> str:
+    """Return the name, with an underscore or more where it is taken, and take it."""
     while name in taken:
         name += "_"
     taken.add(name)

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from primitives import meaning
-from primitives.kinds import ANY, SCALAR, TENSOR, Kind
+from primitives.kinds import SCALAR, TENSOR, Kind
 from primitives.registry import ELEMENTWISE, MATRIX, ORACLE, Primitive
 
 LEAVES = ((3, 4), (2, 5))  # rows and columns of the leaves of a small model
@@ -59,7 +59,7 @@ def _choices(primitive: Primitive) -> Iterator[tuple[Kind, ...]]:
     """Yield kinds that the arguments may have: tensors where there is a choice, then numbers."""
     for wide in (TENSOR, SCALAR):
         yield tuple(
-            slot if isinstance(slot, Kind) else slot[0] if slot is not ANY else wide
+            slot if isinstance(slot, Kind) else slot[0] if isinstance(slot, tuple) else wide
             for slot in primitive.slots
         )
 

@@ -7,8 +7,10 @@ from collections.abc import Iterable
 
 
 def printable(text: str, most: int) -> str:
-    """Words of a stranger as a message may show them: without what steers a terminal, and cut in
-    the middle.
+    """Return the words of a stranger as a message may show them.
+
+    What steers a terminal is escaped, and a text of more than `most` characters is cut in the
+    middle.
     """
     if len(text) > 2 * most:
         text = text[:most] + text[-most:]
@@ -21,9 +23,10 @@ def printable(text: str, most: int) -> str:
 
 
 class ProgramError(ValueError):
-    """A program that is not one: the place, the offending text, what is wrong, and what to do.
+    """A text or a change that makes no program: what is wrong, where, and what to do.
 
-    `str()` of it is ready to be shown to the author of the program.
+    what: the fault, in one sentence; hint: what to do; text: the offending piece; file, line: its
+    place. `str()` of it is ready to be shown to the author of the program.
     """
 
     def __init__(self, what: str, *, hint: str = "", text: str = "", file: str = "", line: int = 0):
@@ -31,7 +34,7 @@ class ProgramError(ValueError):
         super().__init__(what)
 
     def at(self, file: str, line: int, text: str) -> ProgramError:
-        """The same error, with its place in a file."""
+        """Return the same error with its place in a file."""
         return ProgramError(self.what, hint=self.hint, text=text or self.text, file=file, line=line)
 
     def __str__(self) -> str:

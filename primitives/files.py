@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def read_file(path: str | Path, most: int) -> bytes:
-    """The content of a regular file; of one that is larger, the first `most` + 1 bytes.
+    """Return the content of a regular file; of one that is larger, the first `most` + 1 bytes.
 
     Raises `OSError`, also for what is no regular file (opening a pipe would wait for its other end,
     and a device may have none), and for a name that no file can have.

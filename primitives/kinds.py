@@ -13,9 +13,8 @@ from functools import cache
 from typing import Annotated, Any
 
 
-@dataclass(
-    frozen=True, eq=False
-)  # there is one object a kind, compared by identity: checks ask a lot
+# There is one object a kind, and it is compared by identity, because checks compare a lot.
+@dataclass(frozen=True, eq=False)
 class Kind:
     """The extent of a value along the rows and the columns of its leaf."""
 
@@ -34,16 +33,14 @@ LEFT = Kind("left", ("r", "r"))
 RIGHT = Kind("right", ("c", "c"))
 
 KINDS = {kind.axes: kind for kind in (SCALAR, TENSOR, ROW, COLUMN, LEFT, RIGHT)}
-OF_MATRICES = frozenset(
-    (ROW, COLUMN, LEFT, RIGHT)
-)  # kinds that a value of a vector or of a number cannot have
+
+OF_MATRICES = frozenset((ROW, COLUMN, LEFT, RIGHT))
+"""Kinds of values that exist beside matrices only, and not beside vectors or numbers."""
 
 
 @cache
 def join(*kinds: Kind) -> Kind | None:
-    """The kind that values of these kinds have once combined elementwise; None where they do not
-    fit.
-    """
+    """Return the kind of values of these kinds combined elementwise; None where they do not fit."""
     axes = []
     for extents in zip(*(kind.axes for kind in kinds), strict=True):
         wide = set(extents) - {"1"}
@@ -55,14 +52,17 @@ def join(*kinds: Kind) -> Kind | None:
 
 @cache
 def product(x: Kind, y: Kind) -> Kind | None:
-    """The kind of the matrix product of two values; None where they do not fit."""
+    """Return the kind of the matrix product of two values; None where they do not fit."""
     if SCALAR in (x, y) or x.axes[1] != y.axes[0]:
         return None
     return KINDS.get((x.axes[0], y.axes[1]))
 
 
-# Annotations of a primitive's definition. A slot takes one kind, some kinds, or any. The kinds of
-# all arguments of one call whose slots leave a choice are joined.
+# --- annotations of a definition ------------------------------------------------------------------
+
+# A slot takes one kind, one of some kinds, or any. The kinds of all arguments of one call whose
+# slots leave a choice are joined.
+
 ANY = None
 Slot = Kind | tuple[Kind, ...] | None
 
@@ -78,10 +78,10 @@ Array = Annotated[Any, (TENSOR, ROW, COLUMN, LEFT, RIGHT)]
 
 
 def takes(slot: Slot, kind: Kind) -> bool:
-    """Whether a value of this kind fits into a slot."""
+    """Tell whether a value of this kind fits into a slot."""
     return slot is ANY or slot is kind or (isinstance(slot, tuple) and kind in slot)
 
 
 def shown(slot: Slot) -> str:
-    """What a slot takes, for people."""
+    """Return what a slot takes, for people."""
     return " or ".join(map(str, slot)) if isinstance(slot, tuple) else str(slot)

@@ -24,22 +24,21 @@ Leaves = tuple[Any, ...]
 scalar; beside a matrix [r, c] a row is [1, c], a column [r, 1], a left [r, r], a right [c, c].
 """
 
-EVALUATION = (
-    "return[1]"  # the value to evaluate at, kept beside the state; no variable has this name
-)
+EVALUATION = "return[1]"
+"""Name under which the value to evaluate at is kept beside the state; no variable has it."""
 
 
 def apply(primitive: Primitive, xp: Any, *arguments: Leaves) -> Leaves:
-    """One primitive on values given leaf by leaf."""
+    """Apply one primitive to values given leaf by leaf."""
     if primitive.scope == MODEL:
         return primitive.apply(xp, *arguments)
     return tuple(primitive.apply(xp, *leaf) for leaf in zip(*arguments, strict=True))
 
 
 def run(program: Program, env: dict[str, Any], xp: Any = jnp) -> dict[str, Any]:
-    """Execute one step's statements; return every variable's final value.
+    """Execute the statements of one step, and return the last value of every variable.
 
-    An oracle is a function in `env`.
+    env: inputs, hyperparameters and states by name; an oracle is a function of a value.
     """
     env = dict(env)
     w = env["w"]
@@ -56,12 +55,17 @@ def run(program: Program, env: dict[str, Any], xp: Any = jnp) -> dict[str, Any]:
 
 
 def constant(value: Any, w: Leaves, xp: Any = jnp) -> Leaves:
-    """A number as a scalar, in the dtype of each leaf."""
+    """Return a number as a scalar, in the dtype of each leaf."""
     return tuple(xp.asarray(value, dtype=leaf.dtype) for leaf in w)
 
 
 def init(program: Program, params: Any, xp: Any = jnp) -> dict[str, Leaves]:
-    """State before the first step. `params` is any tree of floating arrays of one dtype."""
+    """Return the state before the first step.
+
+    params: any tree of floating arrays of one dtype.
+
+    Raises `ProgramError` where the program has no rule for one of the leaves.
+    """
     leaves = jax.tree.leaves(params)
     views = Views(program, [leaf.shape for leaf in leaves])
     states: dict[str, Leaves] = {}
@@ -74,11 +78,12 @@ def init(program: Program, params: Any, xp: Any = jnp) -> dict[str, Leaves]:
 
 
 def _key(part: int, name: str) -> str:
-    """Where the state of a part lies: both parts of a program may use one name."""
+    """Return the name under which a part keeps a state: both parts may use one name."""
     return f"fallback.{name}" if part else name
 
 
 def _start(state: State, leaf: Any, xp: Any) -> Any:
+    """Return what a state is beside one leaf before the first step."""
     if state.start == "w":
         return leaf
     start = 0.0 if isinstance(state.start, str) else state.start
@@ -107,11 +112,13 @@ def step(
     feed: Mapping[str, Any] | None = None,
     values: Mapping[str, Any] | None = None,
 ) -> tuple[Any, dict[str, Leaves]]:
-    """One step of the optimizer: new parameters (w - update) and new state.
+    """Take one step of the optimizer: return new parameters (w - update) and new state.
 
-    shape: the schedule at this step, its peak 1; t: the step's number, from 1; feed: what the
-    program asks of the task by name: a number for the loss, a tree as `params` for noise, a
-    function of such a tree for an oracle;
+    grads: a tree as `params`.
+    shape: the schedule at this step, its peak 1.
+    t: the number of the step, from 1.
+    feed: what the program asks of the task, by name: a number for the loss, a tree as `params` for
+    noise, a function of such a tree for an oracle.
     values: of the hyperparameters, instead of the program's own, so that one compilation serves
     all.
     """
@@ -122,6 +129,7 @@ def step(
     values = program.values if values is None else values
     peak = values.get(LEARNING_RATE, program.learning_rate)
     given = {name: _fed(name, (feed or {})[name], views, tree, xp) for name in program.needs}
+
     after: list[list[Any]] = []
     new_states: dict[str, Leaves] = {}
     for number, (part, w, g) in enumerate(
@@ -161,7 +169,7 @@ def step(
 
 
 def _fed(name: str, value: Any, views: Views, tree: Any, xp: Any) -> Any:
-    """An input of the task as the parts of the program see it."""
+    """Return an input of the task as the parts of the program see it."""
     if name in oracles():
 
         def oracle(x: Leaves) -> Leaves:
@@ -175,7 +183,7 @@ def _fed(name: str, value: Any, views: Views, tree: Any, xp: Any) -> Any:
 
 
 def evaluation(program: Program, params: Any, states: dict[str, Leaves], xp: Any = jnp) -> Any:
-    """The parameters at which the model is evaluated: `params`, unless the program says
+    """Return the parameters at which the model is evaluated: `params`, unless the program says
     otherwise.
     """
     if not program.evaluate_at:

@@ -19,17 +19,22 @@ Shape = tuple[int, ...]
 
 
 def is_matrix(shape: Shape, kernels: str = "flatten") -> bool:
-    """Whether a leaf is read as a matrix, or as several."""
+    """Tell whether a leaf is read as a matrix, or as several."""
     return len(shape) == 2 or (len(shape) > 2 and kernels != "fallback")
 
 
 def as_matrix(shape: Shape) -> tuple[int, int]:
-    """Rows and columns of a leaf whose axes but the last are flattened; a vector is one column."""
+    """Return the rows and columns of a leaf whose axes but the last are flattened.
+
+    A vector is one column.
+    """
     return (math.prod(shape[:-1]), shape[-1]) if len(shape) > 1 else (math.prod(shape), 1)
 
 
 class Views:
     """The leaves of a tree, by their shapes, as the parts of a program see them.
+
+    names: of the leaves, for errors.
 
     Raises `ProgramError` where a leaf is no matrix and the program has no rule for it.
     """
@@ -55,7 +60,7 @@ class Views:
             )
 
     def split(self, leaves: Sequence[Any]) -> list[tuple[Any, ...]]:
-        """For each part of the program, what it sees of the leaves."""
+        """Return, for each part of the program, what it sees of the leaves."""
         seen: list[list[Any]] = [[] for _ in self.parts]
         for leaf, shape, group in zip(leaves, self.shapes, self.group, strict=True):
             if self.plain or group == 1:
@@ -69,7 +74,7 @@ class Views:
         return [tuple(part) for part in seen]
 
     def join(self, seen: Sequence[Sequence[Any]], xp: Any) -> list[Any]:
-        """The leaves, from what each part of the program sees: the inverse of `split`."""
+        """Return the leaves, from what each part of the program sees: the inverse of `split`."""
         rest = [iter(part) for part in seen]
         leaves = []
         for shape, group in zip(self.shapes, self.group, strict=True):

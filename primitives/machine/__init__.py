@@ -1,1 +1,1 @@
-"""The program as data: its tables, how they are written, and the step that runs them."""
+"""The machine: programs as data, run by one loop that is compiled once for all of them."""

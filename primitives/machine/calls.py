@@ -1,4 +1,4 @@
-"""Calls compiled one by one: the reading for programs that the machine cannot hold.
+"""Calls compiled one by one: how programs run that the machine cannot hold.
 
 A call is compiled for the kinds of its arguments, once for all programs, and a
 step makes one call after the other from Python. Compiling a program whole would
@@ -48,7 +48,7 @@ class Flat:
         self.call = functools.cache(self._call)
 
     def extents(self, kind: Kind) -> list[Shape]:
-        """What a value of some kind has beside each leaf."""
+        """Return the shape that a value of some kind has beside each leaf."""
         if kind is SCALAR or kind is TENSOR:
             return [() if kind is SCALAR else shape for shape in self.shapes]
         found = []
@@ -59,16 +59,17 @@ class Flat:
         return found
 
     def size(self, kind: Kind) -> int:
+        """Return how many numbers a value of some kind has."""
         return Layout(tuple(self.extents(kind))).size
 
     def split(self, kind: Kind, value: jax.Array) -> tuple[jax.Array, ...]:
-        """A value -> leaf by leaf."""
+        """Cut a value into leaves."""
         if value.ndim == 0:
             return (value,) * len(self.shapes)
         return tuple(Layout(tuple(self.extents(kind))).split(value))
 
     def join(self, kind: Kind, leaves: Sequence[jax.Array]) -> jax.Array:
-        """The inverse of `split`."""
+        """Make one value of its leaves: the inverse of `split`."""
         # Each leaf is written in place; a concatenation XLA writes number by number, twenty times
         # slower.
         value, at = jnp.zeros(self.size(kind), leaves[0].dtype if leaves else jnp.float32), 0
@@ -78,7 +79,7 @@ class Flat:
         return value
 
     def start(self, part: Program, w: jax.Array) -> dict[str, jax.Array]:
-        """Constants and states by name before the first step.
+        """Return constants and states by name before the first step.
 
         A state that starts at the first gradient is 0 here.
         """
@@ -101,9 +102,9 @@ class Flat:
         return values
 
     def calls(self, part: Program, ask: Callable[[str], Callable]) -> list[Call]:
-        """The statements of a part in order.
+        """Return the statements of a part, in order, as calls.
 
-        ask: an oracle's name -> its function of what is `ASKED` and a tensor.
+        ask: gives, for the name of an oracle, its function of what is `ASKED` and a tensor.
         """
         kinds, found = dict(part.entry_kinds), []
         for instruction, kind in zip(part.body, part.kinds, strict=True):
@@ -114,6 +115,7 @@ class Flat:
                 function = self.call(primitive, kind, *(kinds.get(a, SCALAR) for a in arguments))
             found.append(Call(function, arguments, instruction.target, ()))
             kinds[instruction.target] = kind
+
         needed = {
             part.output,
             part.evaluate_at,
@@ -130,7 +132,7 @@ class Flat:
         return found
 
     def _call(self, primitive: Primitive, result: Kind, *kinds: Kind) -> Callable[..., jax.Array]:
-        """A primitive on values of these kinds, compiled."""
+        """Compile a primitive for values of these kinds."""
 
         def call(*values: jax.Array) -> jax.Array:
             alike = all(
@@ -154,7 +156,7 @@ class Flat:
 
 
 def _literals(part: Program) -> dict[str, float]:
-    """By their text, which is no variable's name."""
+    """Return the literals of a part by their text, which is no variable's name."""
     return {
         str(a): a for instruction in part.body for a in instruction.args if isinstance(a, float)
     }

@@ -30,7 +30,7 @@ FILL, COPY_W, MASK = 0, 1, 2
 
 
 class DoesNotFit(Exception):
-    """A program that is too large for the machine's banks; the compiled path takes it."""
+    """A program that the machine cannot hold; scoring then takes a slower reading."""
 
 
 @jax.tree_util.register_dataclass
@@ -57,6 +57,7 @@ class Code:
 
 
 # --- fused calls ----------------------------------------------------------------------------------
+
 # An instruction reads its operands and writes its result once, whatever it computes between. Calls
 # that often feed each other (counted in the known optimizers and in 1,500 mutants) are one
 # instruction where nobody else needs what lies between: the 11 vector instructions of AdamW become
@@ -85,17 +86,20 @@ FUSED: tuple[tuple, ...] = (
 
 
 def form_of(pattern: tuple | str) -> str:
-    """The form of a fused call: its leaves in order."""
+    """Return the form of a fused call: its leaves in order."""
     return pattern if isinstance(pattern, str) else "".join(map(form_of, pattern[1:]))
 
 
 # --- opcodes --------------------------------------------------------------------------------------
+
 # The form of a call says where each operand lives: "vn" is a vector and a number.
 
 
 def forms(primitive: Primitive) -> list[str]:
-    """The forms in which the machine knows a primitive; other mixtures spread numbers into vectors
-    first.
+    """Return the forms in which the machine knows a primitive.
+
+    For other mixtures, numbers are spread into vectors first. There is none for a primitive without
+    arguments, which is a constant, or with more of them than an instruction has room for.
     """
     if not 0 < primitive.arity <= OPERANDS:
         return []

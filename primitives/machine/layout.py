@@ -25,21 +25,22 @@ class Layout:
 
     @classmethod
     def of(cls, params: Any) -> Layout:
-        """The layout of a tree of arrays, or of their shapes."""
+        """Return the layout of a tree of arrays, or of their shapes."""
         leaves, tree = jax.tree.flatten(params)
         return cls(tuple(tuple(leaf.shape) for leaf in leaves), tree)
 
     @cached_property
     def sizes(self) -> tuple[int, ...]:
+        """How many numbers each leaf has."""
         return tuple(math.prod(shape) for shape in self.shapes)
 
     @property
     def size(self) -> int:
-        """Numbers in the tree."""
+        """How many numbers the tree has."""
         return sum(self.sizes)
 
     def split(self, flat: Any) -> list[Any]:
-        """[size] -> the leaves in their shapes."""
+        """Cut a flat vector [size] into the leaves, in their shapes."""
         leaves, at = [], 0
         for shape, size in zip(self.shapes, self.sizes, strict=True):
             leaves.append(flat[at : at + size].reshape(shape))
@@ -47,19 +48,19 @@ class Layout:
         return leaves
 
     def unflatten(self, flat: Any) -> Any:
-        """[size] -> the tree."""
+        """Make the tree of a flat vector [size]."""
         return jax.tree.unflatten(self.tree, self.split(flat))
 
     def flatten(self, tree: Any) -> Any:
-        """The tree -> [size]."""
+        """Make a flat vector [size] of the tree."""
         return jnp.concatenate([jnp.ravel(leaf) for leaf in jax.tree.leaves(tree)])
 
     def mask(self, kernels: str) -> np.ndarray:
-        """bool[size]: where the numbers of matrices lie, by a rule for kernels."""
+        """Tell where the numbers of matrices lie, by a rule for kernels: bool[size]."""
         return np.repeat([is_matrix(shape, kernels) for shape in self.shapes], self.sizes)
 
     def apply(self, primitive: Primitive, xp: Any, *arguments: Any) -> Any:
-        """One primitive on flat values.
+        """Apply one primitive to flat values.
 
         A value is a vector [size], or one number that holds for the whole model. What differs from
         leaf to leaf only (the norm of a leaf) is a vector too, constant along each leaf; a row is
@@ -69,6 +70,7 @@ class Layout:
             return primitive.apply(xp, *arguments)
         if primitive.scope == MODEL:  # one leaf that is the whole model
             return primitive.apply(xp, *((a,) for a in arguments))[0]
+
         seen = [
             self._leaves(a, slot, xp) for a, slot in zip(arguments, primitive.slots, strict=True)
         ]
@@ -80,7 +82,7 @@ class Layout:
         return xp.concatenate(results)
 
     def _leaves(self, value: Any, slot: Slot, xp: Any) -> list[Any]:
-        """A flat value leaf by leaf; a number for a slot that takes one."""
+        """Cut a flat value into leaves, each a vector; a number for a slot that takes one."""
         if xp.ndim(value) == 0:
             return [xp.asarray(value)] * len(self.shapes)
         leaves, at = [], 0

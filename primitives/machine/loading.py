@@ -1,5 +1,6 @@
-"""Loading: the graph of a program as instructions, with a register for every value that is still
-needed.
+"""Loading: the graph of a program becomes instructions.
+
+Every value that is still needed has a register.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ def load(graph: Graph, dtype: Any = np.float32) -> Code:
 
 
 class _Loader:
+    """Makes the instructions of one graph."""
+
     def __init__(self, graph: Graph, dtype: Any):
         self.graph, self.dtype = graph, np.dtype(dtype)
         self.opcodes = opcodes()
@@ -56,9 +59,11 @@ class _Loader:
         self.calls = self.fused()
 
     def code(self) -> Code:
+        """Give every value a register, and write the instructions in order."""
         graph = self.graph
         order, segments = self.schedule()
         place, fill, starts, constants = self.leaves()
+
         position = {node: n for n, node in enumerate(order)}
         end = len(order)
         last_use: dict[int, int] = {}
@@ -139,16 +144,16 @@ class _Loader:
         return self.tables(rows, bounds, states, fill, starts, constants, returned)
 
     def fused(self) -> dict[int, tuple[str | tuple, list[int]]]:
-        """What computes a node, a primitive or a pattern of `FUSED`, and its arguments.
+        """Return what computes each node, a primitive or a pattern of `FUSED`, and its arguments.
 
-        Nodes inside are left out.
+        Nodes within a pattern are left out.
         """
         nodes = self.graph.nodes
         uses = Counter(a for node in nodes for a in node.args)
         uses.update([*self.roots, *(s.next for s in self.graph.states)])
 
         def match(pattern: tuple | str, at: int) -> tuple[list[int], list[int]] | None:
-            """The nodes at the leaves of a pattern, and those above them."""
+            """Return the nodes at the leaves of a pattern, and those above them; or None."""
             if isinstance(pattern, str):
                 return ([at], []) if (pattern == "n") == self.is_number[at] else None
             node = nodes[at]
@@ -164,9 +169,7 @@ class _Loader:
 
         calls: dict[int, tuple[str | tuple, list[int]]] = {}
         inside: set[int] = set()
-        for at in range(
-            len(nodes) - 1, -1, -1
-        ):  # from the last node: the larger pattern is met first
+        for at in reversed(range(len(nodes))):  # the larger pattern is met first
             if nodes[at].op not in PRIMITIVES or at in inside:
                 continue
             found = [
@@ -185,7 +188,10 @@ class _Loader:
         return dict(sorted(calls.items()))
 
     def schedule(self) -> tuple[list[int], list[tuple[list[int], list[int]]]]:
-        """Alternate: all numbers that can be computed, then all vectors that can be computed."""
+        """Return the nodes in the order in which they are computed, and as segments.
+
+        A segment is all numbers that can be computed by then, and then all vectors.
+        """
         graph = self.graph
         done = {i for i, n in enumerate(graph.nodes) if n.op not in PRIMITIVES}
         left = list(self.calls)
@@ -206,7 +212,7 @@ class _Loader:
         return [node for pair in segments for turn in pair for node in turn], segments
 
     def leaves(self):
-        """Registers of inputs, constants and states, and what they hold at the start."""
+        """Return the registers of inputs, constants and states, and what they hold at the start."""
         place: dict[int, tuple[str, int]] = {}
         fill = np.zeros(VECTORS, self.dtype)
         starts = np.full(VECTORS, FILL, np.int32)
@@ -238,7 +244,7 @@ class _Loader:
         return place, fill, starts, constants
 
     def finish(self, rows, bounds, home, place, state_node, direct, allocate) -> list[int]:
-        """Copies at the end of the step, for states that could not be overwritten in place.
+        """Add copies at the end of the step, for states that could not be overwritten in place.
 
         Returns the registers of what the program returns.
         """
@@ -283,6 +289,7 @@ class _Loader:
         return returned
 
     def tables(self, rows, bounds, states, fill, starts, constants, returned) -> Code:
+        """Write the instructions into tables of fixed shape."""
         if max(map(len, rows.values())) > INSTRUCTIONS or len(bounds) > SEGMENTS:
             raise DoesNotFit("too many instructions")
 
@@ -312,8 +319,8 @@ class _Loader:
 def _fit(
     op: str | tuple, arguments: list[tuple[str, int]], table: dict
 ) -> tuple[str, list[tuple[str, int]]]:
-    """The form of a call that spreads the fewest numbers into vectors, and its arguments in that
-    order.
+    """Return the form of a call that spreads the fewest numbers into vectors, and its arguments in
+    that order. Raises `DoesNotFit`.
     """
     if isinstance(op, tuple):
         return form_of(op), arguments
@@ -341,9 +348,10 @@ def _row(opcode: int, operands: list[int], result: int) -> list[int]:
 
 
 def _numbers(graph: Graph) -> list[bool]:
-    """For each node, whether it is one number for the whole model.
+    """Tell, for each node, whether it is one number for the whole model.
 
-    Greatest fixed point over the states.
+    All states that are scalars are taken for such numbers first, and given up where they become
+    anything else, until no more are.
     """
     states = [s.kind is SCALAR for s in graph.states]
     while True:

@@ -1,4 +1,4 @@
-"""The machine: a program as data, executed inside one compiled training loop.
+"""The machine: a program as data, executed inside one training loop that is compiled once.
 
 A program is loaded as tables of instructions over two banks of registers, one
 of vectors (a number per parameter) and one of numbers that hold for the whole
@@ -64,14 +64,15 @@ class Bank(NamedTuple):
 
 
 def start(code: Code, layout: Layout, w: jax.Array) -> Bank:
-    """The registers before the first step. w: dtype[size]."""
+    """Return the registers before the first step. w: dtype[size]."""
     blank = Bank(w, jnp.zeros((VECTORS, layout.size), w.dtype), jnp.zeros(NUMBERS, w.dtype))
     return restart(code, layout, w, blank, True)
 
 
 def restart(code: Code, layout: Layout, w: jax.Array, bank: Bank, fresh: Any) -> Bank:
-    """The same in the memory of a bank that was used before; the bank as it is where not `fresh`
-    (bool[]).
+    """Return the registers before the first step, in the memory of a bank that was used before.
+
+    fresh: bool[]; where it is false, the bank stays as it is.
     """
     code = jax.tree.map(jnp.asarray, code)
     masks = [jnp.asarray(layout.mask(rule), w.dtype) for rule in KERNELS]
@@ -99,12 +100,13 @@ def step(
     t: jax.Array,
     loss: Any = 0.0,
 ) -> Bank:
-    """One step of whatever program is loaded: w becomes w - update.
+    """Take one step of whatever program is loaded: w becomes w - update.
 
     gradient: the tree of the layout, or dtype[size]; shape: dtype[], the schedule at this step,
     peak 1; t: dtype[], from 1; loss: dtype[], this step's loss at w.
     """
     code = jax.tree.map(jnp.asarray, code)
+
     # Leaf by leaf: XLA writes each in place; a concatenation of them it writes number by number,
     # twenty times slower.
     vectors = jax.lax.dynamic_update_slice(bank.vectors, bank.w[None], (W, 0))
@@ -142,7 +144,7 @@ def step(
 
 
 def point(code: Code, bank: Bank) -> jax.Array:
-    """dtype[size]: where the model is evaluated after a step, which is w unless the program says
+    """Return where the model is evaluated after a step: dtype[size], w unless the program says
     otherwise.
     """
     said = jax.lax.dynamic_index_in_dim(
