@@ -28,6 +28,9 @@ from primitives.registry import Primitive, per_registry, signs
 Letters = dict[str, int]
 """The values, by number, that the letters of a law stand for."""
 
+Matcher = Callable[[Sequence[Node], Sequence[int]], Letters | None]
+"""Of all nodes and the arguments of a call."""
+
 
 @dataclass(frozen=True)
 class Law:
@@ -42,36 +45,6 @@ class Law:
         pattern = read(self.left)
         assert isinstance(pattern, Call), f"the left side of a law is a call: {self.left}"
         return pattern.op
-
-    @cached_property
-    def asks_for_constant(self) -> bool:
-        """Whether an argument of the left side is a constant."""
-        pattern = read(self.left)
-        assert isinstance(pattern, Call)
-        return any(argument == "k" or isinstance(argument, float) for argument in pattern.args)
-
-    @cached_property
-    def matches(self) -> Callable[[Sequence[Node], Sequence[int]], Letters | None]:
-        """Return what the letters stand for in a call of `op` on some arguments; None where they
-        do not fit.
-        """
-        pattern = read(self.left)
-        assert isinstance(pattern, Call)
-        tests = [_test(argument) for argument in pattern.args]
-
-        def matches(nodes: Sequence[Node], args: Sequence[int]) -> Letters | None:
-            letters: Letters = {}
-            for test, value in zip(tests, args, strict=True):
-                if not test(nodes, value, letters):
-                    return None
-            return letters
-
-        return matches
-
-    @cached_property
-    def result(self) -> Pattern:
-        """The right side."""
-        return read(self.right)
 
 
 def law(left: str, right: str) -> Law:
@@ -89,14 +62,8 @@ LAWS = (
 
 
 @per_registry
-def laws_of(primitive: Primitive, constants: bool = True) -> tuple[Law, ...]:
-    """Return the laws about a call of this primitive, in the order in which they are tried.
-
-    constants: whether one of the arguments is a constant; without one, the laws that ask for it are
-    left out, as most calls have none.
-    """
-    if not constants:
-        return tuple(known for known in laws_of(primitive) if not known.asks_for_constant)
+def laws_of(primitive: Primitive) -> tuple[Law, ...]:
+    """Return the laws about a call of this primitive, in the order in which they are tried."""
     facts = []
     name = primitive.name
     if primitive.mirror:
@@ -112,6 +79,24 @@ def laws_of(primitive: Primitive, constants: bool = True) -> tuple[Law, ...]:
         if primitive.commutative:
             facts.append(law(f"{name}({primitive.identity!r}, x)", "x"))
     return (*(known for known in LAWS if known.op == name), *facts)
+
+
+@per_registry
+def matchers_of(primitive: Primitive, constants: bool) -> tuple[tuple[Matcher, Pattern], ...]:
+    """Return the laws about a call of this primitive, ready to be applied.
+
+    Each is a function that returns what the letters of the left side stand for in a call, None
+    where the call is another, and the right side.
+    constants: whether one of the arguments is a constant. Most calls have none, and then the laws
+    that ask for one need not be tried.
+    """
+    found = []
+    for known in laws_of(primitive):
+        left = read(known.left)
+        assert isinstance(left, Call)
+        if constants or not any(a == "k" or isinstance(a, float) for a in left.args):
+            found.append((_matcher(left), read(known.right)))
+    return tuple(found)
 
 
 # --- the notation ---------------------------------------------------------------------------------
@@ -155,6 +140,24 @@ def _pattern(node: ast.expr) -> Pattern:
     return Call(ast.unparse(node.func), tuple(map(_pattern, node.args)))
 
 
+def _matcher(left: Call) -> Matcher:
+    tests = [_test(argument) for argument in left.args]
+    slots = range(len(left.args))
+    same = [(m, n) for m in slots for n in slots[m + 1 :] if left.args[m] == left.args[n]]
+
+    def matches(nodes: Sequence[Node], args: Sequence[int]) -> Letters | None:
+        for m, n in same:  # first, because most calls fail here
+            if args[m] != args[n]:
+                return None
+        letters: Letters = {}
+        for test, value in zip(tests, args, strict=True):
+            if not test(nodes, value, letters):
+                return None
+        return letters
+
+    return matches
+
+
 def _test(pattern: Pattern) -> Callable[[Sequence[Node], int, Letters], bool]:
     """Return a function that tells whether a value fits a pattern, and notes what letters stand
     for.
@@ -177,6 +180,7 @@ def _test(pattern: Pattern) -> Callable[[Sequence[Node], int, Letters], bool]:
             return all(test(nodes, argument, letters) for test, argument in pairs)
 
         return is_call
+    assert isinstance(pattern, str)
     kind = _KINDS.get(pattern)
 
     def is_letter(nodes: Sequence[Node], value: int, letters: Letters) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import math
 import struct
 import threading
 from collections.abc import Callable
 
 import numpy as np
 
-from primitives.canonical.laws import Call, Letters, Pattern, laws_of
+from primitives.canonical.laws import Call, Letters, Pattern, matchers_of
 from primitives.canonical.nodes import CONSTANT, MATRIX_LEAF, STATE, Graph, Node
 from primitives.kinds import KINDS, SCALAR, TENSOR, Kind
 from primitives.program import Program
@@ -20,7 +21,7 @@ from primitives.registry import (
     Primitive,
     when_registry_changes,
 )
-from primitives.statements import INPUTS, State
+from primitives.statements import INPUTS, Argument, State
 
 _UPDATE, _EVALUATION = "return[0]", "return[1]"  # what a body returns; no state has these names
 
@@ -107,15 +108,15 @@ class Table:
         constants = [n.op for n in given].count(CONSTANT)
         if primitive.scope == ELEMENTWISE and constants == len(given):
             value = self.folded(primitive, given)
-            if np.isfinite(value):
+            if math.isfinite(value):
                 return self.constant(value)
 
         kind = primitive.kind(*[n.kind for n in given])
         assert kind is not None  # a program that exists is legal
-        for law in laws_of(primitive, constants > 0):
-            letters = law.matches(nodes, args)
+        for matches, result in matchers_of(primitive, constants > 0):
+            letters = matches(nodes, args)
             if letters is not None:
-                value = self.written(law.result, letters, group)
+                value = self.written(result, letters, group)
                 if nodes[value].kind is kind:
                     return value
         if primitive.commutative and list(args) != sorted(args):
@@ -163,7 +164,7 @@ def table_of(dtype: type) -> Table:
     return TABLES[dtype]
 
 
-class _Env(dict[str, int]):
+class _Env(dict[Argument, int]):
     """The values of names; and of literals, which are looked up alike."""
 
     def __init__(self, constant: Callable[[float], int]):

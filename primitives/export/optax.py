@@ -28,22 +28,14 @@ from typing import Any
 from primitives.canonical.liveness import prune
 from primitives.errors import ProgramError
 from primitives.export.modules import module_from_text
+from primitives.export.placement import DECAY, without_decay, without_learning_rate
 from primitives.kinds import SCALAR, TENSOR
 from primitives.program import Program
 from primitives.registry import AXIS, ELEMENTWISE, MATRIX, ORACLE, oracles
 from primitives.statements import IDENTITY, INPUTS, LEARNING_RATE, STANDING, Hyperparameter, State
-from primitives.writing.listing import (
-    DECAY,
-    FIRST,
-    Listing,
-    Number,
-    Value,
-    formulas,
-    listing,
-    without_decay,
-    without_learning_rate,
-)
-from primitives.writing.source import Definitions, explained
+from primitives.writing.formulas import explained, formulas
+from primitives.writing.listing import FIRST, Listing, Number, Value, listing
+from primitives.writing.source import Definitions
 
 TEMPLATE = Path(__file__).parent / "templates" / "optax.py.jinja"
 PROGRAM_HEADING = "The program, in Pride's language:"

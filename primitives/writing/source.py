@@ -33,10 +33,10 @@ class Definitions:
     def call(self, op: str, args: list[str]) -> str:
         """One primitive on these arguments, given as text."""
         function = PRIMITIVES[op].apply
-        formula = _in_place(op)
+        formula = in_place(op)
         if formula is None:
             return f"{self.helper(function, op)}({', '.join(args)})"
-        arguments = dict(zip(_parameters(function), args, strict=True))
+        arguments = dict(zip(parameters(function), args, strict=True))
         return " ".join(self.rewrite(function, formula, arguments).split())
 
     def helper(self, function: Callable, name: str) -> str:
@@ -47,7 +47,7 @@ class Definitions:
         if name not in self.helpers:
             self.defined[name] = function
             self.helpers[name] = ""  # keeps its place, and ends a recursion
-            head = f"def {name}({', '.join(_parameters(function))}):"
+            head = f"def {name}({', '.join(parameters(function))}):"
             body = [
                 textwrap.indent(self.rewrite(function, s, {}), "    ")
                 for s in _definition(function)[0].body
@@ -66,7 +66,7 @@ class Definitions:
             for n in ast.walk(definition)
             if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
         }
-        local = {*stored, *_parameters(function), "xp"}
+        local = {*stored, *parameters(function), "xp"}
         raw = text.encode()  # a syntax tree counts bytes
         starts = [0, *itertools.accumulate(map(len, raw.splitlines(keepends=True)))]
         edits: list[tuple[int, int, bytes]] = []
@@ -151,7 +151,7 @@ def _definition(function: Callable) -> tuple[ast.FunctionDef, str]:
     return node, text
 
 
-def _parameters(function: Callable) -> list[str]:
+def parameters(function: Callable) -> list[str]:
     return [a.arg for a in _definition(function)[0].args.args if a.arg != "xp"]
 
 
@@ -167,7 +167,7 @@ def _formula(function: Callable) -> ast.expr | None:
     return None if any(isinstance(n, scoped) for n in ast.walk(value)) else value
 
 
-def _in_place(op: str) -> ast.expr | None:
+def in_place(op: str) -> ast.expr | None:
     """The formula of a primitive that is written where it is called; None where a helper is
     called.
     """
@@ -177,10 +177,10 @@ def _in_place(op: str) -> ast.expr | None:
 
 def meets_number(op: str) -> set[int]:
     """Slots whose argument meets a number in the formula: `a` in `(1.0 - a) * x`."""
-    formula = _in_place(op)
+    formula = in_place(op)
     if formula is None:
         return set()
-    names = _parameters(PRIMITIVES[op].apply)
+    names = parameters(PRIMITIVES[op].apply)
     met = set()
     for node in ast.walk(formula):
         if isinstance(node, ast.BinOp):
@@ -210,48 +210,3 @@ def _evaluate(node: ast.AST) -> float:
     if isinstance(node, ast.Call):
         return float(getattr(math, node.func.attr)(*(ast.literal_eval(a) for a in node.args)))  # type: ignore
     return float(getattr(math, node.attr))  # type: ignore[attr-defined]
-
-
-# --- mathematics ----------------------------------------------------------------------------------
-
-
-def term(op: str, args: list[str]) -> str:
-    """One call in the notation of mathematics."""
-    primitive = PRIMITIVES[op]
-    if primitive.infix == "**":
-        return f"({args[0]})^{args[1]}" if args[0].startswith("-") else f"{args[0]}^{args[1]}"
-    if primitive.infix and primitive.family == "logic":
-        return f"[{args[0]} {primitive.infix} {args[1]}]"
-    if primitive.infix in ("/", "%", "@"):
-        return f"{args[0]} {primitive.infix} {args[1]}"
-    if _is_arithmetic(op):
-        return Definitions().call(op, args).replace(" * ", "·").replace("1.0 - ", "1 - ")
-    return f"{op}({', '.join(args)})"
-
-
-def explained(ops: Iterable[str]) -> list[str]:
-    """What primitives do, where a formula does not say it."""
-    lines = []
-    for op in ops:
-        primitive = PRIMITIVES[op]
-        if _is_arithmetic(op):
-            continue
-        if primitive.infix and primitive.family == "logic":
-            text = f"[x {primitive.infix} y]: {primitive.summary}"
-        elif primitive.infix == "/":
-            text = primitive.summary
-        elif primitive.infix:
-            sign = "x^y" if primitive.infix == "**" else f"x {primitive.infix} y"
-            text = f"{sign}: {primitive.summary}"
-        else:
-            text = f"{op}({', '.join(_parameters(primitive.apply))}): {primitive.summary}"
-        lines.append(text)
-    return lines
-
-
-def _is_arithmetic(op: str) -> bool:
-    """Whether a primitive is nothing but arithmetic on its arguments."""
-    formula = _in_place(op)
-    return formula is not None and not any(
-        isinstance(n, ast.Call | ast.Attribute) for n in ast.walk(formula)
-    )
