@@ -66,10 +66,9 @@ class Mutation:
         if not isinstance(child, Program):
             shown = printable(repr(child), 60)
             raise ConfigError(f"the mutation {self.name!r} must return a Program or None: {shown}")
-        longest = max(space.max_statements, len(program.body))
-        return (
-            child if len(child.body) <= longest and _is_for_the_tasks_of(program, child) else None
-        )
+        if len(child.body) > max(space.max_statements, len(program.body)):
+            return None
+        return child if _is_for_the_tasks_of(program, child) else None
 
 
 MUTATIONS: dict[str, Mutation] = {}
