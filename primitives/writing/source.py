@@ -22,10 +22,11 @@ from primitives.registry import MODEL, PRIMITIVES
 
 
 class Definitions:
-    """Rewrites definitions for jax.numpy and collects the helpers and constants that they call."""
+    """Rewrites definitions for a library and collects the helpers and constants that they call."""
 
-    def __init__(self, taken: Iterable[str] = ()):
+    def __init__(self, taken: Iterable[str] = (), namespace: str = "jnp"):
         self.taken = frozenset(taken)  # names that a helper cannot have
+        self.namespace = namespace  # what `xp` is in the exported file
         self.helpers: dict[str, str] = {}  # text of each
         self.defined: dict[str, Callable] = {}  # where it came from
         self.constants: dict[str, str] = {}  # value of each, as text
@@ -109,7 +110,7 @@ class Definitions:
     def name(self, function: Callable, name: str, local: set[str]) -> str:
         """What one name of a definition is called in the exported file."""
         if name == "xp":
-            return "jnp"
+            return self.namespace
         if name in local or name not in function.__globals__:
             return name  # its own, or a builtin
         value = function.__globals__[name]

@@ -26,8 +26,8 @@ from opinions import harness
 
 import baselines
 from primitives import Hyperparameter, Instruction, Program, ProgramError, meaning, parse
-from primitives.export import optax as export_optax
-from primitives.export.optax import PROGRAM_HEADING, to_optax_source
+from primitives.export.docstring import PROGRAM_HEADING
+from primitives.export.optax import ASKED, to_optax_source
 
 STEPS = 100
 TOLERANCE = (
@@ -897,7 +897,7 @@ def test_random_numbers_differ_between_steps_leaves_seeds_and_kinds(exported):
 
 
 def test_an_input_that_optax_cannot_give_is_refused_with_a_remedy(monkeypatch):
-    monkeypatch.delitem(export_optax.ASKED, "hvp")
+    monkeypatch.delitem(ASKED, "hvp")
     with pytest.raises(ProgramError) as refused:
         to_optax_source(baselines.get("newton_cg"))
     assert str(refused.value) == (
