@@ -27,6 +27,7 @@ from typing import Any
 
 from primitives.errors import did_you_mean, printable
 from primitives.files import read_file
+from primitives.registry import PRIMITIVES, forget
 
 GROUP = "pride.plugins"
 MAX_BYTES = 256 * 1024
@@ -64,6 +65,12 @@ class Plugin:
     def __str__(self) -> str:
         return f"{self.name} (sha256 {self.sha256[:SHOWN]}...)"
 
+
+TABLES: list[dict[str, Any]] = []
+"""Where plug-ins enter what they bring, by name, beside primitives and tasks.
+
+Rooms above add theirs.
+"""
 
 _loaded: dict[str, Plugin] = {}  # by hash, in the order in which they were loaded
 
@@ -167,7 +174,10 @@ class _Text(importlib.abc.InspectLoader):
 
 
 def _execute(plugin: Plugin) -> None:
+    from proxy_tasks import TASKS  # imports jax
+
     name, text = plugin.module, _Text(plugin)
+    before = [(table, set(table)) for table in (PRIMITIVES, TASKS, *TABLES)]
     try:
         if plugin.entry:
             importlib.import_module(plugin.entry)
@@ -179,10 +189,21 @@ def _execute(plugin: Plugin) -> None:
         sys.modules[name] = module
         text.exec_module(module)
     except Exception as fault:
-        if not plugin.entry:
-            sys.modules.pop(name, None)
+        sys.modules.pop(name, None)
+        _take_back(before)
         line = _line(fault, text.file)
         raise PluginError(f"{plugin.name}{line}: {_words(fault)}") from fault
+
+
+def _take_back(before: list[tuple[dict[str, Any], set[str]]]) -> None:
+    """Forget what a plug-in brought until it failed, so that it can be mended and loaded again."""
+    for table, names in before:
+        new = [name for name in table if name not in names]
+        if table is PRIMITIVES:
+            forget(new)
+        else:
+            for name in new:
+                del table[name]
 
 
 def _line(fault: Exception, file: str) -> str:

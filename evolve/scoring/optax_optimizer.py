@@ -21,6 +21,7 @@ import jax.numpy as jnp
 
 import baselines
 from baselines import handwritten
+from evolve import plugins
 from primitives import Hyperparameter, ProgramError
 from primitives.errors import did_you_mean
 from primitives.statements import LEARNING_RATE, SCALES, Tunable
@@ -138,6 +139,8 @@ def tunable(
 
 OPTIMIZERS: dict[str, OptaxOptimizer] = {}
 """What plug-ins have registered, by name."""
+
+plugins.TABLES.append(OPTIMIZERS)
 
 
 def optimizer(*, name: str = "", **hyperparameters: Declared) -> Callable[[Factory], Factory]:

@@ -19,6 +19,7 @@ from functools import cached_property
 
 import numpy as np
 
+from evolve import plugins
 from evolve.config.errors import ConfigError
 from evolve.config.schema import SearchSettings
 from primitives.errors import ProgramError, did_you_mean, printable
@@ -73,6 +74,8 @@ class Mutation:
 
 MUTATIONS: dict[str, Mutation] = {}
 """All mutations by name, in the order in which they were defined."""
+
+plugins.TABLES.append(MUTATIONS)
 
 
 def _always(program: Program, space: Space) -> bool:
