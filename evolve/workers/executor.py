@@ -71,8 +71,8 @@ def make_executor(settings: WorkerSettings, suite: Suite, log: Path | None = Non
 
 
 def _on_cpu() -> bool:
-    """Tell whether jax computes on the CPU here.
+    """Tell whether workers compute on the CPU: they do unless `JAX_PLATFORMS` says otherwise.
 
-    Where that is not set, asking starts jax, which takes its time.
+    Where it leaves the choice to jax, asking starts jax, which takes its time.
     """
-    return os.environ.get("JAX_PLATFORMS") == "cpu" or jax.default_backend() == "cpu"
+    return os.environ.get("JAX_PLATFORMS", "cpu") == "cpu" or jax.default_backend() == "cpu"
