@@ -22,6 +22,7 @@ from functools import partial
 from re import compile
 
 from primitives.canonical.liveness import prune
+from primitives.errors import ProgramError
 from primitives.kinds import SCALAR
 from primitives.program import Program
 from primitives.registry import MODEL, PRIMITIVES, per_registry, signs
@@ -377,10 +378,15 @@ def _arithmetic(op: str) -> ast.expr | None:
     primitive = PRIMITIVES[op]
     if primitive.scope == MODEL or primitive.infix or op in FORMS or op in SAME_AS:
         return None
-    text = Definitions().call(op, [f"_{slot}" for slot in range(primitive.arity)])
-    formula = ast.parse(text, mode="eval").body
+    slots = [f"_{slot}" for slot in range(primitive.arity)]
+    try:
+        formula = ast.parse(Definitions().call(op, slots), mode="eval").body
+    except ProgramError:  # the definition of a plug-in may use what cannot be written
+        return None
     plain = (*_SIGNS, ast.BinOp, ast.Name, ast.Constant, ast.expr_context)
-    return formula if all(isinstance(node, plain) for node in ast.walk(formula)) else None
+    nodes = list(ast.walk(formula))
+    constants = {n.id for n in nodes if isinstance(n, ast.Name)} - set(slots)
+    return formula if not constants and all(isinstance(n, plain) for n in nodes) else None
 
 
 @per_registry

@@ -1,13 +1,15 @@
-"""The definitions of primitives as text: one call in the words of jax.numpy, or in those of
-mathematics.
+"""The definitions of primitives as text, for files that know nothing of our registry.
 
 What a primitive computes is its own source, with `xp` read as `jnp`: a one-line
 definition is written in place, a longer one becomes a helper of the exported file.
+Constants and functions of its module that it uses go with it, so the same holds
+for a primitive of a plug-in. What else it uses cannot be exported.
 """
 
 from __future__ import annotations
 
 import ast
+import builtins
 import inspect
 import itertools
 import math
@@ -32,7 +34,10 @@ class Definitions:
         self.constants: dict[str, str] = {}  # value of each, as text
 
     def call(self, op: str, args: list[str]) -> str:
-        """One primitive on these arguments, given as text."""
+        """Return the call of a primitive on these arguments, given as text.
+
+        Raises `ProgramError` where its definition needs what an exported file does not have.
+        """
         function = PRIMITIVES[op].apply
         formula = in_place(op)
         if formula is None:
@@ -41,14 +46,20 @@ class Definitions:
         return " ".join(self.rewrite(function, formula, arguments).split())
 
     def helper(self, function: Callable, name: str) -> str:
-        """The name of a function in the exported file, where it is defined on first use."""
+        """Return what a function is called in the exported file, where it is defined on first
+        use.
+        """
         name = "_" + name.strip("_")
-        while name in self.taken or self.defined.get(name, function) is not function:
+        while (
+            name in self.taken
+            or name in self.constants
+            or self.defined.get(name, function) is not function
+        ):
             name += "_"
         if name not in self.helpers:
             self.defined[name] = function
             self.helpers[name] = ""  # keeps its place, and ends a recursion
-            head = f"def {name}({', '.join(parameters(function))}):"
+            head = f"def {name}({_head(function)}):"
             body = [
                 textwrap.indent(self.rewrite(function, s, {}), "    ")
                 for s in _definition(function)[0].body
@@ -57,16 +68,15 @@ class Definitions:
         return name
 
     def rewrite(self, function: Callable, node: ast.AST, arguments: dict[str, str]) -> str:
-        """The text of a piece of a definition: `xp` becomes `jnp`, parameters become `arguments`.
+        """Return a piece of a definition, where `xp` is `jnp` and parameters are `arguments`.
 
         The text is edited and not printed from the tree, so the definition keeps its layout.
         """
         definition, text = _definition(function)
-        stored = {
-            n.id
-            for n in ast.walk(definition)
-            if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)
-        }
+        inside = list(ast.walk(definition))
+        stored = {n.id for n in inside if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+        stored |= {n.arg for n in inside if isinstance(n, ast.arg)}  # of functions within it too
+        stored |= {n.name for n in inside if isinstance(n, ast.FunctionDef) and n is not definition}
         local = {*stored, *parameters(function), "xp"}
         raw = text.encode()  # a syntax tree counts bytes
         starts = [0, *itertools.accumulate(map(len, raw.splitlines(keepends=True)))]
@@ -101,18 +111,22 @@ class Definitions:
 
         visit(node, True)
         start, end = place(node)
-        pieces = [b" " * node.col_offset]  # type: ignore[attr-defined]  # the first line is indented as the others
+        pieces = [b" " * getattr(node, "col_offset", 0)]  # the first line is indented as the others
         for left, right, new in sorted(edits):
             pieces += [raw[start:left], new]
             start = right
         return textwrap.dedent(b"".join([*pieces, raw[start:end]]).decode())
 
     def name(self, function: Callable, name: str, local: set[str]) -> str:
-        """What one name of a definition is called in the exported file."""
+        """Return what one name of a definition is called in the exported file."""
         if name == "xp":
             return self.namespace
-        if name in local or name not in function.__globals__:
-            return name  # its own, or a builtin
+        if name in local:
+            return name
+        if name not in function.__globals__:
+            if name in function.__code__.co_freevars or not hasattr(builtins, name):
+                raise _unexportable(function, f"its definition uses {name!r}")
+            return name
         value = function.__globals__[name]
         if isinstance(value, float | int):
             return self.constant(function, name)
@@ -121,21 +135,28 @@ class Definitions:
             return self.helper(value, name)
         if isinstance(value, ModuleType) and value.__name__ in ("jax", "jax.numpy"):
             return {"jax": "jax", "jax.numpy": "jnp"}[value.__name__]
-        raise ProgramError(
-            f"{function.__name__} cannot be exported: its definition uses {name!r}",
-            hint="A definition may use xp, math, numbers, and functions of its own module.",
-        )
+        raise _unexportable(function, f"its definition uses {name!r}")
 
     def constant(self, function: Callable, name: str) -> str:
-        """Return what a module's constant is called in the exported file, where it is assigned."""
+        """Return what a module's constant is called in the exported file, where it is assigned.
+
+        It is written as the module writes it, or as a number where that needs other names.
+        """
         lines, _ = inspect.findsource(function)  # of the whole module
-        value = repr(function.__globals__[name])
+        number = function.__globals__[name]
+        value = repr(float(number) if isinstance(number, float) else number)
+        value = value if math.isfinite(number) else f'float("{value}")'
         for node in ast.parse("".join(lines)).body:
             if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
-                value = ast.unparse(node.value)
+                plain = not any(isinstance(part, ast.Name) for part in ast.walk(node.value))
+                value = ast.unparse(node.value) if plain else value
         name = "_" + name
-        while name in self.taken or self.constants.get(name, value) != value:
-            name += "_"  # a constant of another module is called so
+        while (
+            name in self.taken
+            or name in self.helpers
+            or self.constants.get(name, value) != value  # of another module
+        ):
+            name += "_"
         self.constants[name] = value
         return name
 
@@ -143,21 +164,58 @@ class Definitions:
 # --- reading a definition -------------------------------------------------------------------------
 
 
+def _unexportable(function: Callable, why: str) -> ProgramError:
+    return ProgramError(
+        f"{function.__name__} cannot be exported: {why}",
+        hint="A definition may use xp, math, numbers, and functions of its own module.",
+    )
+
+
 @cache
 def _definition(function: Callable) -> tuple[ast.FunctionDef, str]:
-    """Syntax and text of a function of ours."""
-    text = textwrap.dedent(inspect.getsource(function))
-    node = ast.parse(text).body[0]
-    assert isinstance(node, ast.FunctionDef)
+    """Return the syntax and the text of a function.
+
+    Raises `ProgramError` where its text is not known, as of one that was typed into an interpreter.
+    """
+    try:
+        text = textwrap.dedent(inspect.getsource(function))
+        node = ast.parse(text).body[0]
+    except (OSError, TypeError, SyntaxError):
+        node, text = None, ""
+    if not isinstance(node, ast.FunctionDef):
+        raise ProgramError(
+            f"{function.__name__} cannot be exported: the text of its definition is not known",
+            hint="Write it with def, in a file.",
+        )
     return node, text
 
 
 def parameters(function: Callable) -> list[str]:
-    return [a.arg for a in _definition(function)[0].args.args if a.arg != "xp"]
+    """Return the names of the arguments of a definition, without xp."""
+    return [name for name in inspect.signature(function).parameters if name != "xp"]
+
+
+def _head(function: Callable) -> str:
+    """Return the parameters of a definition as they stand in its copy: without xp and annotations.
+
+    Raises `ProgramError` for a default that is no literal.
+    """
+    shown = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
+            raise _unexportable(function, f"its parameter {name!r} is not given by position")
+        default = parameter.default
+        if default is parameter.empty:
+            shown += [name] if name != "xp" else []
+        elif isinstance(default, int | float) and math.isfinite(default):
+            shown.append(f"{name}={default!r}")
+        else:
+            raise _unexportable(function, f"the default of {name!r} is no number")
+    return ", ".join(shown)
 
 
 def _formula(function: Callable) -> ast.expr | None:
-    """The expression that a function returns, where that is all it does."""
+    """Return the expression that a function returns, where that is all it does."""
     body = [
         s for s in _definition(function)[0].body if not isinstance(s, ast.Expr)
     ]  # without the docstring
@@ -169,15 +227,18 @@ def _formula(function: Callable) -> ast.expr | None:
 
 
 def in_place(op: str) -> ast.expr | None:
-    """The formula of a primitive that is written where it is called; None where a helper is
-    called.
+    """Return the formula of a primitive that is written where it is called; None where a helper is
+    called, or where the text of the definition is not known.
     """
     primitive = PRIMITIVES[op]
-    return None if primitive.scope == MODEL else _formula(primitive.apply)
+    try:
+        return None if primitive.scope == MODEL else _formula(primitive.apply)
+    except ProgramError:
+        return None
 
 
 def meets_number(op: str) -> set[int]:
-    """Slots whose argument meets a number in the formula: `a` in `(1.0 - a) * x`."""
+    """Return slots whose argument meets a number in the formula: `a` in `(1.0 - a) * x`."""
     formula = in_place(op)
     if formula is None:
         return set()
@@ -186,17 +247,18 @@ def meets_number(op: str) -> set[int]:
     for node in ast.walk(formula):
         if isinstance(node, ast.BinOp):
             for one, other in ((node.left, node.right), (node.right, node.left)):
-                if (
-                    isinstance(one, ast.Name)
-                    and one.id in names
-                    and isinstance(other, ast.Constant)
-                ):
+                if isinstance(one, ast.Name) and one.id in names and _is_number(other, names):
                     met.add(names.index(one.id))
     return met
 
 
+def _is_number(node: ast.expr, names: list[str]) -> bool:
+    """Tell whether this is a literal, or the name of a constant."""
+    return isinstance(node, ast.Constant) or (isinstance(node, ast.Name) and node.id not in names)
+
+
 def _is_math(part: ast.AST, function: Callable, local: set[str]) -> bool:
-    """Whether this is `math.pi`, `math.log2(10.0)` and the like."""
+    """Tell whether this is `math.pi`, `math.log2(10.0)` and the like."""
     while isinstance(part, ast.Attribute | ast.Call):
         part = part.value if isinstance(part, ast.Attribute) else part.func
     return (
@@ -206,8 +268,9 @@ def _is_math(part: ast.AST, function: Callable, local: set[str]) -> bool:
     )
 
 
-def _evaluate(node: ast.AST) -> float:
-    """`math.log2(10.0)` or `math.pi` as a number."""
-    if isinstance(node, ast.Call):
-        return float(getattr(math, node.func.attr)(*(ast.literal_eval(a) for a in node.args)))  # type: ignore
-    return float(getattr(math, node.attr))  # type: ignore[attr-defined]
+def _evaluate(node: ast.Attribute | ast.Call) -> float:
+    """Return `math.log2(10.0)` or `math.pi` as a number."""
+    if isinstance(node, ast.Attribute):
+        return float(getattr(math, node.attr))
+    assert isinstance(node.func, ast.Attribute)
+    return float(getattr(math, node.func.attr)(*(ast.literal_eval(a) for a in node.args)))
