@@ -14,18 +14,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import platform
 import secrets
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-import evolve
 from evolve.config.errors import ConfigError
 from evolve.config.schema import Config
 from evolve.config.validation import validated
@@ -33,7 +28,7 @@ from evolve.config.yaml import MAX_BYTES, read_yaml, write_yaml
 from evolve.files import read_json, replace_file
 from evolve.plugins import MAX_BYTES as MAX_PLUGIN
 from evolve.plugins import Plugin
-from evolve.record.journal import FORMAT
+from evolve.record.origin import origin
 from evolve.record.untrusted import strange
 from primitives.errors import printable
 from primitives.files import read_file
@@ -122,7 +117,7 @@ class RunFolder:
         stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
         path = root / f"{config.name}-{stamp}-{secrets.token_hex(2)}"
         folder = cls(path)
-        meta = _meta(config) | {"inputs": inputs}
+        meta = origin(config) | {"inputs": inputs}
         if plugins:
             meta["plugins"] = [
                 {"name": p.name, "sha256": p.sha256, "entry": p.entry} for p in plugins
@@ -176,6 +171,8 @@ class RunFolder:
                 and isinstance(inputs.get("suite", ""), str)
             ):
                 raise TypeError("inputs")
+            if not _are_plugins(said.get("plugins", [])):
+                raise TypeError("plugins")
         except OSError as fault:
             raise NotARun(
                 f"{path}: cannot be read: {fault.strerror}. Without it the run cannot go on."
@@ -215,15 +212,7 @@ class RunFolder:
         """
         found = []
         for said in self.meta.get("plugins", []):
-            try:
-                name, sha256, entry = said["name"], said["sha256"], said["entry"]
-                if not all(isinstance(word, str) for word in (name, sha256, entry)):
-                    raise TypeError("its plug-ins")
-                path = self.plugin_folder / _file_name(name)
-            except (TypeError, KeyError, ValueError) as fault:
-                raise NotARun(
-                    f"{self.meta_file}: is damaged: {fault}. Without it the run cannot go on."
-                ) from None
+            path = self.plugin_folder / _file_name(said["name"])
             try:
                 raw = read_file(path, MAX_PLUGIN)
                 source = raw.decode()
@@ -232,11 +221,11 @@ class RunFolder:
                     f"{path}: cannot be read: {getattr(fault, 'strerror', fault)}. Without it the "
                     f"run cannot go on."
                 ) from None
-            if hashlib.sha256(raw).hexdigest() != sha256:
+            if hashlib.sha256(raw).hexdigest() != said["sha256"]:
                 raise NotARun(
                     f"{path}: was changed after the run began. Undo that, or start another run."
                 )
-            found.append(Plugin(name, source, sha256, entry))
+            found.append(Plugin(said["name"], source, said["sha256"], said["entry"]))
         return found
 
     def best(self) -> Path:
@@ -250,10 +239,22 @@ class RunFolder:
 
 
 def _file_name(plugin: str) -> str:
-    """Name the file of a plug-in. Raises `ValueError` for one that would lie elsewhere."""
-    if Path(plugin).name != plugin or plugin in (".", ".."):
-        raise ValueError(f"{plugin!r} is no name of a file")
+    """Name the file of a plug-in, which may have the name of an entry point."""
     return plugin if plugin.endswith(".py") else f"{plugin}.py"
+
+
+def _are_plugins(said: Any) -> bool:
+    """Tell whether this is [{"name": ..., "sha256": ..., "entry": ...}, ...], all of it text.
+
+    A name with a folder in it would lead out of the run.
+    """
+    return isinstance(said, list) and all(
+        isinstance(plugin, dict)
+        and set(plugin) == {"name", "sha256", "entry"}
+        and all(isinstance(word, str) for word in plugin.values())
+        and plugin["name"] == Path(plugin["name"]).name not in ("", "..")
+        for plugin in said
+    )
 
 
 def _are_texts(pairs: Any) -> bool:
@@ -261,46 +262,3 @@ def _are_texts(pairs: Any) -> bool:
     return isinstance(pairs, list) and all(
         isinstance(p, list) and [type(x) for x in p] == [str, str] for p in pairs
     )
-
-
-def _meta(config: Config) -> dict[str, Any]:
-    """Say what software begins the run, and where."""
-    return {
-        "format": FORMAT,
-        "pride": evolve.__version__,
-        "commit": _commit(),
-        "command": ["evolve", *sys.argv[1:]],
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "python": platform.python_version(),
-        "system": platform.platform(),
-        "packages": {
-            name: _version(name)
-            for name in ("jax", "jaxlib", "optax", "numpy", "scikit-learn", "scipy")
-        },
-        "decisive": config.decisive(),
-    }
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "unknown"
-
-
-def _commit() -> str:
-    """Name the commit of the checkout that this code runs from; empty elsewhere."""
-    here = Path(__file__).parents[2]
-    if not (here / ".git").exists():
-        return ""
-    with contextlib.suppress(OSError, subprocess.SubprocessError):
-        asked = subprocess.run(
-            ["git", "describe", "--always", "--dirty"],
-            cwd=here,
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-        return asked.stdout.strip()
-    return ""

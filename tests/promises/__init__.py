@@ -1,7 +1,7 @@
 """The promises of the README, each with its proof: `keep(place, long)` of a module asserts it and
 returns its figures.
 
-`make test` runs the short forms (tests/test_promises.py), `make chaos` the long ones.
+`make test` runs the short forms (`test_promises.py`), `make chaos` the long ones.
 """
 
 from __future__ import annotations

@@ -18,13 +18,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from evolve.scoring.job import CRASH, DIVERGED, ERROR, OK, OOM, TIMEOUT
+from evolve.workers.setup import Setup
 from primitives.kinds import Tensor
-from primitives.registry import MATRIX, primitive
+from primitives.registry import COMPILER, LEAF, MEANING, PRIMITIVES, READINGS, primitive
 
 Deed = Callable[[Any], Any]
 
@@ -271,6 +273,11 @@ def programs() -> dict[str, tuple[str, str]]:
     return found
 
 
+# A scope of our own: such a primitive is called on any leaf, by itself, so that its deed is done
+# for no other program.
+OFF_THE_MACHINE = "off the machine"
+
+
 def register() -> None:
     """Enter the primitives and the task into the registries of this process."""
     import jax
@@ -278,6 +285,7 @@ def register() -> None:
 
     from proxy_tasks.noisy_quadratic import NoisyQuadratic
 
+    READINGS[OFF_THE_MACHINE] = (MEANING, COMPILER)
     deeds = [act for act, _, _ in DEEDS.values()]
 
     def done(act: Deed, x: Any) -> Any:
@@ -294,15 +302,15 @@ def register() -> None:
             return strike(act, x)
 
         poison.__name__ = name
-        primitive(family="poison", scope=MATRIX)(
-            poison
-        )  # the machine has none of this scope: it runs call by call
+        entered = primitive(family="poison", scope=LEAF)(poison)
+        PRIMITIVES[name] = replace(entered, scope=OFF_THE_MACHINE)
 
     for name, (act, _, ways) in DEEDS.items():
         for way, strike in ((TRACED, done), (CALLED, called)):
             if way in ways:
                 define(f"{way}_{name}", strike, act)
 
+    @dataclass(frozen=True)
     class Poisoned(NoisyQuadratic):
         """Its loops are those of its parent, bit by bit; evaluating it does a deed at some
         places.
@@ -337,7 +345,7 @@ def main(driver: int) -> None:
 
     start = serve._start
 
-    def poisoned(setup: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    def poisoned(setup: Setup) -> tuple[Any, dict[str, Any]]:
         register()
         started = start(setup)
         with open(STARTS, "a") as file:

@@ -15,10 +15,13 @@ from evolve.config.schema import TaskSettings
 from evolve.interrupt import Interrupted
 from evolve.scoring.job import WORST, Job, Outcome
 from evolve.scoring.suite import make_suite
-from evolve.workers import local as pool
 from evolve.workers.errors import Outage, WorkerFailure
+from evolve.workers.gather import gather
 from evolve.workers.inline import Inline
+from evolve.workers.local import LOG_BYTES, Local
 from evolve.workers.setup import Setup
+
+TASKS = [TaskSettings(kind="noisy_quadratic", fields={"dim": 32, "steps": 60})]
 
 FAKE = """
 import json, os, signal, sys, time
@@ -65,16 +68,16 @@ for answered, line in enumerate(sys.stdin):
 @pytest.fixture
 def local(tmp_path):
     """Make local workers that are the script above."""
-    made: list[pool.Local] = []
+    made: list[Local] = []
     script = tmp_path / "fake.py"
 
     def make(
         start: str = "", machine: str = '"fake"', deadline: float = 1.0, count: int = 2
-    ) -> pool.Local:
+    ) -> Local:
         setup = Setup([], "adamw", {}, ".", count)
         script.write_text(FAKE.replace("START", start).replace("MACHINE", machine))
         command = [sys.executable, "-S", str(script), str(tmp_path)]
-        made.append(pool.Local(setup, count, deadline, log=tmp_path / "log", command=command))
+        made.append(Local(setup, count, deadline, log=tmp_path / "log", command=command))
         return made[-1]
 
     yield make
@@ -86,7 +89,7 @@ def local(tmp_path):
                 os.killpg(process, 0)
 
 
-def collect(executor: pool.Local, jobs: list[str]) -> dict[int, Outcome]:
+def collect(executor: Local, jobs: list[str]) -> dict[int, Outcome]:
     """The outcome of each job."""
     executor.ready()
     for number, what in enumerate(jobs):
@@ -131,7 +134,7 @@ def test_what_was_wrong_is_said_and_the_others_go_on(local, tmp_path, what, stat
     found = collect(local(deadline=20.0), ["fine", what, "fine", "fine"])
     assert [found[n].status for n in range(4)] == ["ok", status, "ok", "ok"]
     assert re.search(words, found[1].detail), found[1].detail
-    assert sum(path.stat().st_size for path in tmp_path.glob("log")) < 2 * pool.LOG_BYTES
+    assert sum(path.stat().st_size for path in tmp_path.glob("log")) < 2 * LOG_BYTES
 
 
 @pytest.mark.parametrize("what", ["once", "shot", "stopped", "leaky", "both"])
@@ -177,11 +180,18 @@ def test_waiting_for_workers_can_be_interrupted(local):
 
 
 def test_an_exception_while_scoring_is_an_outcome_in_every_kind_of_worker():
-    executor = Inline(
-        make_suite("run", [TaskSettings(kind="noisy_quadratic", fields={"dim": 32, "steps": 60})])
-    )
+    executor = Inline(make_suite("run", TASKS))
     executor.submit(0, Job("this is no program", ("s",)))
     ((number, outcome),) = executor.arrivals(0.0)
     assert (number, outcome.status) == (0, "error")
     assert outcome.detail.startswith("ProgramError: ")
     assert outcome.fitness == WORST
+
+
+def test_jobs_that_are_gathered_come_back_in_their_order(local):
+    executor = local()
+    found = gather(executor, [Job(what, ("s",)) for what in ("fine", "once", "fine", "fine")])
+    assert [outcome.scores for outcome in found] == [((float(n),),) for n in range(4)]
+    with pytest.raises(Interrupted):
+        gather(executor, [Job("hang", ("s",))], lambda: True)
+    assert gather(local(), []) == []
