@@ -30,7 +30,7 @@ def run(*command: str, place: Path) -> str:
 def test_the_ten_lines_of_python(tmp_path):
     (tmp_path / "script.py").write_text(block("From Python", "python"))
     out = run(sys.executable, "script.py", place=tmp_path)
-    assert "1000 candidates, hash chain" in out
+    assert "400 candidates, hash chain" in out
     assert "adamw (tuned)" in out
     assert '"""Lion' in out
 
