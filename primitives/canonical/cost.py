@@ -16,8 +16,9 @@ from primitives.registry import PRIMITIVES
 class Cost:
     """What a step of a program costs.
 
-    statements: live ones; buffers: state kept per parameter, in parameters, leaving out what grows
-    slower; state: all that is kept beside a matrix, for people: "2", or "1 + 1 row + 2 left";
+    statements: those that are live.
+    buffers: state kept per parameter, in parameters; what grows slower does not count.
+    state: all that is kept beside a matrix, for people: "2", or "1 + 1 row + 2 left".
     operations: per parameter and step, in additions, as the registry counts them (a division is 4,
     a root 4, a sine 15).
     """
@@ -29,7 +30,7 @@ class Cost:
 
 
 def cost(program: Program) -> Cost:
-    """The cost of a program after everything that does not matter is left out."""
+    """Return the cost of a program after everything that does not matter is left out."""
     values = graph(program)
     work = sum(
         PRIMITIVES[n.op].flops for n in values.nodes if n.op in PRIMITIVES and n.kind is TENSOR
@@ -40,9 +41,5 @@ def cost(program: Program) -> Cost:
     state = [str(kept[TENSOR])] + [
         f"{kept[kind]} {kind}" for kind in KINDS.values() if kept[kind] and kind is not TENSOR
     ]
-    return Cost(
-        statements,
-        buffers,
-        " + ".join(state if kept[TENSOR] or len(state) == 1 else state[1:]),
-        work + 1,
-    )  # + 1: w - update
+    words = " + ".join(state if kept[TENSOR] or len(state) == 1 else state[1:])
+    return Cost(statements, buffers, words, work + 1)  # + 1: w - update

@@ -1,8 +1,8 @@
-"""Identity: two programs that compute the same have the same name.
+"""The probe: what a program does on fixed inputs. Programs that do the same get the same name.
 
-First the canonical form (`graph.py`), whose laws are exact. What it misses (laws
-that hold up to rounding, such as interp(x, x, a) = x) shows on a numeric probe:
-a few steps in float64 on fixed inputs that span the magnitudes a program meets.
+The value graph (`graph.py`) merges programs by laws that are exact. What it misses
+(laws that hold up to rounding, such as interp(x, x, a) = x) shows here: in a few
+steps in float64 on inputs that span the magnitudes a program meets.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from primitives.canonical.feed import BASE, FEED, LAYOUT, MASKS, STEPS
 from primitives.canonical.nodes import CONSTANT, MATRIX_LEAF, STATE, Graph, Node
 from primitives.kinds import SCALAR
-from primitives.machine.layout import Layout
 from primitives.registry import (
     ELEMENTWISE,
     PRIMITIVES,
@@ -27,50 +27,9 @@ from primitives.registry import (
     per_registry,
     when_registry_changes,
 )
-from primitives.statements import KERNELS
 
-# The step numbers reach far, so that what depends on t shows early.
-_STEPS = np.array([1.0, 2.0, 3.0, 40.0, 700.0])
-_SHAPES = np.array([0.5, 1.0, 0.9, 0.4, 0.05])
 _BOUNDS = ("minimum", "maximum")  # of numbers: where(t < 5, ...) by other means
-LAYOUT = Layout(shapes=((3, 3), (4,), (1,), (241,)))
-
-_rng = np.random.Generator(np.random.Philox(key=20230213))
-_BASE = np.array(
-    [0.7, -0.3, 1.2, -0.04, 0.02, -2.5, 30.0, -3e-3, 0.11, 1e-5, -0.6, 0.0, 0.09, -1.7]
-)
-_STEADY = _BASE * (
-    1.0 + 0.4 * _rng.standard_normal((len(_STEPS), _BASE.size))
-)  # each coordinate keeps its sign
-# In the last leaf the signs change and the magnitudes span four decades. Without it, sign(interp(g,
-# m, a)) would be the same for every a, and Lion with its betas exchanged would be Lion.
-_UNSTEADY = _rng.choice([-1.0, 1.0], (len(_STEPS), 241)) * 10.0 ** _rng.uniform(
-    -3.0, 1.0, (len(_STEPS), 241)
-)
-_UNSTEADY[_rng.random(_UNSTEADY.shape) < 0.05] = 0.0  # as of a unit that is off for a batch
-# Small gradients first: of large ones beta ** dot(g, g) is 0 and every norm is clipped. A weight in
-# eight is drawn wide, because arcsin clamps beyond 1.
-_GRADIENTS = np.array([[0.001], [0.03], [1.0], [1.0], [1.0]]) * np.concatenate(
-    [_STEADY, _UNSTEADY], axis=1
-)
-_WEIGHTS = _rng.standard_normal(_GRADIENTS.shape) * np.resize(
-    [0.2] * 7 + [2.0], _GRADIENTS.shape[1]
-)
-_WEIGHTS[:, : _BASE.size] = _WEIGHTS[
-    0, : _BASE.size
-]  # or what steps towards a place would run after the weights
-_LOSSES = np.array([2.3, 1.9, 2.05, 0.6, 0.11])
-FEED = {
-    "w": _WEIGHTS,
-    "g": _GRADIENTS,
-    "t": _STEPS[:, None],
-    "lr": _SHAPES[:, None],
-    "loss": _LOSSES[:, None],
-}
-MASKS = {
-    rule: np.broadcast_to(LAYOUT.mask(rule).astype(float), _GRADIENTS.shape) for rule in KERNELS
-}
-_DOWNHILL = np.where(np.abs(_BASE) > 0.01, np.sign(_BASE), 0.0)  # where it is steep
+_DOWNHILL = np.where(np.abs(BASE) > 0.01, np.sign(BASE), 0.0)  # where it is steep
 _MANTISSA = 2.0**32
 
 
@@ -78,8 +37,8 @@ _MANTISSA = 2.0**32
 class Probe:
     """What a program does on the fixed inputs.
 
-    key: equal for programs whose updates agree to about nine digits; empty where nothing can be
-    said.
+    key: 16 bytes, equal for programs whose updates agree to about nine digits; empty where nothing
+    can be said.
     finite: whether all updates are, and all points at which the model is evaluated.
     descends: whether most steep coordinates move against their gradient; counted where its sign
     stays the same.
@@ -102,7 +61,7 @@ def probe(graph: Graph) -> Probe:
     moves = _moves(graph, values)
     if not np.isfinite(moves).all():
         return Probe(b"", finite=False)
-    way = np.add.reduce(moves[: len(_STEPS), : _BASE.size])
+    way = np.add.reduce(moves[: len(STEPS), : BASE.size])
     trusted = not (_may_switch(graph) or _one_sided(graph, values))
     return Probe(
         digest(moves, graph.kernels) if trusted else b"",
@@ -114,7 +73,7 @@ when_registry_changes(probe.cache_clear)
 
 
 def updates(graph: Graph) -> np.ndarray:
-    """f64[step, number]: the updates on the fixed inputs, of a graph that is flat.
+    """Return the updates on the fixed inputs, f64[step, number], of a graph that is flat.
 
     Below them stand the points at which the model is evaluated, where the program says so. To be
     read only: the array may serve other programs.
@@ -137,7 +96,7 @@ def _moves(graph: Graph, values: list[_Value]) -> np.ndarray:
 
 
 def digest(moves: np.ndarray, kernels: str = "") -> bytes:
-    """A name for some numbers, by about nine and a half digits of each."""
+    """Return a name of 16 bytes for some numbers, by about nine and a half digits of each."""
     rounded, exponent = np.frexp(moves)
     rounded *= _MANTISSA
     np.rint(rounded, out=rounded)
@@ -157,8 +116,9 @@ def _jumps() -> frozenset[str]:
 
 
 def _may_switch(graph: Graph) -> bool:
-    """Whether a program may change its mind at a step between those of the probe, as where(t > 50,
-    ...) does.
+    """Tell whether a program may change its mind at a step between those of the probe.
+
+    where(t > 50, ...) does.
     """
     jumps = _jumps()
     if graph.ops.isdisjoint(jumps):
@@ -175,8 +135,9 @@ def _may_switch(graph: Graph) -> bool:
 
 
 def _one_sided(graph: Graph, values: list[_Value]) -> bool:
-    """Whether a minimum or a maximum chose the same argument everywhere: then nothing was learnt
-    about the other.
+    """Tell whether a minimum or a maximum chose the same argument everywhere.
+
+    Then nothing was learnt about the other.
     """
     if graph.ops.isdisjoint(_BOUNDS):
         return False
@@ -189,10 +150,11 @@ def _one_sided(graph: Graph, values: list[_Value]) -> bool:
 
 
 class _Value:
-    """What a node is worth: f64[step, number], f64[step, 1] where it is one number for the model,
-    or a constant.
+    """What a node is worth.
 
-    Equal to itself alone, so that it can stand in what is said of others.
+    Shape   f64[step, number]; f64[step, 1] of one number for the model; f64[] of a constant.
+
+    It is equal to itself alone, so that it can stand in what is said of others.
     """
 
     __slots__ = ("array",)
@@ -203,17 +165,17 @@ class _Value:
 
 _lock = threading.Lock()
 KNOWN: OrderedDict[tuple, Any] = OrderedDict()
-when_registry_changes(KNOWN.clear)
 """Values of the programs probed of late, by what is said of them: a child shares most of them with
 its parent.
 
 No value depends on what else is known.
 """
+when_registry_changes(KNOWN.clear)
 _MANY = 2048  # values that are kept, of ten kilobytes at most
 
 
 def _walk(graph: Graph) -> list[_Value]:
-    """The value of every node.
+    """Return the value of every node.
 
     What depends on a state and is needed for what a state becomes runs step by step, the rest for
     all steps at once.
@@ -227,6 +189,7 @@ def _walk(graph: Graph) -> list[_Value]:
             values.append(None)
         else:
             values.append(_found(_said(graph, node, values), _at_once))
+
     if recurrent:
         needed = {s.next for s in graph.states}
         for number in sorted(recurrent, reverse=True):
@@ -237,13 +200,14 @@ def _walk(graph: Graph) -> list[_Value]:
             values[number] = value
         for number in sorted(recurrent.difference(within)):
             values[number] = _found(_said(graph, nodes[number], values), _at_once)
+
     while len(KNOWN) > _MANY:
         KNOWN.popitem(last=False)
     return values
 
 
 def _found(said: tuple, work_out: Callable) -> Any:
-    """What is known under a name, or worked out from it."""
+    """Return what is known under a name, or work it out from the name."""
     known = KNOWN.get(said)
     if known is None:
         known = KNOWN[said] = work_out(*said)
@@ -252,8 +216,8 @@ def _found(said: tuple, work_out: Callable) -> Any:
     return known
 
 
-def _said(graph: Graph, node: Node, values: list[_Value]) -> tuple:
-    """All that the value of a node depends on."""
+def _said(graph: Graph, node: Node, values: list[_Value | None]) -> tuple:
+    """Return all that the value of a node depends on."""
     op, args, value, _ = node
     if args:
         return (op, *[values[a] for a in args])
@@ -263,7 +227,7 @@ def _said(graph: Graph, node: Node, values: list[_Value]) -> tuple:
 
 
 def _at_once(op: str, *of: Any) -> _Value:
-    """The value of one node in all steps."""
+    """Work out one node, in all steps at once."""
     if op in PRIMITIVES:
         return _Value(_applied(PRIMITIVES[op], [x.array for x in of]))
     if op == CONSTANT:
@@ -278,14 +242,14 @@ def _at_once(op: str, *of: Any) -> _Value:
 def _applied(primitive: Primitive, args: list) -> np.ndarray:
     if primitive.scope == ELEMENTWISE:
         return primitive.apply(np, *args)
-    steps = range(len(_STEPS))
+    steps = range(len(STEPS))
     return _stacked(
         [LAYOUT.apply(primitive, np, *[_in_step(a, step) for a in args]) for step in steps]
     )
 
 
-def _step_by_step(graph: Graph, within: list[int], values: list[_Value]) -> list[_Value]:
-    """The values of states and of the nodes that make them, in the order of the steps."""
+def _step_by_step(graph: Graph, within: list[int], values: list[_Value | None]) -> list[_Value]:
+    """Work out states and the nodes that make them, one step after the other."""
     place = {
         number: at for at, number in enumerate(within)
     }  # what is said is free of the graph's numbers
@@ -306,7 +270,7 @@ def _walked(*lines: tuple) -> list[_Value]:
     held = {at: _start(*line[1:3]) for at, line in enumerate(lines) if line[0] == STATE}
     calls = [(at, PRIMITIVES[line[0]], line[1:]) for at, line in enumerate(lines) if at not in held]
     walked = []
-    for step in range(len(_STEPS)):
+    for step in range(len(STEPS)):
         now = {x: _in_step(x.array, step) for x in given} | held
         for at, primitive, args in calls:
             now[at] = LAYOUT.apply(primitive, np, *[now[a] for a in args])
@@ -316,15 +280,16 @@ def _walked(*lines: tuple) -> list[_Value]:
 
 
 def _in_step(value, step: int):
-    """A vector, or one number that holds for the whole model."""
+    """Return a value in one step: a vector, or one number that holds for the whole model."""
     if value.ndim == 0:
         return value
     return value[step] if value.shape[1] > 1 else value[step, 0]
 
 
 def _stacked(rows: list) -> np.ndarray:
-    """Values of one node, step by step, as one array: of vectors if one is; a state may start as a
-    number.
+    """Return the values of one node in all steps as one array.
+
+    It holds vectors if one of the values is a vector: a state may start as a number.
     """
     stacked = np.empty((len(rows), max([row.size for row in rows])))
     for step, row in enumerate(rows):
@@ -335,4 +300,4 @@ def _stacked(rows: list) -> np.ndarray:
 def _start(kind, start: float | str):
     if kind is SCALAR:
         return np.float64(start)
-    return _WEIGHTS[0].copy() if start == "w" else np.full(LAYOUT.size, start)
+    return FEED["w"][0].copy() if start == "w" else np.full(LAYOUT.size, start)

@@ -20,7 +20,7 @@ ONE = Number("1.0")
 
 
 def without_learning_rate(code: Listing) -> Listing | None:
-    """The direction d of `update = lr · d`, or None where lr stands elsewhere too.
+    """Return the direction d of `update = lr · d`, or None where lr stands elsewhere too.
 
     Counts the power of lr in every value. Where the update has power 1 and all that is
     remembered has power 0, the update is lr times its own value at lr = 1.
@@ -55,7 +55,7 @@ def without_learning_rate(code: Listing) -> Listing | None:
 
 
 def _power(op: str, given: list[Any]) -> int | None:
-    """Power of lr in a result, from those in its arguments; None where it is no plain power.
+    """Return the power of lr in a result, from those in its arguments; None where there is none.
 
     A factor common to a group of arguments in which the primitive is linear comes out of the call.
     """
@@ -72,10 +72,10 @@ def _power(op: str, given: list[Any]) -> int | None:
 
 
 def without_decay(code: Listing, program: Program) -> tuple[Listing, Value] | None:
-    """The d and the c of a direction `d + w · c` with a constant c; None where w stands elsewhere
-    too.
+    """Return the d and the c of a direction `d + w · c` with a constant c.
 
-    The whole may be multiplied by a literal, which is then a factor of d and of c.
+    None where w stands elsewhere too. The whole may be multiplied by a literal, which is then a
+    factor of d and of c.
     """
     total, factor = code.update, ONE
     for inner, outer in code.pairs(code.update, "multiply"):
@@ -96,7 +96,8 @@ def without_decay(code: Listing, program: Program) -> tuple[Listing, Value] | No
                 continue
             split = replace(code, update=direction)
             if not plain:
-                name = code.lines[code.update].name  # type: ignore[index]  # factor comes from this line
+                assert isinstance(code.update, int)  # the factor comes from this line
+                name = code.lines[code.update].name
                 scaled = Line(name, "multiply", (direction, Number(repr(factor.value))), TENSOR)
                 split = replace(code, lines=(*code.lines, scaled), update=len(code.lines))
             entries = split.live()[1]

@@ -25,7 +25,7 @@ _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 def formulas(code: Listing, program: Program) -> list[str]:
-    """One line a value: `m[t] = (1.0 - beta1)·g + beta1·m[t-1]`."""
+    """Write one line for each value: `m[t] = (1.0 - beta1)·g + beta1·m[t-1]`."""
     order = code.live()[0]
     names = [code.lines[n].name for n in order]
     becomes = {v: s for s, v in reversed(code.states.items()) if isinstance(v, int)}
@@ -68,7 +68,7 @@ def formulas(code: Listing, program: Program) -> list[str]:
 
 
 def term(op: str, args: list[str]) -> str:
-    """One call in the notation of mathematics."""
+    """Write one call in the notation of mathematics."""
     primitive = PRIMITIVES[op]
     if primitive.infix == "**":
         return f"({args[0]})^{args[1]}" if args[0].startswith("-") else f"{args[0]}^{args[1]}"
@@ -82,7 +82,7 @@ def term(op: str, args: list[str]) -> str:
 
 
 def explained(ops: Iterable[str]) -> list[str]:
-    """What primitives do, where a formula does not say it."""
+    """Say what primitives do, where a formula does not say it."""
     lines = []
     for op in ops:
         primitive = PRIMITIVES[op]
@@ -102,7 +102,7 @@ def explained(ops: Iterable[str]) -> list[str]:
 
 
 def _is_arithmetic(op: str) -> bool:
-    """Whether a primitive is nothing but arithmetic on its arguments."""
+    """Tell whether a primitive is nothing but arithmetic on its arguments."""
     formula = in_place(op)
     return formula is not None and not any(
         isinstance(n, ast.Call | ast.Attribute) for n in ast.walk(formula)

@@ -57,7 +57,10 @@ class Line:
         return self.scope in (MODEL, ORACLE)
 
     def array_slots(self) -> set[int]:
-        """Slots in which a literal must be an array: Python would compute in double precision."""
+        """Return the slots in which a literal must be an array.
+
+        Python would compute with the bare literal in double precision.
+        """
         literal = {slot for slot, a in enumerate(self.args) if isinstance(a, Number)}
         if self.whole or not literal:
             return set()
@@ -66,8 +69,10 @@ class Line:
 
 @dataclass(frozen=True)
 class Listing:
-    """A step: its lines, what is subtracted from w, what each state becomes, and where the model is
-    evaluated.
+    """A step.
+
+    update: what is subtracted from w; states: what each becomes; evaluate_at: where the model is
+    evaluated after the step.
     """
 
     lines: tuple[Line, ...]
@@ -88,15 +93,17 @@ class Listing:
         return lines, {value for value in found if isinstance(value, str)}
 
     def remembered(self) -> list[Value]:
-        """What outlives the step beside the update."""
+        """Return what outlives the step beside the update."""
         return [*self.states.values(), *([] if self.evaluate_at is None else [self.evaluate_at])]
 
     def live_lines(self) -> list[Line]:
+        """Return the lines that matter, in order."""
         return [self.lines[number] for number in self.live()[0]]
 
     def pairs(self, value: Value, op: str) -> Iterator[tuple[Value, Value]]:
-        """The two arguments of a value that `op` computes, in both orders; nothing for any other
-        value.
+        """Yield the two arguments of a value that `op` computes, in both orders.
+
+        Yields nothing for any other value.
         """
         if isinstance(value, int) and self.lines[value].op == op:
             x, y = self.lines[value].args
@@ -105,7 +112,7 @@ class Listing:
 
 
 def listing(program: Program) -> Listing:
-    """The listing of a program; copies are gone, and calls without arguments are numbers."""
+    """Return the listing of a program, where calls without arguments are numbers."""
     env: dict[str, Value] = {name: name for name in program.entry_kinds}
     lines: list[Line] = []
     for state in program.states:

@@ -46,14 +46,15 @@ from primitives.writing.notation import (
 from primitives.writing.source import Definitions
 
 WIDTH = 70  # of a line in a terminal
-DEPTH = (
-    2  # parentheses within parentheses, the most that an expression gets by writing a value into it
-)
+DEPTH = 2  # the deepest parentheses that an expression gets by writing a value into it
 SHORT = 8  # a value as short as gₜ² or sign(gₜ) is written wherever it is used
 
 
 def unicode_rule(program: Program) -> str:
-    """The rule for a terminal; below it the values of its letters, and what its signs mean."""
+    """Write the rule for a terminal.
+
+    Below it stand the values of its letters, and what its signs mean.
+    """
     rules, notation = [rule(part) for part in program.parts], Unicode()
     lines = []
     for heading, part in zip(_headings(rules), rules, strict=True):
@@ -74,8 +75,9 @@ def unicode_rule(program: Program) -> str:
 
 
 def latex_rule(program: Program) -> str:
-    """The rule as an `align*` of amsmath; what its letters and signs mean stands below it in
-    comments.
+    """Write the rule as an `align*` of amsmath.
+
+    What its letters and signs mean stands below it in comments.
     """
     rules, notation = [rule(part) for part in program.parts], Latex()
     rows = []
@@ -105,8 +107,9 @@ Equation = tuple[Symbol, Expression]
 
 @dataclass(frozen=True)
 class Rule:
-    """One step: what holds before the first one, the equations in order, and what is subtracted
-    from w.
+    """One step of a program, as equations.
+
+    starts: what holds before the first step; update: what is subtracted from w.
     """
 
     starts: tuple[Equation, ...]
@@ -121,7 +124,7 @@ class Rule:
         return _moved(self.update)
 
     def operations(self) -> list[str]:
-        """Primitives in the order in which they are read."""
+        """Return the primitives in the order in which they are read."""
         waiting = [right for _, right in self.equations] + [self.update]
         waiting += [] if self.evaluate_at is None else [self.evaluate_at]
         found: dict[str, None] = {}
@@ -134,7 +137,7 @@ class Rule:
 
 
 def _moved(update: Expression) -> Expression:
-    """w - update; of an update w - x it is x."""
+    """Return w - update, which is x for an update w - x."""
     if isinstance(update, Operation) and update.op == "subtract" and update.args[0] == OLD_W:
         return update.args[1]
     return Operation("subtract", (OLD_W, update))
@@ -150,7 +153,10 @@ _NAMED = compile(r"_*(?P<letter>[A-Za-z]+?)_?(?P<number>\d*)(_(?P<accent>hat|bar
 
 
 def _name(variable: str, given: bool = False) -> Name:
-    """The name of a variable; `given` says that it is an input or a hyperparameter."""
+    """Return the name of a variable.
+
+    given: whether it is an input or a hyperparameter.
+    """
     if given and variable in SAID:
         return Name(SAID[variable])
     found = _NAMED.fullmatch(variable)
@@ -161,12 +167,12 @@ def _name(variable: str, given: bool = False) -> Name:
 
 
 def _keeps_its_equation(name: Name) -> bool:
-    """Whether papers would name this value: m̂, or c."""
+    """Tell whether papers would name this value: m̂, or c."""
     return bool(name.accent) or (len(name.letter) == 1 and not name.number)
 
 
 def rule(program: Program) -> Rule:
-    """The rule of a plain program: one of the `parts` of a program."""
+    """Return the rule of a plain program: of one of the `parts` of a program."""
     return _Writer(prune(program)).rule()
 
 
@@ -202,6 +208,7 @@ class _Writer:
         self._begin()
 
     def rule(self) -> Rule:
+        """Go through the lines in order, and give an equation to those that need one."""
         code, last = self.code, len(self.code.lines)
         own = {s: v for s, v in code.states.items() if s in self.own}  # what they become
         becomes: dict[Value, str] = {v: s for s, v in reversed(own.items()) if v in self.order}
@@ -232,14 +239,14 @@ class _Writer:
     # --- states ---
 
     def _begin(self) -> None:
-        """Writes what the states are at the start of a step, and where they begin.
+        """Write what the states are at the start of a step, and where they begin.
 
         A state that keeps g, w or another state for the next step is that, one step earlier; one
         that never changes is its start.
         """
         code = self.code
         entry = {n: line.name for n, line in enumerate(code.lines) if line.op == FIRST}
-        after = {s: entry.get(v, v) for s, v in code.states.items()}  # type: ignore[arg-type]
+        after = {s: entry.get(v, v) if isinstance(v, int) else v for s, v in code.states.items()}
         states = {s.name: s for s in self.program.states}
         self.own: dict[str, Symbol] = {}  # states that have an equation
         settled: dict[str, Symbol] = {}
@@ -286,7 +293,7 @@ class _Writer:
         self.known |= {n: settled[name] for n, name in entry.items() if name in settled}
 
     def _start(self, state: State) -> Symbol | Number:
-        """Where a state begins."""
+        """Return where a state begins."""
         if isinstance(state.start, str):
             return {"w": replace(W, step=None, at=0), "g": replace(self.g, step=None, at=1)}.get(
                 state.start, IDENTITY
@@ -294,7 +301,10 @@ class _Writer:
         return Number(repr(state.start))
 
     def _called(self, state: str) -> str:
-        """The newest slot of a ring, `past1`, is called after what it keeps: `past`."""
+        """Return what a state is called.
+
+        The newest slot of a ring, `past1`, is called after what it keeps: `past`.
+        """
         value = self.code.states[state]
         kept = self.code.lines[value].name if isinstance(value, int) else ""
         return kept if state == f"{kept}1" and kept not in self.program.entry_kinds else state
@@ -302,13 +312,14 @@ class _Writer:
     # --- lines ---
 
     def _fresh(self, name: Name) -> Name:
+        """Take a name, with primes where it is taken already."""
         while name in self.taken:
             name = replace(name, mark=name.mark + 1)
         self.taken.add(name)
         return name
 
     def _symbol(self, variable: str, name: Name, step: int | None, scalar: bool) -> Symbol:
-        """A symbol for a variable.
+        """Return a symbol for a variable.
 
         One that does not change cannot be d₀ where that is the start of a state d.
         """
@@ -317,17 +328,22 @@ class _Writer:
         return Symbol(self._fresh(name), step, scalar=scalar)
 
     def _uses(self, n: int, more: list[Value]) -> int:
-        """How often a value would be written."""
+        """Count how often a value would be written."""
         uses = [self.code.update, self.evaluate_at, *more].count(n)
         for line in (self.code.lines[m] for m in self.order):
             uses += sum(_times(line.op)[slot] for slot, a in enumerate(line.args) if a == n)
         return uses
 
     def _shown(self, value: Value) -> Expression:
+        """Return what is written for a value."""
         return value if isinstance(value, Number) else self.known[value]
 
     def _fitted(self, args: tuple[Value, ...], build: Callable, room: int) -> Expression:
-        """An expression of values, of which the longest get equations until it is readable."""
+        """Return an expression of values that is readable.
+
+        Until it is, the longest of its values get equations of their own.
+        build: makes the expression; room: for what stands before it on its line.
+        """
         while True:
             tree = build([self._shown(a) for a in args])
             text = self.notation.write(tree)
@@ -337,7 +353,7 @@ class _Writer:
             self._define(max(inside, key=lambda a: len(self.notation.write(self._shown(a)))))
 
     def _define(self, n: Value, symbol: Symbol | None = None) -> None:
-        """Gives a line an equation."""
+        """Give a line an equation."""
         assert isinstance(n, int)
         line, tree = self.code.lines[n], self.known[n]
         if symbol is None:
@@ -350,14 +366,14 @@ class _Writer:
 
 
 def _varies(e: Expression) -> bool:
-    """Whether an expression changes from step to step."""
+    """Tell whether an expression changes from step to step."""
     if isinstance(e, Operation):
         return any(_varies(a) for a in e.args)
     return isinstance(e, Symbol) and (e.step is not None or e == T)
 
 
 def _depth(text: str) -> int:
-    """How deep parentheses stand within each other."""
+    """Count how deep parentheses stand within each other."""
     depth = most = 0
     for character in text:
         depth += (character in "([{⟨") - (character in ")]}⟩")
@@ -372,8 +388,9 @@ _SIGNS = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*"}
 
 @per_registry
 def _arithmetic(op: str) -> ast.expr | None:
-    """The formula of a primitive that is sums and products, as `(1.0 - a) * x + a * y`; None of any
-    other.
+    """Return the formula of a primitive that is sums and products, as `(1.0 - a) * x + a * y`.
+
+    None of any other.
     """
     primitive = PRIMITIVES[op]
     if primitive.scope == MODEL or primitive.infix or op in FORMS or op in SAME_AS:
@@ -391,7 +408,7 @@ def _arithmetic(op: str) -> ast.expr | None:
 
 @per_registry
 def _times(op: str) -> list[int]:
-    """How often each argument is written."""
+    """Count how often each argument is written."""
     formula = _arithmetic(op)
     if formula is None:
         return [1] * PRIMITIVES[op].arity
@@ -400,7 +417,7 @@ def _times(op: str) -> list[int]:
 
 
 def _operation(line: Line, args: list[Expression]) -> Expression:
-    """The expression of one call."""
+    """Return the expression of one call."""
     formula = _arithmetic(line.op)
     if formula is None:
         return Operation(line.op, tuple(args), line.kind is SCALAR)
@@ -413,7 +430,8 @@ def _operation(line: Line, args: list[Expression]) -> Expression:
         if isinstance(node, ast.Name):
             return args[int(node.id[1:])]
         assert isinstance(node, ast.Constant)
-        return Number(repr(float(node.value)))  # type: ignore[arg-type]
+        assert isinstance(node.value, int | float)
+        return Number(repr(float(node.value)))
 
     return expand(formula)
 
@@ -425,8 +443,10 @@ CLEAR = {*KNOWN_TO_LATEX, "sign", "power", "add", "subtract", "multiply", "negat
 
 
 def _legend(program: Program, rules: Sequence[Rule]) -> list[str]:
-    """Values of the hyperparameters, then the meaning of signs that mathematics has no convention
-    for.
+    """Return the legend of some rules, in lines.
+
+    First the values of the hyperparameters, then the meaning of signs that mathematics has no
+    convention for.
     """
     notation = Unicode()
     words = []
@@ -449,7 +469,7 @@ def _legend(program: Program, rules: Sequence[Rule]) -> list[str]:
 
 
 def _note(op: str, notation: Notation) -> str:
-    """What a sign means: `√x: Square root of |x|.`"""
+    """Say what a sign means: `√x: Square root of |x|.`"""
     primitive = PRIMITIVES[op]
     names = primitive.signature.removeprefix(op)[1:-1].split(", ")
     shown = notation.write(Operation(op, tuple(Symbol(Name(name.split(":")[0])) for name in names)))
@@ -461,10 +481,11 @@ def _note(op: str, notation: Notation) -> str:
 
 
 def _unbroken(text: str) -> str:
+    """Return a text whose spaces end no line."""
     return text.replace(" ", "\0")
 
 
 def _filled(words: list[str]) -> list[str]:
-    """Words in lines."""
+    """Put words into lines, with commas between them."""
     lines = textwrap.wrap(", ".join(words), WIDTH, break_long_words=False, break_on_hyphens=False)
     return [line.replace("\0", " ") for line in lines]

@@ -39,7 +39,7 @@ class Symbol:
 
     @property
     def index(self) -> str:
-        """The step as text: t, t-1, 0, or nothing."""
+        """The step as text: "t", "t-1", "0", or ""."""
         if self.step is None:
             return "" if self.at is None else str(self.at)
         return f"t{self.step:+}" if self.step else "t"
@@ -58,6 +58,7 @@ Expression = Number | Symbol | Operation
 
 
 def is_scalar(e: Expression) -> bool:
+    """Tell whether an expression is one number."""
     return isinstance(e, Number) or e.scalar
 
 
@@ -71,8 +72,9 @@ _LEVELS = {"sum": SUM, "power": POWER, "atom": ATOM}
 
 @dataclass(frozen=True)
 class Form:
-    """How a primitive is written: `{1}` is its first argument, `{1 atom}` the same in parentheses
-    if need be.
+    """How a primitive is written.
+
+    `{1}` is its first argument, `{1 atom}` the same in parentheses where it is looser than an atom.
     """
 
     unicode: str
@@ -138,6 +140,7 @@ _COMPARISONS = {">=": ("≥", r"\ge"), "<=": ("≤", r"\le"), "==": ("=", "="), 
 
 
 def is_comparison(op: str) -> bool:
+    """Tell whether a primitive compares, as > does."""
     return bool(PRIMITIVES[op].infix) and PRIMITIVES[op].family == "logic"
 
 
@@ -147,18 +150,18 @@ _SLOT = re.compile(r"\{(\d)(?: (\w+))?\}")
 
 
 class Notation(abc.ABC):
-    """Where parentheses stand."""
+    """A way to write expressions; what all ways share is where parentheses stand."""
 
     dot: str
     pi: str
     column: int  # of `_COMPARISONS`
 
     def write(self, e: Expression) -> str:
-        """An expression as text."""
+        """Return an expression as text."""
         return self.show(e)[0]
 
     def show(self, e: Expression) -> tuple[str, int]:
-        """The text of an expression, and how tightly it holds together.
+        """Return the text of an expression, and how tightly it holds together.
 
         A text that begins with a minus can stand only where nothing stands before it.
         """
@@ -178,8 +181,9 @@ class Notation(abc.ABC):
         return self.function(e), ATOM
 
     def at(self, e: Expression, least: int, first: bool = False) -> str:
-        """The text of an expression, in parentheses where it is looser than `least`; `first` lets a
-        minus through.
+        """Return the text of an expression, in parentheses where it is looser than `least`.
+
+        first: whether it may begin with a minus.
         """
         text, level = self.show(e)
         return (
@@ -189,7 +193,7 @@ class Notation(abc.ABC):
         )
 
     def filled(self, template: str, args: Sequence[Expression]) -> str:
-        """A form with its arguments."""
+        """Return a form with its arguments."""
         return _SLOT.sub(
             lambda m: self.at(args[int(m[1]) - 1], _LEVELS[m[2] or "sum"], first=not m[2]), template
         )
@@ -249,7 +253,7 @@ class Notation(abc.ABC):
     def function(self, e: Operation) -> str: ...
 
     def condition(self, e: Expression) -> str:
-        """What is asked, without brackets: `a > b`, or `a ≠ 0` of a number."""
+        """Return what is asked, without brackets: `a > b`, or `a ≠ 0` of a number."""
         if isinstance(e, Operation) and is_comparison(e.op):
             infix = PRIMITIVES[e.op].infix
             sign = _COMPARISONS[infix][self.column] if infix in _COMPARISONS else infix
@@ -258,7 +262,7 @@ class Notation(abc.ABC):
 
 
 def _factors(e: Expression) -> list[Expression]:
-    """The factors of a product of products."""
+    """Return the factors of a product of products."""
     if isinstance(e, Operation) and e.op == "multiply":
         return [*_factors(e.args[0]), *_factors(e.args[1])]
     return [e]
@@ -269,8 +273,9 @@ def _times(x: Expression, y: Expression) -> Expression:
 
 
 def _place(factor: Expression) -> int:
-    """The place of a factor in a product: numbers, constants, other scalars, arrays, quotients
-    last.
+    """Return the place of a factor in a product.
+
+    Numbers come first, then constants, other scalars and arrays; quotients come last.
     """
     if isinstance(factor, Number):
         return int(factor.value == math.pi)
@@ -319,9 +324,7 @@ class Unicode(Notation):
         return f"{{{self.write(x)} if {self.condition(condition)}, else {self.write(y)}}}", ATOM
 
     def _multiply(self, x: Expression, y: Expression) -> tuple[str, int]:
-        """As the base class, but a·(b / c)·d is a·b·d / c: a fraction on one line can only end a
-        product.
-        """
+        """Write a·(b / c)·d as a·b·d / c: a fraction on one line can only end a product."""
         factors = [*_factors(x), *_factors(y)]
         plain = [
             SAME_AS[f.op](*f.args) if isinstance(f, Operation) and f.op in SAME_AS else f
@@ -406,8 +409,8 @@ class Latex(Notation):
         )
 
     def product(self, factors: Sequence[Expression], parts: Sequence[str]) -> str:
-        """Numbers and scalars stand beside what they multiply; two arrays are multiplied element by
-        element.
+        """Join factors: numbers and scalars stand beside what they multiply, and two arrays are
+        multiplied element by element.
         """
         text = parts[0]
         for before, factor, part in zip(factors, factors[1:], parts[1:], strict=False):

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from primitives import SCALAR
+from primitives.canonical.feed import FEED, LAYOUT
 from primitives.canonical.nodes import CONSTANT, MATRIX_LEAF, STATE, Graph
-from primitives.canonical.probe import FEED, LAYOUT
 from primitives.machine.layout import Layout
 from primitives.registry import PRIMITIVES
 
