@@ -12,14 +12,10 @@ worker, wherever that is. Its hash is part of what decides a run.
 from __future__ import annotations
 
 import hashlib
-import importlib.abc
 import importlib.metadata
 import importlib.util
-import linecache
 import os
-import sys
 import traceback
-import types
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -27,6 +23,7 @@ from typing import Any
 
 from primitives.errors import did_you_mean, printable
 from primitives.files import read_file
+from primitives.modules import import_text
 from primitives.registry import PRIMITIVES, forget
 
 GROUP = "pride.plugins"
@@ -154,45 +151,19 @@ def _refuse_another_text(plugin: Plugin) -> None:
             )
 
 
-class _Text(importlib.abc.InspectLoader):
-    """Imports a module from its text, which may be nowhere on this machine's disk.
-
-    The text goes where tracebacks and `inspect.getsource` look for it first.
-    """
-
-    def __init__(self, plugin: Plugin):
-        self.source = plugin.source
-        self.file = f"pride-plugin-{plugin.sha256[:SHOWN]}/{plugin.name}"
-        lines = plugin.source.splitlines(keepends=True)
-        linecache.cache[self.file] = (len(plugin.source), None, lines, self.file)
-
-    def get_source(self, fullname: str) -> str:
-        return self.source
-
-    def get_code(self, fullname: str) -> types.CodeType:
-        return compile(self.source, self.file, "exec", dont_inherit=True)
-
-
 def _execute(plugin: Plugin) -> None:
     from proxy_tasks import TASKS  # imports jax
 
-    name, text = plugin.module, _Text(plugin)
+    file = f"pride-plugin-{plugin.sha256[:SHOWN]}/{plugin.name}"
     before = [(table, set(table)) for table in (PRIMITIVES, TASKS, *TABLES)]
     try:
         if plugin.entry:
             importlib.import_module(plugin.entry)
-            return
-        spec = importlib.util.spec_from_loader(name, text, origin=text.file)
-        assert spec is not None
-        module = importlib.util.module_from_spec(spec)
-        module.__file__ = text.file
-        sys.modules[name] = module
-        text.exec_module(module)
-    except Exception as fault:
-        sys.modules.pop(name, None)
+        else:
+            import_text(plugin.source, plugin.module, file)
+    except Exception as fault:  # of the user's own code
         _take_back(before)
-        line = _line(fault, text.file)
-        raise PluginError(f"{plugin.name}{line}: {_words(fault)}") from fault
+        raise PluginError(f"{plugin.name}{_line(fault, file)}: {_words(fault)}") from fault
 
 
 def _take_back(before: list[tuple[dict[str, Any], set[str]]]) -> None:

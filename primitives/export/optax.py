@@ -13,16 +13,19 @@ from a key in the state.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
+from types import ModuleType
 from typing import Any
 
 from primitives.canonical.liveness import prune
 from primitives.errors import ProgramError
-from primitives.export.modules import module_from_text
 from primitives.export.names import checked
 from primitives.export.optax_file import ASKED, DRAWS, TAKEN, OptaxFile
 from primitives.export.rule import exported_rule
+from primitives.modules import import_text
 from primitives.program import Program
 from primitives.statements import STANDING
 
@@ -84,7 +87,7 @@ def to_optax(program: Program, name: str | None = None) -> OptaxFunctions:
     """
     name = program.name if name is None else name
     source = to_optax_source(program, name=name)
-    functions = vars(module_from_text(source, name))
+    functions = vars(_imported(source, name))
     return OptaxFunctions(
         name,
         functions[name],
@@ -92,3 +95,11 @@ def to_optax(program: Program, name: str | None = None) -> OptaxFunctions:
         functions.get(f"{name}_eval_params"),
         source,
     )
+
+
+@lru_cache(256)
+def _imported(source: str, name: str) -> ModuleType:
+    """Import an exported file from its text; the same text is imported once."""
+    digest = hashlib.blake2b(source.encode(), digest_size=8).hexdigest()
+    module = f"pride_exported_{name}_{digest}"
+    return import_text(source, module, f"<{module}>")
