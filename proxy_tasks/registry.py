@@ -87,7 +87,7 @@ def hash_of_file(module: str) -> str:
     if module.partition(".")[0] == __name__.partition(".")[0]:
         return ""
     found = sys.modules.get(module)
-    loader = getattr(getattr(found, "__spec__", None), "loader", None)
+    loader: Any = getattr(getattr(found, "__spec__", None), "loader", None)
     file = getattr(found, "__file__", None)
     if hasattr(loader, "get_source"):
         text = loader.get_source(module) or ""

@@ -144,7 +144,8 @@ def two_workers(steps: int, jobs: int, turns: int) -> Iterator[Figure]:
     if available_cores() < 2:
         return
     tasks = [TaskSettings(kind="digits_dense", fields={"steps": steps})]
-    one, two = (make_executor(WorkerSettings(count=count), make_suite("run", tasks)) for count in (1, 2))
+    suite = make_suite("run", tasks)
+    one, two = (make_executor(WorkerSettings(count=count), suite) for count in (1, 2))
     try:
         for executor in (one, two):
             executor.ready()
