@@ -112,7 +112,7 @@ def _faults(plugin: Plugin, suite: Suite | None) -> Iterator[str]:
 def _faults_of_mutation(mutation: Mutation) -> Iterator[str]:
     """Ask for some children: each must be a program, or none, and the same again."""
     space = Space(tuple(sorted({p.family for p in PRIMITIVES.values()})))
-    parent = baselines.get("adamw")
+    parent, children = baselines.get("adamw"), 0
     for number in range(CHILDREN):
         draws = [np.random.default_rng(number) for _ in range(2)]
         try:
@@ -129,6 +129,12 @@ def _faults_of_mutation(mutation: Mutation) -> Iterator[str]:
                 "generator that it is given, and with nothing else"
             )
             return
+        children += one is not None
+    if not children:
+        yield (
+            f"mutation {mutation.name}: gives no child of adamw in {CHILDREN} tries; return a "
+            "legal Program (a call of an unknown primitive, for instance, is none)"
+        )
 
 
 def _faults_of_optimizer(optimizer: OptaxOptimizer) -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from evolve.record.folder import RunFolder
 from evolve.reporting.progress import command
 from evolve.reporting.study import Study
@@ -31,7 +33,7 @@ def print_ending(study: Study) -> None:
         f"Go on searching:       {evolve} resume {folder.path} --set budget.candidates={candidates}"
         " --set budget.seconds=null"
     )
-    suite = study.scores.suite if study.scores is not None else "quickstart"
+    suite = shlex.quote(study.suite or "quickstart")
     print(
         f"Score one of yours:    {evolve} score adamw lion {folder.path} my_program.py "
         f"--suite {suite}"

@@ -71,6 +71,7 @@ def _confirmed(best: Program | None, scores: Scores | None) -> Found | None:
 class Study:
     """A run as its folder tells of it, at the moment of asking.
 
+    suite: what the user called it, a preset or a file; empty where the config has the tasks itself;
     state: "running", "stopped" or "finished"; best: the best program, confirmed once the run has
     finished; hall_of_fame: the best of the search, the best first; scores: the table of the
     confirmation, None before; chain: 64 hex digits, equal for runs that decided the same; facts:
@@ -79,6 +80,7 @@ class Study:
 
     path: Path
     config: Config
+    suite: str
     state: str
     best: Found | None
     hall_of_fame: tuple[Found, ...]
@@ -139,6 +141,7 @@ class Study:
         return cls(
             path=folder.path,
             config=plan.config,
+            suite=plan.suite_given,
             state=facts["state"],
             best=_confirmed(best, scores) or next(iter(hall_of_fame), None),
             hall_of_fame=hall_of_fame,
