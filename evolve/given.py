@@ -20,7 +20,7 @@ from evolve.config.schema import Config, WorkerSettings
 from evolve.config.validation import overridden, validated
 from evolve.environment import available_cores
 from evolve.record.folder import RunFolder
-from evolve.reporting.study import Found, Study
+from evolve.reporting.study import Found, Study, best_of
 from evolve.scoring.optax_optimizer import OptaxOptimizer
 from evolve.scoring.optimizers import Optimizer, known, known_names
 from primitives import Program, ProgramError
@@ -121,8 +121,7 @@ def find(optimizer: Given, *, trust: bool = False) -> Optimizer:
     name = str(optimizer)
     if name not in baselines.names() and Path(name).is_dir():
         opened = opened_run(name, trust)
-        opened.best()  # says where there is none yet
-        return find(Study.read(opened))
+        return best_of(opened)
     if name in known_names():
         return known(name)
     return baselines.find(name)

@@ -66,7 +66,7 @@ class Verdict:
         if "beats_adamw" in said:  # as older runs wrote it
             said["beats_reference"] = said.pop("beats_adamw")
         for name in ("score", "low", "high"):
-            said[name] = -math.inf if said[name] is None else said[name]
+            said[name] = -math.inf if said[name] is None else float(said[name])
         return cls(**said)
 
     def facts(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import numpy as np
 from evolve.comparison.contest import Verdict
 from evolve.config.schema import Config
 from evolve.files import read_json
+from evolve.record.errors import JournalError
 from evolve.record.folder import RunFolder
 from evolve.record.journal import Journal
 from evolve.record.status import FINISHED, status
@@ -54,17 +55,62 @@ class Found:
         return preformatted(repr(self))
 
 
+def best_of(folder: RunFolder) -> Program:
+    """Read the best program of a run, under the name that it has in the table.
+
+    Raises `ConfigError` where there is none yet, `JournalError`, `ProgramError`.
+    """
+    program = load(folder.best())
+    return replace(program, name=_summary(folder)[1] or "found")
+
+
+def _summary(folder: RunFolder) -> tuple[tuple[Verdict, ...] | None, str]:
+    """Read the table of a confirmation, and the name of the best program in it."""
+    if not folder.summary.is_file():
+        return None, ""
+    try:
+        said = read_json(folder.summary)
+        verdicts = tuple(map(Verdict.from_facts, said["verdicts"]))
+        best = said["best"] or ""
+        if not (isinstance(best, str) and (best.isidentifier() or not best)):
+            raise TypeError("the name of the best program")
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as fault:
+        raise _damaged(folder.summary, fault) from None
+    return verdicts, best
+
+
 def _entries(folder: RunFolder) -> list[dict[str, Any]]:
     """Read the hall of fame, the best first; none before there is one."""
-    return read_json(folder.hall_of_fame) if folder.hall_of_fame.is_file() else []
+    if not folder.hall_of_fame.is_file():
+        return []
+    try:
+        entries = read_json(folder.hall_of_fame)
+        for entry in entries:
+            score = entry["score"]
+            if not (
+                isinstance(entry["program"], str)
+                and isinstance(entry["candidate"], int)
+                and (score is None or isinstance(score, float | int))
+            ):
+                raise TypeError("no program with its score")
+    except (OSError, ValueError, TypeError, KeyError) as fault:
+        raise _damaged(folder.hall_of_fame, fault) from None
+    return entries
+
+
+def _damaged(path: Path, fault: Exception) -> JournalError:
+    return JournalError(f"{path}: is damaged: {fault}. `evolve resume` writes it again.")
 
 
 def _confirmed(best: Program | None, scores: Scores | None) -> Found | None:
     """Put the best program of a confirmation together with its line in the table."""
     if best is None or scores is None:
         return None
-    verdict, number = scores[best.name], int(best.name.rpartition("_")[2])
-    return Found(best, verdict.score, number, True, verdict.low, verdict.high)
+    number = best.name.rpartition("_")[2]
+    for verdict in scores:
+        if verdict.name == best.name and number.isdecimal():
+            return Found(best, verdict.score, int(number), True, verdict.low, verdict.high)
+    return None
 
 
 @dataclass(frozen=True)
@@ -103,12 +149,8 @@ class Study:
     @classmethod
     def read(cls, folder: RunFolder) -> Study:
         """Read what a folder tells now. Raises `ConfigError`, `JournalError`, `ProgramError`."""
-        verdicts, best = None, None
-        if folder.summary.is_file():
-            said = read_json(folder.summary)
-            verdicts = tuple(map(Verdict.from_facts, said["verdicts"]))
-            if said["best"] and folder.best_program.is_file():
-                best = replace(load(folder.best_program), name=said["best"])
+        verdicts = _summary(folder)[0] if folder.summary.is_file() else None
+        best = best_of(folder) if folder.best_program.is_file() else None
         return cls._made(folder, Plan.from_folder(folder), status(folder), verdicts, best)
 
     @classmethod
