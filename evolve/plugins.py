@@ -137,6 +137,11 @@ def load(plugins: Iterable[Plugin]) -> None:
     for plugin in plugins:
         if plugin.sha256 in _loaded:
             continue
+        if plugin.entry and read(plugin.name).sha256 != plugin.sha256:
+            raise PluginError(
+                f"plug-in {plugin.name}: the installed package {plugin.entry} has another text "
+                "than the one that was named; install that version"
+            )
         _refuse_another_text(plugin)
         _execute(plugin)
         _loaded[plugin.sha256] = plugin

@@ -212,6 +212,25 @@ def test_a_fault_of_a_plugin_is_one_sentence_that_names_it(name, tmp_path):
     assert named in done.stdout
 
 
+def test_an_installed_package_announces_a_plugin_under_an_entry_point(desk, tmp_path):
+    """Its name is enough; and a package that was changed since is not taken for what it was."""
+    (tmp_path / "guest_package.py").write_text(GUESTS)
+    about = tmp_path / "guest_package-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: guest-package\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text("[pride.plugins]\nguests = guest_package\n")
+    shutil.copytree(desk / "references", tmp_path / "references")
+    (tmp_path / "mine.yaml").write_text(CONFIG.replace("guests.py", "guests"))
+    path = str(tmp_path)
+    rows = json.loads(fine("list", "plugins", "--json", place=tmp_path, PYTHONPATH=path))
+    assert rows == [{"name": "guests", "sha256": "", "what": "installed: guest_package"}]
+    run = ("run", "mine.yaml", "--workers", "1", "--set", "budget.candidates=30")
+    folder = tmp_path / fine(*run, place=tmp_path, PYTHONPATH=path).splitlines()[-1]
+    (tmp_path / "guest_package.py").write_text(GUESTS + "# changed\n")
+    said = refused("resume", folder, place=tmp_path, PYTHONPATH=path)
+    assert "the installed package guest_package has another text" in said
+
+
 def test_mistakes_in_naming_a_plugin_get_one_clear_message(tmp_path):
     (tmp_path / "guests.py").write_text(GUESTS)
     for arguments, said in (
