@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Self
+from typing import TypeVar
 
 from primitives.errors import ProgramError, did_you_mean
 from primitives.kinds import SCALAR, TENSOR, Kind
@@ -88,6 +88,9 @@ class Hyperparameter:
     scale: str = "linear"
 
 
+AnyTunable = TypeVar("AnyTunable", bound="Tunable")
+
+
 class Tunable:
     """What has a name and hyperparameters: a program, or an optimizer that is written by hand."""
 
@@ -104,7 +107,7 @@ class Tunable:
         """Hyperparameters by name."""
         return {h.name: h.value for h in self.hyperparameters}
 
-    def with_values(self, values: Mapping[str, float]) -> Self:
+    def with_values(self: AnyTunable, values: Mapping[str, float]) -> AnyTunable:
         """Return the same optimizer with other values of some hyperparameters.
 
         Raises `ProgramError` for an unknown one.

@@ -6,7 +6,9 @@ have the bits of those in workers. A user's own JAX_PLATFORMS and XLA_FLAGS stay
 
 from __future__ import annotations
 
+import ctypes
 import os
+from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
@@ -49,3 +51,23 @@ def compiled(tmp_path_factory, worker_id):
     jax.config.update(
         "jax_persistent_cache_min_compile_time_secs", 0.5
     )  # most is compiled once: not worth a file
+
+
+ROOM = 800  # MiB that a process of the suite may hold before it forgets what it has compiled
+
+
+def pytest_runtest_teardown():
+    """Release compiled functions once they fill the room.
+
+    jax keeps all of them, and this suite compiles thousands: 3.4 GiB in one process at its end.
+    """
+    if resident() > ROOM:
+        jax.clear_caches()
+        ctypes.CDLL(None).malloc_trim(0)  # else the allocator keeps most of it
+
+
+def resident() -> int:
+    """Return the MiB of memory that this process holds; 0 where only Linux could say so."""
+    statm = Path("/proc/self/statm")
+    pages = int(statm.read_text().split()[1]) if statm.exists() else 0
+    return pages * os.sysconf("SC_PAGE_SIZE") >> 20
