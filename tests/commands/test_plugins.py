@@ -5,13 +5,14 @@ nothing is executed that the user has not named.
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from kit.forked import Evolve
+
+evolve: Evolve
 
 GUESTS = '''"""One of each kind."""
 from dataclasses import dataclass, replace
@@ -75,16 +76,12 @@ confirm: {seeds: 2, baselines: [adamw, plain_momentum]}
 """
 
 
-def evolve(*arguments: object, place: Path, **env: str) -> subprocess.CompletedProcess:
-    """The command in a process of its own: what a plug-in registers stays in its process."""
-    return subprocess.run(
-        [sys.executable, "-m", "evolve", *map(str, arguments)],
-        cwd=place,
-        env=os.environ | {"XDG_STATE_HOME": str(place / "state")} | env,
-        capture_output=True,
-        text=True,
-        timeout=240,
-    )
+@pytest.fixture(scope="module", autouse=True)
+def calls() -> Iterator[None]:
+    global evolve
+    evolve = Evolve()
+    yield
+    evolve.close()
 
 
 def fine(*arguments: object, place: Path, **env: str) -> str:
