@@ -102,10 +102,11 @@ def listed(optimizers: Given | Sequence[Given]) -> list[Given]:
 
 def worker_settings(workers: Any, most: int) -> WorkerSettings:
     """Say who scores outside a run: no more processes than there is to do."""
-    given = overridden({"workers": {}}, changes_of(None, None, workers))["workers"]
-    if not given:
-        given["count"] = min(2, most, available_cores())
-    return WorkerSettings(**given)
+    given = overridden({"workers": {}}, changes_of(None, None, workers))
+    if not given["workers"]:
+        given["workers"]["count"] = min(2, most, available_cores())
+    least = {"suite": "quickstart", "budget": {"candidates": 1}}  # what a config must say besides
+    return validated(least | given, "workers").workers
 
 
 def find(optimizer: Given, *, trust: bool = False) -> Optimizer:
