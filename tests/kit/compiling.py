@@ -5,6 +5,7 @@ do.
 from __future__ import annotations
 
 from functools import partial
+from unittest import mock
 
 import jax
 
@@ -18,3 +19,8 @@ QUICK = {
 }
 
 cheap_jit = partial(jax.jit, compiler_options=QUICK)
+
+
+def quick_compilation() -> mock._patch:
+    """Make what is compiled inside a `with` cheap too, where others call `jax.jit`."""
+    return mock.patch.object(jax, "jit", cheap_jit)

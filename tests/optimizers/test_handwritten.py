@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from kit.compiling import cheap_jit
+from kit.compiling import cheap_jit, quick_compilation
 
 from baselines import handwritten
 from baselines.handwritten import Layer, Objective
@@ -463,7 +463,8 @@ CASES = {
 def test_kfac_trains_tasks_as_the_paper_says_example_by_example(kind, damping):
     judge, activation, slope, x, y = CASES[kind]
     task = make_task(kind, width=3, batch=6, steps=6, schedule="cosine")
-    trials, rates = Trials(task), task.learning_rates()
+    with quick_compilation():
+        trials, rates = Trials(task), task.learning_rates()
     begin = trials.begin("1:kfac")
     w, draws, dealt = begin
     part = {name: np.asarray(array) for name, array in dealt["train"].items()}
@@ -487,7 +488,8 @@ def test_kfac_trains_tasks_as_the_paper_says_example_by_example(kind, damping):
         expected, factors = kfac_in_numpy(
             weights, batches, rates, judge, sample, activation, slope, damping
         )
-        run, args = trials.compiled(handwritten.get("kfac").with_values({"damping": damping}))
+        with quick_compilation():
+            run, args = trials.compiled(handwritten.get("kfac").with_values({"damping": damping}))
         wide = jax.tree.map(
             lambda a: np.asarray(a, np.float64) if a.dtype == np.float32 else a, dealt
         )

@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from kit.compiling import cheap_jit
+from kit.compiling import cheap_jit, quick_compilation
 
 import baselines
 from evolve.config.schema import TaskSettings, WorkerSettings
@@ -112,9 +112,18 @@ def in_numpy(tree):
     return jax.tree.map(np.asarray, tree)
 
 
+@pytest.fixture(scope="module")
+def called() -> Trials:
+    """What is compiled for it are calls, as cheaply as can be: the numbers are compared with what a
+    program means, and not with those of other trials.
+    """
+    with quick_compilation():
+        return Trials(make_task("digits_dense", width=4, batch=8, steps=STEPS))
+
+
 @pytest.mark.parametrize("name", FORMS)
-def test_calls_one_by_one_do_what_the_program_means(dense, name):
-    check_calls(dense, baselines.get(name))
+def test_calls_one_by_one_do_what_the_program_means(called, name):
+    check_calls(called, baselines.get(name))
 
 
 STACK = """
@@ -133,14 +142,17 @@ def fallback(w, g, lr):
 
 def test_calls_one_by_one_see_kernels_as_the_program_says():
     """Leaves of one, two and four axes: stacks of matrices beside what is none."""
-    check_calls(Trials(make_task("digits_conv", batch=8, steps=2)), parse(STACK))
+    with quick_compilation():
+        trials = Trials(make_task("digits_conv", batch=8, steps=2))
+    check_calls(trials, parse(STACK))
 
 
 def check_calls(trials: Trials, program: Program) -> None:
     begin = trials.begin(SEED)
-    ((found, finite),) = trials.stepwise(program).segments(
-        program, begin, trials.schedule, [trials.task.steps]
-    )
+    with quick_compilation():
+        ((found, finite),) = trials.stepwise(program).segments(
+            program, begin, trials.schedule, [trials.task.steps]
+        )
     assert bool(finite)
     expected = plainly(trials, program)
     # The seventh digit differs, and square roots of what is nearly 0 amplify it: 1e-3 of the way
