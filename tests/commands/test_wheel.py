@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("primitives", "baselines", "proxy_tasks", "evolve")
-SHIPPED = {".py", ".json", ".yaml", ".jinja", ".md", ".sh"}
+SHIPPED = {".py", ".typed", ".json", ".yaml", ".jinja", ".md", ".sh"}
 
 
 def call(*command: str | Path, cwd: Path | None = None) -> str:
