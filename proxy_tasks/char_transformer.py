@@ -38,7 +38,7 @@ def text() -> str:
 
 
 @functools.cache
-def symbols() -> dict[str, Int[np.ndarray, " part"]]:
+def symbols() -> dict[str, Int[np.ndarray, " _"]]:
     """Return the parts of the text as symbols 0..63, the commonest character first, "any other"
     last.
     """

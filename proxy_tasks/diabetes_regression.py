@@ -96,7 +96,7 @@ class DiabetesRegression(DenseTask):
 
     def layers(
         self, params: Params, data: dict[str, Any], draw: Int[Array, " batch"]
-    ) -> tuple[Float[Array, " batch"], dict[str, Float[Array, "batch inputs"]]]:
+    ) -> tuple[Float[Array, " batch"], dict[str, Float[Array, "batch _"]]]:
         return self.network(params, take_rows(data["train"]["x"], draw))
 
     def judge(
@@ -110,7 +110,7 @@ class DiabetesRegression(DenseTask):
 
     def network(
         self, params: Params, x: Float[Array, "row 10"]
-    ) -> tuple[Float[Array, " row"], dict[str, Float[Array, "row inputs"]]]:
+    ) -> tuple[Float[Array, " row"], dict[str, Float[Array, "row _"]]]:
         """Predict the progression for some patients."""
         outputs, inputs = affine_row(params, ("hidden", "head"), x, jnp.tanh)
         return outputs[:, 0], inputs

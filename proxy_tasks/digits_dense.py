@@ -58,7 +58,7 @@ class DigitsDense(DenseTask):
 
     def layers(
         self, params: Params, data: dict[str, Any], draw: Int[Array, " batch"]
-    ) -> tuple[Float[Array, "batch 10"], dict[str, Float[Array, "batch inputs"]]]:
+    ) -> tuple[Float[Array, "batch 10"], dict[str, Float[Array, "batch _"]]]:
         return self.network(params, take_rows(data["train"]["image"], draw))
 
     def judge(
@@ -74,7 +74,7 @@ class DigitsDense(DenseTask):
 
     def network(
         self, params: Params, images: Float[Array, "row 8 8"]
-    ) -> tuple[Float[Array, "row 10"], dict[str, Float[Array, "row inputs"]]]:
+    ) -> tuple[Float[Array, "row 10"], dict[str, Float[Array, "row _"]]]:
         """Say how much each image looks like each digit."""
         return affine_row(params, ("hidden", "head"), images.reshape(-1, 64), jax.nn.relu)
 

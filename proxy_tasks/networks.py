@@ -67,7 +67,7 @@ def affine_row(
     names: tuple[str, ...],
     x: Float[Array, "row inputs"],
     activation: Callable,
-) -> tuple[Float[Array, "row outputs"], dict[str, Float[Array, "row inputs"]]]:
+) -> tuple[Float[Array, "row outputs"], dict[str, Float[Array, "row _"]]]:
     """Compute affine layers in a row with an activation between them; what comes out, and what goes
     into each.
     """

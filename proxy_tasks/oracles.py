@@ -57,7 +57,7 @@ def gnvp(task: Task, params: Params, data: dict[str, Any], draw: PyTree[Array]) 
 
 def layers(
     task: DenseTask, params: Params, data: dict[str, Any], draw: PyTree[Array], key: PRNGKeyArray
-) -> dict[str, tuple[Float[Array, "row inputs"], Float[Array, "row outputs"]]]:
+) -> dict[str, tuple[Float[Array, "row _"], Float[Array, "row _"]]]:
     """Compute by name what goes into every layer, and the signals that come back to what it puts
     out.
 

@@ -10,14 +10,14 @@ from jaxtyping import Array, Int, PRNGKeyArray, PyTree
 PARTS = ("train", "validation", "test")
 
 
-def split_rows(rows: int, seed: int) -> dict[str, Int[np.ndarray, " part"]]:
+def split_rows(rows: int, seed: int) -> dict[str, Int[np.ndarray, " _"]]:
     """Deal the row numbers 0..rows-1 into parts of 60, 20 and 20 %, after one seeded shuffle."""
     order = np.random.default_rng(seed).permutation(rows)
     cuts = [rows * 6 // 10, rows * 8 // 10]
     return dict(zip(PARTS, np.split(order, cuts), strict=True))
 
 
-def split_blocks(length: int, block: int) -> dict[str, Int[np.ndarray, " part"]]:
+def split_blocks(length: int, block: int) -> dict[str, Int[np.ndarray, " _"]]:
     """Deal the positions 0..length-1 into parts by blocks of neighbours; of ten blocks 8, 1 and 1.
 
         block   0 1 2 3 4 5 6 7 8 9   10 ...

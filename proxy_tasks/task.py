@@ -245,7 +245,7 @@ class DenseTask(PredictionTask, base=True):
     @abc.abstractmethod
     def layers(
         self, params: Params, data: dict[str, Any], draw: PyTree[Array]
-    ) -> tuple[Float[Array, "row ..."], dict[str, Float[Array, "row inputs"]]]:
+    ) -> tuple[Float[Array, "row ..."], dict[str, Float[Array, "row _"]]]:
         """Compute the predictions, and the input of every layer by name, for the batch of one
         step.
         """

@@ -1,4 +1,5 @@
-"""Settings of the suite: the environment that scores are made in, the CPU, and strict arithmetic.
+"""Settings of the suite: the environment that scores are made in, the CPU, strict arithmetic, and
+arrays of the stated shapes.
 
 jax reads the environment when it is imported, so `pin` comes first: scores in this process then
 have the bits of those in workers. A user's own JAX_PLATFORMS and XLA_FLAGS stay.
@@ -15,6 +16,10 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 from evolve.environment import pin
 
 pin()
+
+from kit.checking import check_arrays  # noqa: E402
+
+check_arrays()
 
 import hypothesis  # noqa: E402
 import jax  # noqa: E402

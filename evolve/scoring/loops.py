@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float, Int32, PRNGKeyArray
 
 from baselines.handwritten import Handwritten, Layer, Objective
 from evolve.scoring.optax_optimizer import OptaxOptimizer
@@ -30,22 +31,22 @@ class Draws(NamedTuple):
     """All that is random in training."""
 
     task: Any  # of the task; leaves have a leading axis `steps`
-    key: jax.Array  # of the optimizer's own noise
+    key: PRNGKeyArray  # of the optimizer's own noise
 
 
 class Batch(NamedTuple):
     """What an optimizer may ask about the batch of its step."""
 
-    loss: jax.Array  # dtype[], at w
+    loss: Float[Array, ""]  # at w
     draw: Any  # of the task, for its oracles
     data: Any
-    key: jax.Array
+    key: PRNGKeyArray
 
 
 class Begin(NamedTuple):
     """Where a training begins."""
 
-    w: jax.Array  # dtype[size]
+    w: Float[Array, " size"]
     draws: Draws
     data: Any
 
@@ -80,9 +81,9 @@ def train(
     args: Any,
     memory: Any,
     begin: Begin,
-    schedule: jax.Array,
-    span: jax.Array,
-) -> tuple[jax.Array, jax.Array, Any]:
+    schedule: Float[Array, " steps"],
+    span: Int32[Array, 2],
+) -> tuple[Float[Array, " size"], Bool[Array, ""], Any]:
     """Train from step span[0] to span[1]; from the beginning where span[0] is 0.
 
     It stops early once the loss is not finite: the trial has diverged. Returns the point at which

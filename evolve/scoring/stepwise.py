@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int32
 
 from evolve.scoring.loops import Batch, Begin, offer
 from primitives import Program
@@ -30,8 +31,8 @@ jax.config.update("jax_cpu_enable_async_dispatch", False)
 # Steps from one look at whether the loss is still finite to the next: a look waits for the device.
 PATIENCE = 32
 
-Parts = tuple[jax.Array, ...]
-"""A value for the whole model: dtype[size] for each part of a program."""
+Parts = tuple[Float[Array, " _"], ...]
+"""A value for the whole model: dtype[size of the part] for each part of a program."""
 
 
 class Clock(NamedTuple):
@@ -53,7 +54,7 @@ class Stepwise:
         self.ask = functools.cache(lambda name: jax.jit(functools.partial(self._ask, name)))
 
     def segments(
-        self, program: Program, begin: Begin, schedule: jax.Array, steps: Sequence[int]
+        self, program: Program, begin: Begin, schedule: Float[Array, " steps"], steps: Sequence[int]
     ) -> Iterator[tuple[jax.Array, jax.Array]]:
         """Train, and stop after each of some numbers of steps.
 
@@ -85,8 +86,13 @@ class Stepwise:
             yield self.point(tuple(body.evaluation for body in bodies), clock)
 
     def _gradient(
-        self, w: Parts, begin: Begin, clock: Clock, schedule: jax.Array, peak: jax.Array
-    ) -> tuple[Clock, dict[str, jax.Array], Parts]:
+        self,
+        w: Parts,
+        begin: Begin,
+        clock: Clock,
+        schedule: Float[Array, " steps"],
+        peak: Float[Array, ""],
+    ) -> tuple[Clock, dict[str, Float[Array, ""]], Parts]:
         """Compute one step's forward and backward pass.
 
         Returns the time after it, the inputs of a program that are numbers, and the gradient.
@@ -110,7 +116,7 @@ class Stepwise:
         found = offer(self.task, self.layout, name, self._tree(w), self._batch(begin, step))
         return self._split(found(self._tree(x)))[0] if x else self._split(found)
 
-    def _batch(self, begin: Begin, step: jax.Array) -> Batch:
+    def _batch(self, begin: Begin, step: Int32[Array, ""]) -> Batch:
         draw = jax.tree.map(
             lambda d: jax.lax.dynamic_index_in_dim(d, step, 0, keepdims=False), begin.draws.task
         )
@@ -118,7 +124,7 @@ class Stepwise:
             jnp.array(jnp.nan), draw, begin.data, jax.random.fold_in(begin.draws.key, step)
         )
 
-    def _point(self, w: Parts, clock: Clock) -> tuple[jax.Array, jax.Array]:
+    def _point(self, w: Parts, clock: Clock) -> tuple[Float[Array, " size"], Bool[Array, ""]]:
         flat = self.layout.flatten(self._tree(w))
         return flat, clock.finite & jnp.all(jnp.isfinite(flat))
 

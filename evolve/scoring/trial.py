@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Bool, Float, PRNGKeyArray
 
 from baselines.handwritten import Handwritten
 from evolve.environment import available_memory
@@ -52,7 +53,7 @@ SHARE = 0.5  # of the memory of a device that the machine's banks may take
 log = logging.getLogger(__name__)
 
 
-def seed_key(seed: str) -> jax.Array:
+def seed_key(seed: str) -> PRNGKeyArray:
     """Return a random key made from a name such as "7:search:0", and from nothing else."""
     number = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:4], "big")
     return jax.random.key(number)
@@ -89,11 +90,12 @@ class Runner:
         self.compiled = jax.jit(run, donate_argnums=1)
 
     def segments(
-        self, args: Any, begin: Begin, schedule: jax.Array, steps: Sequence[int]
+        self, args: Any, begin: Begin, schedule: Float[Array, " steps"], steps: Sequence[int]
     ) -> Iterator[tuple[jax.Array, jax.Array]]:
         """Train, and stop after each of some numbers of steps.
 
-        Yields where the model is evaluated then, dtype[size], and whether all is finite.
+        Yields where the model is evaluated then, dtype[size], and whether all is finite; both with
+        a leading axis where several are trained together.
         """
         memory, self.memory = self.memory, None
         if memory is None:
@@ -108,7 +110,9 @@ class Runner:
         finally:
             self.memory = memory
 
-    def __call__(self, args: Any, begin: Begin, schedule: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def __call__(
+        self, args: Any, begin: Begin, schedule: Float[Array, " steps"]
+    ) -> tuple[jax.Array, jax.Array]:
         """Train to the end; what `segments` yields there."""
         (end,) = self.segments(args, begin, schedule, [self.task.steps])
         return end
@@ -210,7 +214,9 @@ class Trials:
             losses += [self._loss(*end, begin, part) for end in zip(finals, finite, strict=True)]
         return losses
 
-    def _loss(self, final: jax.Array, finite: jax.Array, begin: Begin, part: str) -> float:
+    def _loss(
+        self, final: Float[Array, " size"], finite: Bool[Array, ""], begin: Begin, part: str
+    ) -> float:
         """Return the loss at the end of a training; nan where one of the two is not finite."""
         loss = float(self.evaluate(final, begin.data, part=part)) if finite else math.nan
         return loss if math.isfinite(loss) else math.nan
@@ -259,10 +265,10 @@ class Trials:
             loop = optax_loop(self.task, self.layout, optimizer)
         return Runner(self.task, loop)
 
-    def _evaluate(self, w, data, part: str):
+    def _evaluate(self, w: Float[Array, " size"], data: Any, part: str) -> Float[Array, ""]:
         return self.task.evaluate(self.layout.unflatten(w), data, part)
 
-    def _begin(self, key: jax.Array, data: Any) -> Begin:
+    def _begin(self, key: PRNGKeyArray, data: Any) -> Begin:
         """Draw all that a seed decides.
 
         That is the first parameters, what is random in training, and which rows of the data are for

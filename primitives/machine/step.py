@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from primitives.machine.code import (
     COPY_W,
@@ -63,13 +64,13 @@ class Bank(NamedTuple):
     numbers: jax.Array  # dtype[NUMBERS]
 
 
-def start(code: Code, layout: Layout, w: jax.Array) -> Bank:
-    """Return the registers before the first step. w: dtype[size]."""
+def start(code: Code, layout: Layout, w: Float[Array, " size"]) -> Bank:
+    """Return the registers before the first step."""
     blank = Bank(w, jnp.zeros((VECTORS, layout.size), w.dtype), jnp.zeros(NUMBERS, w.dtype))
     return restart(code, layout, w, blank, True)
 
 
-def restart(code: Code, layout: Layout, w: jax.Array, bank: Bank, fresh: Any) -> Bank:
+def restart(code: Code, layout: Layout, w: Float[Array, " size"], bank: Bank, fresh: Any) -> Bank:
     """Return the registers before the first step, in the memory of a bank that was used before.
 
     fresh: bool[]; where it is false, the bank stays as it is.
@@ -143,10 +144,8 @@ def step(
     return Bank(bank.w - update, vectors, numbers)
 
 
-def point(code: Code, bank: Bank) -> jax.Array:
-    """Return where the model is evaluated after a step: dtype[size], w unless the program says
-    otherwise.
-    """
+def point(code: Code, bank: Bank) -> Float[Array, " size"]:
+    """Return where the model is evaluated after a step: w unless the program says otherwise."""
     said = jax.lax.dynamic_index_in_dim(
         bank.vectors, jnp.maximum(code.evaluation, 0), 0, keepdims=False
     )

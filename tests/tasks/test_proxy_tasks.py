@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from jaxtyping import TypeCheckError
 from kit.compiling import cheap_jit
 from sklearn.datasets import load_diabetes, load_digits
 
@@ -24,7 +25,7 @@ from proxy_tasks.carried import table
 from proxy_tasks.char_transformer import symbols, text
 from proxy_tasks.diabetes_regression import diabetes
 from proxy_tasks.digits import digits
-from proxy_tasks.networks import convolution, cross_entropy
+from proxy_tasks.networks import affine_row, convolution, cross_entropy
 from proxy_tasks.parts import PARTS, frozen, shuffled_batches, split_blocks, split_rows
 
 FOLDER = Path(proxy_tasks.__file__).parent
@@ -128,6 +129,15 @@ def test_the_package_imports_nothing_of_the_rest_of_the_project():
             imported += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             roots = {name.split(".")[0] for name in imported}
             assert not roots & {"primitives", "baselines", "evolve"}, file.name
+
+
+def test_shapes_are_checked_where_signatures_state_them():
+    """Under test alone: see `kit/checking.py`."""
+    layer = {"kernel": jnp.zeros((3, 2)), "bias": jnp.zeros(2)}
+    assert affine_row({"one": layer}, ("one",), jnp.ones((4, 3)), jnp.tanh)[0].shape == (4, 2)
+    for wrong in (jnp.ones(3), jnp.ones((4, 3), jnp.int32)):
+        with pytest.raises(TypeCheckError, match="typechecking parameter 'x'"):
+            affine_row({"one": layer}, ("one",), wrong, jnp.tanh)
 
 
 # Data.
