@@ -1,5 +1,6 @@
-"""The optimizers people invented, as programs: one file each in `programs/`, and prologues that
-stand before any.
+"""The optimizers people invented, as programs: one file each in `programs/`.
+
+`prologues/` holds what can stand before any of them.
 """
 
 from __future__ import annotations
@@ -17,19 +18,19 @@ PROLOGUES = Path(__file__).parent / "prologues"
 
 @cache
 def names() -> tuple[str, ...]:
-    """Names of all known programs, sorted."""
+    """Return the names of all known programs, sorted."""
     return tuple(sorted(path.stem for path in PROGRAMS.glob("*.py")))
 
 
 @cache
 def prologues() -> tuple[str, ...]:
-    """Names of what can stand before a program, sorted: `clip_by_norm+adam`."""
+    """Return the names of what can stand before a program, sorted: `clip_by_norm+adam`."""
     return tuple(sorted(path.stem for path in PROLOGUES.glob("*.py")))
 
 
 @cache
 def get(name: str) -> Program:
-    """A known program. Raises `ProgramError` for a name that nobody knows."""
+    """Return a known program. Raises `ProgramError` for a name that nobody knows."""
     if name not in names():
         hint = (
             f"{did_you_mean(name, names())} `evolve list optimizers` shows all; a file ends in .py."
@@ -40,7 +41,7 @@ def get(name: str) -> Program:
 
 @cache
 def prologue(name: str) -> Program:
-    """A known prologue. Raises `ProgramError` for a name that nobody knows."""
+    """Return a known prologue. Raises `ProgramError` for a name that nobody knows."""
     if name not in prologues():
         hint = f"{did_you_mean(name, prologues())} There are: {', '.join(prologues())}."
         raise ProgramError(f"no prologue is called {name!r}", hint=hint.strip())
@@ -48,8 +49,9 @@ def prologue(name: str) -> Program:
 
 
 def find(name_or_file: str | Path) -> Program:
-    """A known program by name, or the program in a file; `clip_by_norm+adam` puts a prologue before
-    it.
+    """Return a known program by name, or the program in a file.
+
+    `clip_by_norm+adam` puts a prologue before a program.
 
     Raises `ProgramError`.
     """

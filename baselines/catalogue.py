@@ -73,18 +73,17 @@ class Row:
     why: str = ""  # why it is no program
     opinion: str = ""  # the second opinion on one that is written by hand, and the bar of its test
     missing: str = ""  # why it cannot be used here
-    differs: str = (
-        ""  # how far it leads from the convention that it departs from, as a relative distance
-    )
+    # How far it leads from the convention that it departs from, as a relative distance.
+    differs: str = ""
 
     @property
     def error(self) -> float | None:
-        """The largest float64 error; None where nothing was measured."""
+        """Return the largest float64 error; None where nothing was measured."""
         errors = [o["float64"] for o in self.opinions]
         return max(errors) if errors else None
 
     def facts(self) -> dict[str, Any]:
-        """For tables and JSON."""
+        """Return what tables and JSON show of it."""
         found = {("class" if k == "class_" else k): v for k, v in asdict(self).items()}
         shown = "" if self.error is None else f"{self.error:.0e}"
         return found | {
@@ -96,25 +95,26 @@ class Row:
 
 @cache
 def agreement() -> dict[str, Any]:
-    """The measured agreement by optimizer; empty where nobody measured."""
+    """Return the measured agreement by optimizer; empty where nobody measured."""
     return json.loads(AGREEMENT.read_text()) if AGREEMENT.is_file() else {}
 
 
 def program_key(program: Program) -> str:
-    """What a measured agreement belongs to: another program of this name needs another
-    measurement.
+    """Return what a measured agreement belongs to.
+
+    Another program of this name needs another measurement.
     """
     return graph(program).key.hex()
 
 
 def rows() -> list[Row]:
-    """All rows: programs, then optimizers written by hand."""
+    """Make all rows: programs, then optimizers written by hand."""
     programs = [program_row(baselines.get(name)) for name in baselines.names()]
     return programs + [handwritten_row(handwritten.get(name)) for name in handwritten.names()]
 
 
 def program_row(program: Program) -> Row:
-    """The row of a known program."""
+    """Make the row of a known program."""
     measured = agreement().get(program.name, {})
     opinions = tuple(measured["opinions"]) if measured.get("key") == program_key(program) else ()
     price, plain = cost(program), prune(program)
@@ -128,7 +128,7 @@ def program_row(program: Program) -> Row:
 
 
 def handwritten_row(entry: handwritten.Handwritten) -> Row:
-    """The row of an optimizer that is no program."""
+    """Make the row of an optimizer that is no program."""
     return Row(
         entry.name, *_about(entry.doc), "L", "", 0, (), (),
         labelled(entry.doc, "Convention"), labelled(entry.doc, "Source"), _names(entry.doc),
@@ -137,7 +137,7 @@ def handwritten_row(entry: handwritten.Handwritten) -> Row:
 
 
 def class_of(program: Program) -> str:
-    """Letters of `CLASSES`: what a program reduces over, then what it reads and returns."""
+    """Return letters of `CLASSES`: what a program reduces over, then what it reads and returns."""
     ops = [PRIMITIVES[i.op] for body in program.bodies for i in body]
     scopes = {p.scope for p in ops}
     letters = [
@@ -157,7 +157,7 @@ def class_of(program: Program) -> str:
 
 
 def labelled(doc: str, label: str) -> str:
-    """The paragraph of a docstring that starts with `label:`, as one line."""
+    """Return the paragraph of a docstring that starts with `label:`, as one line."""
     lines, taking = [], False
     for line in doc.splitlines():
         if line.startswith(f"{label}:"):
@@ -171,19 +171,19 @@ def labelled(doc: str, label: str) -> str:
 
 
 def _about(doc: str) -> tuple[str, str, str]:
-    """(what it is, family, year)."""
+    """Read from a docstring what the optimizer is, its family and its year."""
     first = first_paragraph(doc)
     year = re.search(r"\b(1[89]|20)\d\d\b", labelled(doc, "Source"))
     return first.split(": ", 1)[-1], labelled(doc, "Family"), year.group() if year else ""
 
 
 def _names(doc: str) -> tuple[str, ...]:
-    """The names of optax that a docstring claims."""
+    """Return the names of optax that a docstring claims."""
     return tuple(name.strip(" .") for name in labelled(doc, "Optax").split(",") if name.strip())
 
 
 def markdown() -> str:
-    """The table for people, generated from the same rows as `evolve list optimizers`."""
+    """Write the table for people, from the same rows as `evolve list optimizers`."""
     lines = [
         "# Known optimizers",
         "",

@@ -1,5 +1,6 @@
-"""Files of the data sets that scikit-learn carries, read without importing scikit-learn, which
-takes a second.
+"""Files of the data sets that scikit-learn carries.
+
+They are read without importing scikit-learn, which takes a second.
 """
 
 import importlib.util

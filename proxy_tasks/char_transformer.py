@@ -30,18 +30,14 @@ WINDOWS = 64  # that an evaluation reads, evenly spaced over its part
 
 @functools.cache
 def text() -> str:
-    """Return scikit-learn's descriptions of its data sets, one after the other in order of file
-    name.
-    """
+    """Return scikit-learn's descriptions of its data sets, in the order of their file names."""
     files = sorted(carried("descr").glob("*.rst"), key=lambda file: file.name)
     return "".join(file.read_text(encoding="utf-8") for file in files)
 
 
 @functools.cache
 def symbols() -> dict[str, Int[np.ndarray, " _"]]:
-    """Return the parts of the text as symbols 0..63, the commonest character first, "any other"
-    last.
-    """
+    """Return the parts of the text as symbols: 0 is the commonest character, 63 any other."""
     characters = np.array(list(text()))
     parts = split_blocks(len(characters), BLOCK)
     counts = Counter(characters[parts["train"]].tolist())
@@ -53,30 +49,28 @@ def symbols() -> dict[str, Int[np.ndarray, " _"]]:
 
 @dataclass(frozen=True)
 class CharTransformer(PredictionTask):
-    """Cross-entropy of a causal transformer (pre-norm, relu, learned positions) on characters of
-    real text.
+    """Cross-entropy of a causal transformer on characters of real text.
+
+    It has norms before its layers, relus and learned positions.
 
     The text is cut into blocks of 500 characters; of every ten, eight train, one validates, one
     tests. The blocks of a part are joined, so about one window in sixty crosses a seam.
 
-    Shape   109,248 parameters at the defaults; a draw holds the start offsets of a batch of
-    windows.
+    Shape   109,248 parameters at the defaults; a draw holds where the windows of a batch start.
     Unit    nats per character; log 64 = 4.2 for a guess, 3.4 from frequencies of characters, 2.6
-    from pairs.
+            from pairs.
     Source  Vaswani et al. 2017, arXiv:1706.03762; pre-norm: Xiong et al. 2020, arXiv:2002.04745.
     """
 
     kind: ClassVar[str] = "char_transformer"
     measures: ClassVar[str] = (
         "Whether parameters of very different kinds (embeddings, attention, norms, wide layers) "
-        "are trained "
-        "together early in language modelling, where sign-like and adaptive methods leave SGD "
-        "behind."
+        "are trained together early in language modelling, where sign-like and adaptive methods "
+        "leave SGD behind."
     )
     cannot: ClassVar[str] = (
         "Nothing about late training or large text: 200 steps read 35,000 characters three "
-        "times, and end "
-        "with a model that knows pairs of characters and a few words."
+        "times, and end with a model that knows pairs of characters and a few words."
     )
     source: ClassVar[str] = (
         "scikit-learn's data set descriptions (sklearn/datasets/descr/*.rst, 43,000 characters), "
@@ -107,9 +101,8 @@ class CharTransformer(PredictionTask):
         width = self.width
         keys = iter(jax.random.split(key, 3 + 4 * self.layers))
         norm = {"scale": jnp.ones(width, jnp.float32), "shift": jnp.zeros(width, jnp.float32)}
-        residual = (
-            0.5 / self.layers
-        )  # 2·layers branches add up to a variance of 1 (Radford et al. 2019)
+        # 2·layers branches add up to a variance of 1 (Radford et al. 2019).
+        residual = 0.5 / self.layers
         params = {
             "embedding": {
                 # one symbol at a time, so a fan-in of 1; positions start smaller, as a detail of it

@@ -28,8 +28,9 @@ TRAIN_ROWS = 265
 
 @functools.cache
 def diabetes() -> dict[str, Any]:
-    """Return the parts, each {"x": f32[row, 10], "y": f32[row]}, in units of the train part's
-    deviations.
+    """Return the parts, each {"x": f32[row, 10], "y": f32[row]}.
+
+    Unit    standard deviations of the train part.
     """
     table = np.column_stack(
         [
@@ -62,13 +63,12 @@ class DiabetesRegression(DenseTask):
     )
     cannot: ClassVar[str] = (
         "Little about speed or scale: about half of the variance cannot be explained, so good "
-        "optimizers "
-        "end close together, and 88 validation rows are few."
+        "optimizers end close together, and 88 validation rows are few."
     )
     source: ClassVar[str] = (
         "scikit-learn's bundled diabetes data: 442 patients (Efron, Hastie, Johnstone, "
-        "Tibshirani 2004, "
-        "Least Angle Regression), distributed with scikit-learn under BSD-3-Clause"
+        "Tibshirani 2004, Least Angle Regression), distributed with scikit-learn under "
+        "BSD-3-Clause"
     )
 
     width: int = 32

@@ -8,22 +8,18 @@ import numpy as np
 from proxy_tasks.carried import table
 from proxy_tasks.parts import frozen, split_rows
 
-SPLIT_SEED = (
-    1797  # of the shuffle before the cut; any constant would do, this one is the number of images
-)
+# Of the shuffle before the cut. Any constant would do, this one is the number of images.
+SPLIT_SEED = 1797
 TRAIN_ROWS = 1078
 LICENCE = (
     "scikit-learn's bundled digits: 1,797 images of 8x8 pixels, the test set of UCI's Optical "
-    "Recognition "
-    "of Handwritten Digits (E. Alpaydin, C. Kaynak 1998), CC BY 4.0"
+    "Recognition of Handwritten Digits (E. Alpaydin, C. Kaynak 1998), CC BY 4.0"
 )
 
 
 @functools.cache
 def digits() -> dict[str, Any]:
-    """Return the parts of the digits, each {"image": f32[row, 8, 8] in [0, 1], "label":
-    i32[row]}.
-    """
+    """Return the parts, each {"image": f32[row, 8, 8] in [0, 1], "label": i32[row]}."""
     rows_of_pixels = table("digits.csv.gz", ",")
     images, labels = rows_of_pixels[:, :-1].reshape(-1, 8, 8), rows_of_pixels[:, -1]
     return {

@@ -19,8 +19,7 @@ class DigitsConv(PredictionTask):
         8x8x1 → 8x8xchannels → (stride 2) 4x4x2·channels → 10
 
     Shape   3,818 parameters at 8 channels; kernels are f32[3, 3, inputs, outputs]; batches in
-    shuffled
-            epochs over 1,078 images.
+            shuffled epochs over 1,078 images.
     Unit    nats per image; 2.3 for a guess.
     """
 
@@ -28,8 +27,7 @@ class DigitsConv(PredictionTask):
     version: ClassVar[int] = 2  # since 2 every seed deals train and validation anew
     measures: ClassVar[str] = (
         "Whether weights that are shared over positions, and so receive large summed gradients "
-        "beside a "
-        "dense head, are trained at one learning rate."
+        "beside a dense head, are trained at one learning rate."
     )
     cannot: ClassVar[str] = (
         "Nothing about deep or normalised networks, augmentation or natural images: two layers "

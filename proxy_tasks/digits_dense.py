@@ -24,8 +24,7 @@ class DigitsDense(DenseTask):
     version: ClassVar[int] = 2  # since 2 every seed deals train and validation anew
     measures: ClassVar[str] = (
         "Whether a small dense classifier is fitted quickly from small batches without its "
-        "confidence "
-        "running ahead of its accuracy."
+        "confidence running ahead of its accuracy."
     )
     cannot: ClassVar[str] = (
         "Nothing about depth, scale or long training: a linear model already gets 97 % of "

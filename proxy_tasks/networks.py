@@ -68,8 +68,9 @@ def affine_row(
     x: Float[Array, "row inputs"],
     activation: Callable,
 ) -> tuple[Float[Array, "row outputs"], dict[str, Float[Array, "row _"]]]:
-    """Compute affine layers in a row with an activation between them; what comes out, and what goes
-    into each.
+    """Compute affine layers in a row with an activation between them.
+
+    Returns what comes out, and what goes into each layer by its name.
     """
     seen = {names[0]: x}
     for before, name in itertools.pairwise(names):

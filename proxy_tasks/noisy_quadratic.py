@@ -17,9 +17,7 @@ OPTIMUM_SEED = 2019
 
 @functools.cache
 def bowl(dim: int, condition: float) -> dict[str, np.ndarray]:
-    """Return the curvatures h, log-spaced from 1 down to 1/condition, and the optimum c ~ N(0,
-    1).
-    """
+    """Return the curvatures h, log-spaced from 1 to 1/condition, and the optimum c ~ N(0, 1)."""
     return {
         "curvature": frozen(np.geomspace(1.0, 1.0 / condition, dim), np.float32),
         "optimum": frozen(np.random.default_rng(OPTIMUM_SEED).standard_normal(dim), np.float32),
@@ -48,8 +46,8 @@ class NoisyQuadratic(PredictionTask):
     )
     cannot: ClassVar[str] = (
         "Nothing about generalisation, rotation or curvature that changes: the axes are the "
-        "eigenvectors, "
-        "which flatters per-coordinate methods, and test is the same bowl as validation."
+        "eigenvectors, which flatters per-coordinate methods, and test is the same bowl as "
+        "validation."
     )
     source: ClassVar[str] = "Generated; Zhang et al. 2019, arXiv:1907.04164 (no data set)"
 

@@ -1,11 +1,8 @@
-"""Curvature of a task's loss at a point, as functions from vectors to vectors; no matrix is ever
-formed.
+"""Curvature of a task's loss where a training stands, without ever forming a matrix.
 
-    tree v  →  H v    `hvp`, the Hessian
-    tree v  →  G v    `gnvp`, the Gauss-Newton matrix Jᵀ H_judge J
-
-    key     →  layers    what goes into every affine layer and what comes back, for curvature layer
-    by layer
+    tree v  →  H v       `hvp`, the Hessian
+    tree v  →  G v       `gnvp`, the Gauss-Newton matrix Jᵀ H_judge J
+    key     →  layers    what goes into every affine layer and what comes back
 
 Trees are shaped as the parameters. All is pure, and may be traced inside any loop.
 
@@ -58,8 +55,7 @@ def gnvp(task: Task, params: Params, data: dict[str, Any], draw: PyTree[Array]) 
 def layers(
     task: DenseTask, params: Params, data: dict[str, Any], draw: PyTree[Array], key: PRNGKeyArray
 ) -> dict[str, tuple[Float[Array, "row _"], Float[Array, "row _"]]]:
-    """Compute by name what goes into every layer, and the signals that come back to what it puts
-    out.
+    """Compute by name what goes into every layer, and the signals that come back to it.
 
     The signal of a row is the gradient of that row's own penalty, for a target drawn from the
     model, so that the mean of products of signals is a piece of the Fisher matrix (Martens and

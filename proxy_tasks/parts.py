@@ -1,6 +1,4 @@
-"""How data is cut: into train, validation and test once and for all, and the train part into
-batches.
-"""
+"""How data is cut: into train, validation and test for all, and the train part into batches."""
 
 import jax
 import jax.numpy as jnp
@@ -54,9 +52,7 @@ def shuffled_batches(
 
 
 def deal_anew(key: PRNGKeyArray, data: dict[str, PyTree[Array]]) -> dict[str, PyTree[Array]]:
-    """Shuffle train and validation rows together and cut them again where they were cut; test
-    stays.
-    """
+    """Shuffle train and validation rows together, and cut them where they were cut; test stays."""
     train, validation = data["train"], data["validation"]
     rows, kept = (jax.tree.leaves(part)[0].shape[0] for part in (train, validation))
     order = jax.random.permutation(key, rows + kept)

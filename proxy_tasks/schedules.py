@@ -4,12 +4,11 @@ A schedule is written as `cosine` or `step_decay(factor=0.5, every=0.25)`. Two c
 all:
 
 - Every length is a share of the run, above 0 and at most 1, so that one text serves tasks with
-different numbers of
-  steps: `every=0.25` is a quarter of the run. It is rounded to whole steps, at least one.
+  different numbers of steps: `every=0.25` is a quarter of the run. It is rounded to whole steps, at
+  least one.
 - Step t = 1..steps reads the curve at t - 1, as optax does: the first step takes the value at the
-start, the last one
-  is just short of the end. A warm-up from zero reads it at t, on a curve one step longer: no step
-  has a rate of 0.
+  start, the last one is just short of the end. A warm-up from zero reads it at t, on a curve one
+  step longer: no step has a rate of 0.
 
 Curves are optax's where it has one. Adding one is adding one function below, under `@curve`.
 """
@@ -131,9 +130,8 @@ def triangular(steps: int, low: Level, half_period: HalfShare) -> Shape:
     Not in optax.
     """
     half = whole(half_period, steps)
-    away = (
-        abs((from_zero(steps) + half) % (2 * half) - half) / half
-    )  # from the valleys, where it is 0; 1 at the peaks
+    # From the valleys: 0 there, 1 at the peaks.
+    away = abs((from_zero(steps) + half) % (2 * half) - half) / half
     return jnp.asarray(low + (1 - low) * away)
 
 
@@ -201,9 +199,8 @@ class Schedule:
     """
 
     name: str
-    parameters: tuple[
-        tuple[str, float], ...
-    ] = ()  # in the order of the curve's; defaults are filled in
+    # In the order of the curve's; defaults are filled in.
+    parameters: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self) -> None:
         if self.name not in CURVES:
@@ -236,9 +233,7 @@ class Schedule:
         object.__setattr__(self, "parameters", tuple(values.items()))
 
     def __call__(self, steps: int) -> Float[np.ndarray, " steps"]:
-        """Compute the shape of the learning rate at t = 1..steps, in float64, then rounded to
-        float32.
-        """
+        """Compute the shape of the learning rate at t = 1..steps: in float64, then rounded."""
         with (
             jax.ensure_compile_time_eval(),
             jax.enable_x64(True),

@@ -131,9 +131,7 @@ class Task(abc.ABC):
             raise ValueError(f"{self.kind}: {why}.")
 
     def impossible(self) -> str | None:
-        """Say why fields that are possible one by one are not so together or with the data, or
-        None.
-        """
+        """Say why fields that are possible one by one are not so together, or None."""
         return None
 
     def data(self) -> dict[str, Any]:

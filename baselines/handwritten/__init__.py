@@ -1,7 +1,7 @@
-"""Known optimizers that are no straight-line program: they search along a line, take steps back, or
-need layers.
+"""Known optimizers that are no straight-line program.
 
-All stand behind one interface, so that they are scored on the same tasks as programs are:
+They search along a line, take steps back, or need layers. All stand behind one interface, so that
+they are scored on the same tasks as programs are:
 
     entry = handwritten.get("lbfgs_zoom")
     state = entry.init(w, objective)
@@ -21,12 +21,12 @@ __all__ = ["Handwritten", "Layer", "Objective", "Rule", "get", "names"]
 
 
 def names() -> tuple[str, ...]:
-    """Names of all entries, sorted; also of those that cannot be used here, and say why."""
+    """Return the names of all entries, sorted; also of those that cannot be used here."""
     return tuple(sorted(HANDWRITTEN))
 
 
 def get(name: str) -> Handwritten:
-    """The entry of this name. Raises `ProgramError` for a name that nobody knows."""
+    """Return the entry of this name. Raises `ProgramError` for a name that nobody knows."""
     if name not in HANDWRITTEN:
         hint = f"{did_you_mean(name, names())} There are: {', '.join(names())}."
         raise ProgramError(f"no handwritten optimizer is called {name!r}", hint=hint.strip())

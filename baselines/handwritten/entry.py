@@ -1,6 +1,4 @@
-"""What a handwritten optimizer is: a name, its documentation, hyperparameters, and a rule that
-steps.
-"""
+"""What a handwritten optimizer is: documentation, hyperparameters, and a rule that steps."""
 
 from __future__ import annotations
 
@@ -29,9 +27,8 @@ class Rule(NamedTuple):
 
     init: Callable[[jax.Array, Objective], State]
     step: Callable[[jax.Array, State, Objective, jax.Array], tuple[jax.Array, State]]
-    evaluations: Callable[
-        [int], int
-    ]  # number of parameters -> the most that a step costs, see Handwritten
+    # Number of parameters -> the most that a step costs, as `Handwritten.evaluations` counts.
+    evaluations: Callable[[int], int]
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ class Handwritten(Tunable):
     missing: str = ""  # why it cannot be used here
 
     def init(self, w: jax.Array, objective: Objective) -> State:
-        """State before the first step.
+        """Return the state before the first step.
 
         Raises `ProgramError` where `w` is too long, or something is missing.
         """
@@ -60,7 +57,7 @@ class Handwritten(Tunable):
     def step(
         self, w: jax.Array, state: State, objective: Objective, lr: jax.Array
     ) -> tuple[jax.Array, State]:
-        """One step on one batch.
+        """Take one step on one batch.
 
         What comes out has the types of what went in, so it can be carried in a loop.
         """
@@ -72,7 +69,7 @@ class Handwritten(Tunable):
         )
 
     def evaluations(self, n: int) -> int:
-        """The most that a step on n parameters costs, in gradients.
+        """Return the most that a step on n parameters costs, in gradients.
 
         A value, a gradient and both together count 1 each; a Hessian or Gauss-Newton product counts
         2.
@@ -81,6 +78,7 @@ class Handwritten(Tunable):
 
     @cached_property
     def rule(self) -> Rule:
+        """Make the optimizer with its values set; `ProgramError` where it cannot be used here."""
         if self.missing:
             raise ProgramError(f"{self.name} cannot be used here: {self.missing}")
         return self.make(
@@ -94,7 +92,7 @@ HANDWRITTEN: dict[str, Handwritten] = {}
 def tunable(
     value: float, low: float, high: float, scale: str = "log"
 ) -> tuple[float, float, float, str]:
-    """A default with the range in which tuning looks for it."""
+    """State a default, and the range in which tuning looks for it."""
     return value, low, high, scale
 
 
@@ -104,8 +102,7 @@ def handwritten(
     missing: str = "",
     **hyperparameters: float | tuple[float, float, float, str],
 ) -> Callable[[Callable[..., Rule]], Callable[..., Rule]]:
-    """Enter a function of hyperparameters that gives a `Rule`; name and docstring are those of the
-    function.
+    """Enter a function of hyperparameters that makes a `Rule`, under its own name and docstring.
 
     `needs` names a library that is no requirement of this package, `missing` says why nobody can
     use the entry.

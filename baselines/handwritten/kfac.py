@@ -90,17 +90,17 @@ def kfac(damping: float, relax: float, decay: float) -> Rule:
         ratio = (value - objective.value(w + p)) / expected
         # not a number: the trial point is no place to be
         factor = jnp.where(ratio > 0.75, relax, jnp.where(ratio >= 0.25, 1.0, 1 / relax))
-        factor = jnp.where(
-            expected > 0, factor, 1.0
-        )  # at a minimum nothing is expected, and nothing learnt
+        # at a minimum nothing is expected, and nothing learnt
+        factor = jnp.where(expected > 0, factor, 1.0)
         return w + p, Kfac(t, factors, p, jnp.maximum(state.damping * factor, LEAST_DAMPING))
 
     return Rule(init, step, lambda n: 1 + 1 + 2 * 2 + 1)
 
 
 def solve(factors: Factors, matrix: jax.Array, damping: jax.Array) -> jax.Array:
-    """(A + π√λ I)⁻¹ matrix (S + √λ/π I)⁻¹, where π² is the ratio of the mean eigenvalues of A and
-    S.
+    """Compute (A + π√λ I)⁻¹ matrix (S + √λ/π I)⁻¹.
+
+    π² is the ratio of the mean eigenvalues of A and S.
     """
     A, S = factors
     trace_a, trace_s = jnp.trace(A), jnp.trace(S)

@@ -96,8 +96,9 @@ def backtrack(
     direction: jax.Array,
     lr: jax.Array,
 ) -> Any:
-    """The point that a search along a direction ends at: from lr down by halves, `TRIES` times at
-    most.
+    """Return the point that a search along a direction ends at.
+
+    The step goes from lr down by halves, `TRIES` times at most.
     """
     search = optax.scale_by_backtracking_linesearch(
         TRIES - 1, decrease_factor=0.5, increase_factor=math.inf, max_learning_rate=lr

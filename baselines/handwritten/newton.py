@@ -1,6 +1,4 @@
-"""Newton's method in three forms: a dense solve, conjugate gradients within a trust region, and
-damped Gauss-Newton.
-"""
+"""Newton's method: with a dense solve, within a trust region, and with Gauss-Newton's matrix."""
 
 from __future__ import annotations
 
@@ -14,9 +12,8 @@ from baselines.handwritten.entry import Rule, check_size, handwritten, tunable
 from baselines.handwritten.line_search import TRIES, backtrack
 from primitives import ProgramError
 
-MOST_PARAMETERS = (
-    1024  # a step on 385 took 0.03 s and on 2,410 2.5 s, on one core of a busy machine
-)
+# A step on 385 took 0.03 s and on 2,410 2.5 s, on one core of a busy machine.
+MOST_PARAMETERS = 1024
 SHIFTS = 40  # doublings: from the first shift over twelve decades
 
 
@@ -52,8 +49,9 @@ def newton(first_shift: float) -> Rule:
 
 
 def solve_shifted(matrix: jax.Array, rhs: jax.Array, first_shift: float) -> jax.Array:
-    """(matrix + shift·I)⁻¹ rhs, with the first shift in a doubling sequence that makes it positive
-    definite.
+    """Compute (matrix + shift·I)⁻¹ rhs.
+
+    The shift is the first in a doubling sequence that makes the matrix positive definite.
     """
     identity = jnp.eye(matrix.shape[0], dtype=matrix.dtype)
     least = jnp.min(jnp.diagonal(matrix))
@@ -94,8 +92,9 @@ def steihaug(
     tolerance: jax.Array,
     most: int,
 ) -> tuple[jax.Array, jax.Array]:
-    """Minimise the model within the radius, roughly; whether the boundary was hit (N&W, algorithm
-    7.2).
+    """Minimise the model within the radius, roughly (Nocedal and Wright, algorithm 7.2).
+
+    Returns the step, and whether it ends on the boundary.
     """
 
     def go_on(s: Steihaug) -> jax.Array:
@@ -218,9 +217,8 @@ def gauss_newton_cg(damping: float, products: float, tolerance: float, change: f
         fallen = value - objective.value(w + p)
         ratio = fallen / expected
         factor = jnp.where(ratio > 0.75, 1 / change, jnp.where(ratio >= 0.25, 1.0, change))
-        factor = jnp.where(
-            expected > 0, factor, 1.0
-        )  # at a minimum nothing is expected, and nothing learnt
+        # at a minimum nothing is expected, and nothing learnt
+        factor = jnp.where(expected > 0, factor, 1.0)
         return jnp.where(fallen > 0, w + p, w), damped * factor
 
     # jax's solver multiplies once before its loop, with a start at 0

@@ -15,13 +15,12 @@ Product = Callable[[jax.Array, jax.Array], jax.Array]
 class Layer(NamedTuple):
     """An affine layer on the batch of a step."""
 
-    at: (
-        np.ndarray | jax.Array
-    )  # int[inputs + 1, outputs]: where in the vector of parameters are kernel and, last, bias
-    inputs: jax.Array  # [row, inputs]
-    signals: (
-        jax.Array
-    )  # [row, outputs]; a row's own gradient in what comes out, for a target that the model draws
+    # int[inputs + 1, outputs]: where kernel and, last, bias are in the vector of parameters
+    at: np.ndarray | jax.Array
+    # [row, inputs]
+    inputs: jax.Array
+    # [row, outputs]: a row's own gradient in what comes out, for a target that the model draws
+    signals: jax.Array
 
 
 @dataclass(frozen=True)
@@ -33,11 +32,12 @@ class Objective:
     """
 
     value: Callable[[jax.Array], jax.Array]
-    gnvp: Product | None = None  # Gauss-Newton matrix at w, times v; None where the task has none
-    layers: Callable[[jax.Array], tuple[Layer, ...]] | None = (
-        None  # at w; None where the task is no row of them
-    )
-    task: str = "this task"  # its name, for sentences
+    # (w, v) -> the Gauss-Newton matrix at w, times v; None where the task has none
+    gnvp: Product | None = None
+    # w -> the layers there; None where the task is no row of layers
+    layers: Callable[[jax.Array], tuple[Layer, ...]] | None = None
+    # the task's name, for sentences
+    task: str = "this task"
 
     def gradient(self, w: jax.Array) -> jax.Array:
         return jax.grad(self.value)(w)
@@ -46,5 +46,5 @@ class Objective:
         return jax.value_and_grad(self.value)(w)
 
     def hvp(self, w: jax.Array, v: jax.Array) -> jax.Array:
-        """Hessian at w, times v."""
+        """Return the Hessian at w, times v."""
         return jax.jvp(jax.grad(self.value), (w,), (v,))[1]

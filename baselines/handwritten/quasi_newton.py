@@ -80,9 +80,8 @@ def nonlinear_cg(tries: float) -> Rule:
         kept = dataclasses.replace(
             solver.descent.init(w, here),
             y_diff=last,
-            grad=jnp.where(
-                jnp.any(last), objective.gradient(before), 0
-            ),  # 0 says that nothing came before
+            # 0 says that nothing came before
+            grad=jnp.where(jnp.any(last), objective.gradient(before), 0),
         )
         direction = solver.descent.query(w, here, kept)
         found = _search(solver, w, here, direction, objective.value, lr, int(tries))
@@ -92,14 +91,14 @@ def nonlinear_cg(tries: float) -> Rule:
 
 
 def _library(name: str) -> Any:
-    """Imported when it is used: it is no requirement of this package."""
+    """Import a library when it is used: it is no requirement of this package."""
     return importlib.import_module(name)
 
 
 def _search(
     solver: Any, w: jax.Array, here: Any, direction: Any, value: Callable, lr: jax.Array, tries: int
 ) -> jax.Array:
-    """The first point that the solver's own search accepts; `w` where it accepts none."""
+    """Return the first point that the solver's own search accepts; `w` where it accepts none."""
     info = _library("optimistix").FunctionInfo
 
     def go_on(state):

@@ -23,6 +23,7 @@ import proxy_tasks
 from proxy_tasks import TASKS, Task, make_task
 from proxy_tasks.carried import table
 from proxy_tasks.char_transformer import symbols, text
+from proxy_tasks.contract import faults
 from proxy_tasks.diabetes_regression import diabetes
 from proxy_tasks.digits import digits
 from proxy_tasks.networks import affine_row, convolution, cross_entropy
@@ -112,6 +113,7 @@ def test_the_example_in_the_readme_is_a_complete_task():
         example = make_task("rosenbrock", steps=3)
         params, draws = example.init(jax.random.key(0)), example.draws(jax.random.key(1))
         assert float(example.loss(params, example.data(), one_step(draws, 0))) > 0
+        assert faults(example) == []
         assert len(example.fingerprint) == 16
     finally:
         TASKS.pop("rosenbrock", None)
