@@ -32,16 +32,19 @@ hypothesis.settings.register_profile("suite", derandomize=True, deadline=None, d
 hypothesis.settings.load_profile("suite")
 
 
+LONGEST = (
+    "test_promises.py", "test_pins.py", "test_export.py", "test_baselines.py", "test_search.py",
+    "test_benchmark_smoke.py", "test_tune.py", "test_agreement.py", "test_trial.py",
+    "test_handwritten.py", "test_cli.py",
+)  # fmt: skip
+
+
 def pytest_collection_modifyitems(items):
-    """The longest files first: two processes share the files, and neither should wait for one at
-    the end.
+    """Put the longest files first: two processes share the files, and neither should wait for one
+    at the end.
     """
-    longest = ("test_promises.py", "test_cli.py", "test_benchmark_smoke.py", "test_tune.py")
-    items.sort(
-        key=lambda item: (
-            longest.index(item.path.name) if item.path.name in longest else len(longest)
-        )
-    )
+    places = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path.name, len(places)))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -58,7 +61,7 @@ def compiled(tmp_path_factory, worker_id):
     )  # most is compiled once: not worth a file
 
 
-ROOM = 800  # MiB that a process of the suite may hold before it forgets what it has compiled
+ROOM = 600  # MiB that a process of the suite may hold before it forgets what it has compiled
 
 
 def pytest_runtest_teardown():
