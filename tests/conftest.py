@@ -56,22 +56,24 @@ def compiled(tmp_path_factory, worker_id):
     folder = str((folder if worker_id == "master" else folder.parent) / "compiled")
     os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
     jax.config.update("jax_compilation_cache_dir", folder)
-    jax.config.update(
-        "jax_persistent_cache_min_compile_time_secs", 0.5
-    )  # most is compiled once: not worth a file
+    # Most is compiled once, and not worth a file.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 ROOM = 600  # MiB that a process of the suite may hold before it forgets what it has compiled
+kept = 0  # MiB that were left when it did so
 
 
 def pytest_runtest_teardown():
     """Release compiled functions once they fill the room.
 
-    jax keeps all of them, and this suite compiles thousands: 3.4 GiB in one process at its end.
+    jax keeps all of them, and this suite compiles thousands: 4 GiB in one process at its end.
     """
-    if resident() > ROOM:
+    global kept
+    if resident() > max(ROOM, kept + 100):
         jax.clear_caches()
         ctypes.CDLL(None).malloc_trim(0)  # else the allocator keeps most of it
+        kept = resident()
 
 
 def resident() -> int:
