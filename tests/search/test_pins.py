@@ -3,8 +3,9 @@
 `golden/pins.json` holds chains of two sorts. With scores from a hash (`promises.synthetic`) a chain
 says how programs are bred, on any machine. With trained scores it says what every bit came out as,
 on one kind of processor: on another kind, whose last bits may differ, that test is skipped and says
-so. To make the file again, after a change that is meant to change a chain:  python
-tests/test_pins.py
+so. To make the file again, after a change that is meant to change a chain:
+
+    PYTHONPATH=tests python tests/search/test_pins.py
 """
 
 from __future__ import annotations
