@@ -5,6 +5,7 @@
 #   make test         all tests
 #   make bench        how fast it is, on this machine: tests/benchmarks/results.md
 #   make chaos        break runs in every way the README promises to survive: an hour
+#   make pins         all hash chains that must not change when code moves: two minutes
 #   make soak         a million candidates: a quarter of an hour
 #   make agreement    measure the known optimizers against their second opinions, and make the table of them
 #   make optax-tests  run optax's own tests on exported optimizers
@@ -21,7 +22,7 @@ TWO = -n 2 --dist loadfile --no-loadscope-reorder
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
 .NOTPARALLEL:
-.PHONY: help demo test bench chaos soak agreement optax-tests references test-lowest lint clean
+.PHONY: help demo test bench chaos pins soak agreement optax-tests references test-lowest lint clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -37,6 +38,9 @@ bench: .venv/.demo
 
 chaos: .venv/.test
 	@.venv/bin/python tests/promises/chaos.py $(ARGS)
+
+pins: .venv/.test
+	@PINS=all .venv/bin/python -m pytest tests/search/test_pins.py $(ARGS)
 
 soak: .venv/.test
 	@.venv/bin/python tests/promises/chaos.py long_runs
