@@ -17,10 +17,12 @@ from click.testing import CliRunner, Result
 import baselines
 from baselines import handwritten
 from evolve.commands.main import main
+from evolve.commands.programs import LISTS
 from evolve.config.errors import ConfigError
 from evolve.config.presets import load_config, preset_names
 from evolve.config.validation import validated
 from evolve.config.yaml import read_yaml, write_yaml
+from evolve.reporting.lists import KINDS
 from primitives import PRIMITIVES, parse
 from proxy_tasks import TASKS
 from proxy_tasks.schedules import CURVES
@@ -105,6 +107,11 @@ def test_lists_hold_everything_there_is_for_people_and_for_machines(what, names)
         assert all(value not in ("", None) for row in rows for value in row.values())
     out = fine("list", what)
     assert all(name in out for name in names)
+
+
+def test_the_command_offers_every_list_that_there_is():
+    """It names them itself, because the lists import jax and `--help` must not."""
+    assert LISTS == KINDS
 
 
 # --- mistakes -------------------------------------------------------------------------------------
