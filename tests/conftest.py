@@ -61,7 +61,8 @@ def compiled(tmp_path_factory, worker_id):
 
 
 ROOM = 600  # MiB that a process of the suite may hold before it forgets what it has compiled
-kept = 0  # MiB that were left when it did so
+STEP = 300  # MiB more than were left, before it does so again
+kept = 0  # MiB that were left
 
 
 def pytest_runtest_teardown():
@@ -70,7 +71,7 @@ def pytest_runtest_teardown():
     jax keeps all of them, and this suite compiles thousands: 4 GiB in one process at its end.
     """
     global kept
-    if resident() > max(ROOM, kept + 100):
+    if resident() > max(ROOM, kept + STEP):
         jax.clear_caches()
         ctypes.CDLL(None).malloc_trim(0)  # else the allocator keeps most of it
         kept = resident()
