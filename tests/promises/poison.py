@@ -102,7 +102,7 @@ def keep(place: Path, long: bool) -> dict[str, object]:
     ):
         poisoned.register()
         setup = made_setup(place, workers := 4 if long else 2)
-        innocents = {name: Job(str(p), ("0:search:0",)) for name, p in mutants(200 if long else 40)}
+        innocents = {name: Job(str(p), ("0:search:0",)) for name, p in mutants(200 if long else 20)}
         scorer = Scorer(make_suite("run", [TASK]))
         straight = {name: scorer.try_to_score(job) for name, job in innocents.items()}
         assert [o.status for o in straight.values()].count(OK) > len(straight) / 2

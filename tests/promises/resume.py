@@ -159,7 +159,7 @@ class Killed:
 
 
 def keep(place: Path, long: bool) -> dict[str, object]:
-    """Kill drivers at 50 (long: 200) random moments and at all named points.
+    """Kill drivers at 25 (long: 200) random moments and at all named points.
 
     Returns what was counted.
     """
@@ -169,7 +169,7 @@ def keep(place: Path, long: bool) -> dict[str, object]:
         code, _, err = runs.ended(runs.start(place, *begin(root, settings)))
         assert code == 0, err
     jobs: list[Callable[[Path, runs.Nursery], Counter[str]]] = [
-        *(partial(random_moments, long, seed) for seed in range(8 if long else 2)),
+        *(partial(random_moments, long, seed) for seed in range(8 if long else 1)),
         *(partial(named_points, points) for points in plans(long)),
         partial(while_the_folder_is_made, long),
     ]
@@ -182,7 +182,7 @@ def keep(place: Path, long: bool) -> dict[str, object]:
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         total = sum(pool.map(do, range(len(jobs))), Counter())
-    assert total["kills"] == (200 if long else 50)
+    assert total["kills"] == (200 if long else 25)
     assert 2 * total["while candidates were scored"] >= total["kills"], total
     assert (3 if long else 5) * total["with local workers"] >= total["kills"], total
     for name in ("lost", "evaluated twice", "orphans"):
