@@ -5,9 +5,11 @@ do.
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 from unittest import mock
 
 import jax
+from jax._src import compiler
 
 # Measured on scans over six optimizers, jax 0.10.2, seconds of a CPU: 4.3 as jax does it, 2.3
 # without optimization, 0.9 with the older emitters of loops, 0.6 with one LLVM module a function.
@@ -24,3 +26,36 @@ cheap_jit = partial(jax.jit, compiler_options=QUICK)
 def quick_compilation() -> mock._patch:
     """Make what is compiled inside a `with` cheap too, where others call `jax.jit`."""
     return mock.patch.object(jax, "jit", cheap_jit)
+
+
+SMALL = 12  # operations: what jax compiles for one call outside of a compiled function
+LOSES_DIGITS = "stablehlo.cbrt"  # where QUICK compiles it
+
+
+def compile_small_quickly() -> None:
+    """Make small modules cheap too, in this process and from now on.
+
+    Tests compute much outside of compiled functions, and there jax compiles call by call: most of
+    the suite's compilations. It has no setting for that.
+    """
+    compiled = compiler.backend_compile_and_load
+
+    def quickly(backend: Any, module: Any, devices: Any, settings: Any, *rest: Any) -> Any:
+        if not settings.env_option_overrides:
+            called = operations(module)
+            if len(called) <= SMALL and LOSES_DIGITS not in called:
+                settings.env_option_overrides = list(QUICK.items())
+        return compiled(backend, module, devices, settings, *rest)
+
+    compiler.backend_compile_and_load = quickly
+
+
+def operations(module: Any) -> list[str]:
+    """Return the names of the operations of a module."""
+    return [
+        operation.name
+        for function in module.body.operations
+        for region in function.regions
+        for block in region.blocks
+        for operation in block.operations
+    ]
