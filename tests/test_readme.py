@@ -9,7 +9,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+import click
+import pytest
+from kit.documents import ROOT, commands, documents
+
+from evolve.commands.main import main
+
+README = (ROOT / "README.md").read_text()
 
 
 def block(heading: str, language: str) -> str:
@@ -25,6 +31,15 @@ def run(*command: str, place: Path) -> str:
     done = subprocess.run(command, cwd=place, env=env, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+@pytest.mark.parametrize("path", documents(), ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_command_of_a_document_is_one_that_there_is(path):
+    """`make readme` runs those of the README."""
+    for name, *words in commands(path.read_text()):
+        command = main.commands[name]
+        if words:  # else it is named within a sentence
+            command.make_context(name, words, parent=click.Context(main))
 
 
 def test_the_ten_lines_of_python(tmp_path):

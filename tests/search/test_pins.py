@@ -56,7 +56,9 @@ FAMILIES = {
     "confirm": {"seeds": 2, "finalists": 1, "baselines": ["adamw"]},
 }
 TRAINED = {"quickstart": 1500, "matrices": 40, "families": 250}
-SUITE = {"quickstart": 300}  # what is trained here; all of TRAINED, which takes minutes, by `make pins`
+SUITE = {
+    "quickstart": 300
+}  # what is trained here; `make pins` trains all of the above, for minutes
 HASHED = {"quickstart": 6000, "matrices": 400, "families": 1500}
 
 
@@ -136,7 +138,7 @@ def test_a_search_breeds_the_programs_that_it_bred_before(name):
 TRAINED_HERE = TRAINED if "PINS" in os.environ else SUITE
 
 
-@pytest.mark.parametrize("name, candidates", TRAINED_HERE.items())
+@pytest.mark.parametrize(("name", "candidates"), TRAINED_HERE.items())
 def test_a_search_ends_in_the_hash_that_it_ended_in_before(name, candidates):
     known = pins()["trained"].get(processor())
     if known is None:
