@@ -30,6 +30,7 @@ from evolve.given import (
     load_named,
     opened_run,
     program_of,
+    with_values_of_runs,
     worker_settings,
 )
 from evolve.record.folder import RunFolder
@@ -44,6 +45,7 @@ from evolve.running.life import execute
 from evolve.running.listeners import Listener, Printer
 from evolve.scoring.fit import check_fit
 from evolve.scoring.optimizers import known, known_names
+from evolve.scoring.references import local_line
 from evolve.scoring.suite import Suite, suite_of
 from evolve.validation import Checked, check_file, check_plugin
 from evolve.workers.executor import make_executor
@@ -107,6 +109,8 @@ def run(
     say = say or _to_stderr
     given = config_from(config, seed, budget, overrides, workers, plugins)
     plan = Plan.of(given)
+    if line := local_line(plan.suite):
+        say(line)
     for plugin in guests.loaded():
         check_plugin(plugin, plan.suite)
     folder = RunFolder.create(
@@ -211,7 +215,8 @@ def score(
     Known names have their hyperparameters tuned on each task where the references know them;
     anything else is scored as it stands, with its own `learning_rate` as the peak of the schedule
     (0.001 if it states none). schedule: of the learning rate, for all that are scored, such as
-    "step_decay(factor=0.5, every=0.25)"; empty for that of each task. seeds: 2 to 1000.
+    "step_decay(factor=0.5, every=0.25)"; empty for that of each task. seeds: 2 to 1000. Of a run
+    among them, the tuned values that it began with are used on its tasks.
 
     Unit    log(loss of the reference / loss): 0 is the tuned reference, 0.1 is 10 % less loss.
     Raises `ConfigError`, `ProgramError`, `PluginError`: one sentence each, ready to be shown.
@@ -230,6 +235,11 @@ def score(
         raise ConfigError(f"--schedule: {fault}") from None
     load_named(plugins)
     tasks = suite_of(suite)
+    if line := local_line(tasks):
+        say(line)
+    here, tasks = tasks, with_values_of_runs(tasks, listed(optimizers))
+    if here.references != tasks.references:
+        say("on the tasks of the runs given, the tuned values that they began with are used")
     for task in tasks:
         tasks.reference_on(task)
 
@@ -271,6 +281,7 @@ def tune(
     resume: bool = False,
     plugins: Sequence[str | Path] = (),
     trust: bool = False,
+    say: Say | None = None,
     stop: Stop = _never,
 ) -> Tuned:
     """Tune the hyperparameters for which a program declares a range, by Ray Tune.
@@ -297,6 +308,8 @@ def tune(
             hint="`evolve reference` tunes what is written by hand.",
         )
     plan = Trials.of(program, tasks, trials, seeds)
+    if line := local_line(plan.suite()):
+        (say or _to_stderr)(line)
     found = tuned_by_ray(plan, Path(into), resume, available_cores(), stop)
     return Tuned.of(program, found, Path(into), plan.suite().reference_label)
 

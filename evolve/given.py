@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from evolve.record.folder import RunFolder
 from evolve.reporting.study import Found, Study, best_of
 from evolve.scoring.optax_optimizer import OptaxOptimizer
 from evolve.scoring.optimizers import Optimizer, known, known_names
+from evolve.scoring.suite import Suite
 from primitives import Program, ProgramError
 
 Given = str | Path | Program | Handwritten | OptaxOptimizer | Found | Study
@@ -126,6 +128,38 @@ def find(optimizer: Given, *, trust: bool = False) -> Optimizer:
     if name in known_names():
         return known(name)
     return baselines.find(name)
+
+
+def with_values_of_runs(suite: Suite, optimizers: Iterable[Given]) -> Suite:
+    """Return a suite whose tuned values are, on the tasks of runs, those that the runs began with.
+
+    Raises `ConfigError` where two runs began with different ones.
+    """
+    found: dict[tuple[str, str], tuple[dict[str, float], Path]] = {}
+    for given in optimizers:
+        folder = _folder_of(given)
+        for task, values in folder.references().items() if folder else ():
+            for name, tuned in values.items():
+                before, where = found.setdefault((task, name), (tuned, folder.path))
+                if before != tuned:
+                    raise ConfigError(
+                        f"{where} and {folder.path} began with different values of {name}, which "
+                        "scores are relative to; score them one by one"
+                    )
+    references = suite.references
+    for (task, name), (tuned, _) in found.items():
+        if task in references:
+            references[task] = references[task] | {name: tuned}
+    return replace(suite, given=references)
+
+
+def _folder_of(given: Given) -> RunFolder | None:
+    """Return the folder of a run that is given; None for anything else."""
+    if isinstance(given, Study):
+        return RunFolder.open(given.path)
+    if not isinstance(given, str | Path) or str(given) in known_names():
+        return None
+    return RunFolder.open(given) if Path(given).is_dir() else None
 
 
 def program_of(optimizer: Given, trust: bool) -> Program:

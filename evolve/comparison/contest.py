@@ -17,7 +17,6 @@ import numpy as np
 from evolve.comparison.statistics import LEVEL, interval, shared_level
 from evolve.scoring.job import OK, Job, Outcome
 from evolve.scoring.optimizers import Optimizer
-from evolve.scoring.references import tuned
 from evolve.scoring.suite import Suite
 from evolve.workers.executor import Executor
 from evolve.workers.gather import gather
@@ -79,7 +78,7 @@ class Verdict:
 
 def known_label(name: str, suite: Suite) -> str:
     """Name a known optimizer for a table: whether its hyperparameters are tuned on every task."""
-    is_tuned = all(tuned(name, task) for task in suite)
+    is_tuned = all(suite.tuned(name, task) for task in suite)
     return f"{name} ({'tuned' if is_tuned else 'as written'})"
 
 

@@ -30,6 +30,7 @@ from evolve.plugins import MAX_BYTES as MAX_PLUGIN
 from evolve.plugins import Plugin
 from evolve.record.origin import origin
 from evolve.record.untrusted import strange
+from evolve.scoring.references import Values, checked_values
 from primitives.errors import printable
 from primitives.files import read_file
 
@@ -191,6 +192,19 @@ class RunFolder:
         except OSError as fault:
             raise ConfigError(f"{path}: cannot be read: {fault.strerror}.") from None
         return validated(read_yaml(text, str(path)), str(path))
+
+    def references(self) -> dict[str, Values]:
+        """Return the tuned values that the run began with, by the fingerprints of its tasks.
+
+        Raises `NotARun`.
+        """
+        found = self.meta["inputs"]["references"]
+        try:
+            return {task: checked_values(values) for task, values in found.items()}
+        except ValueError as fault:
+            raise NotARun(
+                f"{self.meta_file}: is damaged: {fault}. Without it the run cannot go on."
+            ) from None
 
     def suite_given(self) -> str:
         """Return what the user called the suite, the name of a preset or a file.

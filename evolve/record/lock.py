@@ -25,11 +25,17 @@ class Lock:
     def __init__(self, path: Path):
         """Take the lock.
 
+        Nobody else can open its file: who can, could hold the lock for ever. A link is not
+        followed, for this writes into what it finds.
+
         Raises  `RunIsLive` where another driver has it; `JournalError` for a folder in its place;
                 `OSError`.
         """
         try:
-            self.file: TextIO = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o644), "r+")
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+            with contextlib.suppress(PermissionError):  # of another user, who shares it
+                os.fchmod(handle, 0o600)  # an older version left it readable for everybody
+            self.file: TextIO = os.fdopen(handle, "r+")
         except IsADirectoryError:
             raise JournalError(
                 f"{path}: is a folder in place of a file; remove it, then resume"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ from evolve.scoring.fit import check_fit
 from evolve.scoring.job import EARLY, MACHINE
 from evolve.scoring.optax_optimizer import OPTIMIZERS
 from evolve.scoring.optimizers import known
-from evolve.scoring.references import Values, references_of, tuned
+from evolve.scoring.references import References
 from evolve.scoring.suite import Suite, make_suite
 from evolve.search.candidate import CACHED
 from evolve.search.hurdles import foresight
@@ -41,7 +40,7 @@ class Plan:
     config: Config
     suite: Suite
     initial: tuple[Program, ...]
-    references: Mapping[str, Values]
+    references: References
     suite_given: str
 
     @classmethod
@@ -66,7 +65,7 @@ class Plan:
         search = with_all_mutations(config.search)
         space_of(search)  # every name in it is known
         config = config.model_copy(update={"suite": settings, "search": search})
-        return cls(config, suite, initial, references_of(suite), given)
+        return cls(config, suite, initial, suite.references, given)
 
     @classmethod
     def from_folder(cls, folder: RunFolder, config: Config | None = None) -> Plan:
@@ -80,12 +79,12 @@ class Plan:
         # A config that somebody changed by hand may name a suite again.
         settings = load_suite(config.suite)[1] if isinstance(config.suite, str) else config.suite
         name = Path(given).stem if given else config.name
-        suite = make_suite(name, settings, config.reference)
+        suite = make_suite(name, settings, config.reference, folder.references())
         return cls(
             config.model_copy(update={"suite": settings}),
             suite,
             tuple(parse(text, name=name) for name, text in inputs["initial"]),
-            references_of(suite),
+            suite.references,
             given,
         )
 
@@ -111,7 +110,7 @@ def _initial_programs(config: Config, suite: Suite) -> tuple[Program, ...]:
             raise ConfigError(
                 f"search.initial: {name} is written with Optax; a search starts from programs"
             )
-        program = tuned(name, suite.tasks[0]) or baselines.find(name)
+        program = suite.tuned(name, suite.tasks[0]) or baselines.find(name)
         assert isinstance(program, Program)
         programs.append(program)
     return tuple(programs)

@@ -102,10 +102,8 @@ def _same_inputs(journal: Journal, plan: Plan, folder: RunFolder) -> None:
     """Refuse to go on where something that a run depends on is not what it was at the beginning."""
     if folder.meta["inputs"]["references"] != plan.references:
         raise ConfigError(
-            f"{folder.path}: its tasks or the tuned values of its baselines are not those it "
-            f"began with (other data, "
-            "another version, or reference files made anew). Go on with what it began with, or "
-            "start another run."
+            f"{folder.path}: its tasks are not those it began with (other data, or another "
+            "version). Go on with what it began with, or start another run."
         )
     before, decisive = journal.get("decisive"), plan.config.decisive()
     if before is None:

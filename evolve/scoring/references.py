@@ -1,35 +1,43 @@
 """References: the hyperparameters of known optimizers that somebody has tuned on a task.
 
-They lie in one file a task, `<kind>-<fingerprint>.json`, and scores are relative to one of them. A
-worker is told them by whoever asks it, and reads no file.
+They lie in one file a task, `<kind>-<fingerprint>.json`, and scores are relative to one of them.
+Files of the user's own add to those that are shipped, optimizer by optimizer. A run keeps the
+values that it began with, and a worker is told them by whoever asks it: neither reads a file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from evolve.config.errors import ConfigError
 from evolve.files import read_json
-from evolve.scoring.optimizers import Optimizer, known
+from evolve.scoring.optimizers import Optimizer, known, known_names
+from primitives import Hyperparameter
+from primitives.errors import printable
+from primitives.statements import LEARNING_RATE
 from proxy_tasks import Task
 
 SHIPPED = Path(__file__).parents[1] / "references"
-LOCAL = Path("references")  # of the folder in which a command is run; read first
+LOCAL = Path("references")  # of the folder in which a command is run; added to what is shipped
+
+FLOAT32 = float(np.finfo(np.float32).max)  # in which everything is computed
 
 Values = dict[str, dict[str, float]]
 """Tuned hyperparameters by the name of the optimizer."""
 
-_taken: dict[str, Values] = {}  # by fingerprint
+References = Mapping[str, Values]
+"""Tuned values by the fingerprint of a task."""
+
+_VALUES = TypeAdapter(Values, config=ConfigDict(strict=True, allow_inf_nan=False))
 
 
-def take_references(references: dict[str, Values]) -> None:
-    """Use, in a worker, the values of whoever asks, and not what lies on this machine.
-
-    references: by the fingerprint of a task.
-    """
-    _taken.update(references)
+# --- files ----------------------------------------------------------------------------------------
 
 
 def file_name(kind: str, fingerprint: str) -> str:
@@ -48,47 +56,111 @@ def tuned_values(task: Task) -> Values:
 
     Raises `ConfigError` for a file that is no reference.
     """
-    fingerprint = task.fingerprint
-    if fingerprint in _taken:
-        return _taken[fingerprint]
-    name = file_name(task.kind, fingerprint)
-    for path in (LOCAL / name, LOCAL / old_file_name(fingerprint), SHIPPED / name):
-        if path.is_file():
-            return read_reference(path)
-    return {}
+    return shipped_values(task) | local_values(task)
+
+
+def shipped_values(task: Task) -> Values:
+    """Return the values on a task that come with this software. Raises `ConfigError`."""
+    return _read(SHIPPED / file_name(task.kind, task.fingerprint))
+
+
+def local_values(task: Task) -> Values:
+    """Return the values on a task that lie in the folder of now. Raises `ConfigError`."""
+    names = (old_file_name(task.fingerprint), file_name(task.kind, task.fingerprint))
+    old, new = (_read(LOCAL / name) for name in names)
+    return old | new
+
+
+def local_line(tasks: Iterable[Task]) -> str:
+    """Say which values of the folder of now are used, and whether instead of others.
+
+    Empty where there is none.
+    """
+    instead: set[str] = set()
+    beside: set[str] = set()
+    for task in tasks:
+        here, shipped = local_values(task), shipped_values(task)
+        instead |= {name for name in here.keys() & shipped if here[name] != shipped[name]}
+        beside |= here.keys() - shipped
+    said = [f"{', '.join(sorted(instead))} instead of the shipped values"] * bool(instead)
+    said += [f"{', '.join(sorted(beside))} beside the shipped ones"] * bool(beside)
+    return f"values tuned in {LOCAL}/ of this folder are used: {'; '.join(said)}" if said else ""
+
+
+def _read(path: Path) -> Values:
+    return read_reference(path) if path.is_file() else {}
 
 
 def read_reference(path: Path) -> Values:
     """Read the tuned values in a reference file. Raises `ConfigError`."""
     try:
         stored = read_json(path)
-        found = {name: entry["values"] for name, entry in stored["optimizers"].items()}
-        if not all(type(x) in (int, float) for values in found.values() for x in values.values()):
-            raise TypeError("values that are no numbers")
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as fault:
-        raise ConfigError(
-            f"{path}: is no reference: {fault}. Make it again: `evolve reference`."
-        ) from None
-    return found
+        if (said := stored["fingerprint"]) != path.stem.rpartition("-")[2]:
+            raise ValueError(f"its name is that of another task than {said!r}, which it says it is")
+        return checked_values({k: entry["values"] for k, entry in stored["optimizers"].items()})
+    except KeyError as fault:
+        raise _no_reference(path, f"the key {fault} is missing") from None
+    except OSError as fault:
+        raise _no_reference(path, fault.strerror) from None
+    except (ValueError, TypeError, AttributeError) as fault:
+        raise _no_reference(path, fault) from None
 
 
-def references_of(tasks: Iterable[Task]) -> dict[str, Values]:
-    """Return the tuned values of tasks by their fingerprints, as `take_references` takes them."""
-    return {task.fingerprint: tuned_values(task) for task in tasks}
+def checked_values(said: Any) -> Values:
+    """Return tuned values of somebody who may mean harm, or who made a mistake.
+
+    Raises `ValueError` where one is no number, or is none that its hyperparameter can have.
+    """
+    try:
+        values = _VALUES.validate_python(said)
+    except ValidationError as fault:
+        first = fault.errors()[0]
+        raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
+    for name in values.keys() & set(known_names()):
+        declared = {h.name: h for h in known(name).hyperparameters}
+        for key, value in values[name].items():
+            if key not in declared:
+                raise ValueError(f"{name} has no hyperparameter called {key!r}")
+            if why := _outside(declared[key], value):
+                raise ValueError(f"{key} of {name} is {value:g}, which is not {why}")
+    return values
 
 
-def tuned(name: str, task: Task) -> Optimizer | None:
-    """Return a known optimizer with the values tuned on a task; None where nobody tuned it."""
-    values = tuned_values(task).get(name)
-    return None if values is None else known(name).with_values(values)
+def _outside(h: Hyperparameter, value: float) -> str:
+    """Say what a hyperparameter must be, where a value is not; its scale tells."""
+    if abs(value) > FLOAT32:
+        return "a number in float32"
+    if h.name == LEARNING_RATE and value <= 0:
+        return "above 0"
+    if h.scale == "log" and value < 0:
+        return "0 or above"
+    return "from 0 to below 1" if h.scale == "log1m" and not 0 <= value < 1 else ""
 
 
-def reference(name: str, task: Task) -> Optimizer:
+def _no_reference(path: Path, why: object) -> ConfigError:
+    said = printable(str(why), 300)
+    return ConfigError(f"{path}: is no reference: {said}. Make it again: `evolve reference`.")
+
+
+# --- what they are for ----------------------------------------------------------------------------
+
+
+def tuned(name: str, task: Task, values: Values | None = None) -> Optimizer | None:
+    """Return a known optimizer with the values tuned on a task; None where nobody tuned it.
+
+    values: those tuned there; None for what the files of here say.
+    """
+    found = (tuned_values(task) if values is None else values).get(name)
+    return None if found is None else known(name).with_values(found)
+
+
+def reference(name: str, task: Task, values: Values | None = None) -> Optimizer:
     """Return what scores on a task are relative to: a known optimizer, tuned there.
 
-    Raises `ConfigError` where nobody has tuned it, `ProgramError` where it is not known.
+    values: see `tuned`. Raises `ConfigError` where nobody has tuned it, `ProgramError` where it is
+    not known.
     """
-    optimizer = tuned(name, task)
+    optimizer = tuned(name, task, values)
     if optimizer is None:
         known(name)
         raise ConfigError(

@@ -33,7 +33,6 @@ from evolve.scoring.job import (
     mean,
 )
 from evolve.scoring.optimizers import Optimizer, known
-from evolve.scoring.references import tuned
 from evolve.scoring.suite import Suite
 from evolve.scoring.trial import Trials, memory_of
 from primitives import parse
@@ -126,7 +125,8 @@ class Scorer:
     def optimizers(self, job: Job) -> list[Optimizer]:
         """Return the optimizer for each task: one for all, unless it is known and tuned on each."""
         if job.known:
-            return [tuned(job.known, task) or known(job.known) for task in self.suite.tasks]
+            name, tasks = job.known, self.suite.tasks
+            return [self.suite.tuned(name, task) or known(name) for task in tasks]
         return [parse(job.program)] * len(self.suite.tasks)
 
     def row(

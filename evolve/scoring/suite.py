@@ -9,7 +9,7 @@ from evolve.config.errors import ConfigError
 from evolve.config.presets import load_suite
 from evolve.config.schema import TaskSettings
 from evolve.scoring.optimizers import Optimizer, known, title
-from evolve.scoring.references import reference
+from evolve.scoring.references import References, Values, reference, tuned, tuned_values
 from proxy_tasks import TASKS, Task, make_task
 
 REFERENCE = "adamw"  # what scores are relative to, unless a run says otherwise
@@ -17,11 +17,15 @@ REFERENCE = "adamw"  # what scores are relative to, unless a run says otherwise
 
 @dataclass(frozen=True)
 class Suite:
-    """Tasks under one name, and the known optimizer that scores on them are relative to."""
+    """Tasks under one name, and the known optimizer that scores on them are relative to.
+
+    given: tuned values of known optimizers, where they are not to be those in the files of here.
+    """
 
     name: str
     tasks: tuple[Task, ...]
     reference: str = REFERENCE
+    given: References | None = None
 
     def __iter__(self) -> Iterator[Task]:
         return iter(self.tasks)
@@ -44,9 +48,22 @@ class Suite:
         """Say for people what 0 is: "tuned AdamW"."""
         return f"tuned {title(known(self.reference))}"
 
+    @property
+    def references(self) -> dict[str, Values]:
+        """The tuned values on all tasks, by fingerprint. Raises `ConfigError`."""
+        return {task.fingerprint: self.values_on(task) for task in self.tasks}
+
+    def values_on(self, task: Task) -> Values:
+        """Return the tuned values on one of the tasks. Raises `ConfigError`."""
+        return tuned_values(task) if self.given is None else self.given.get(task.fingerprint, {})
+
+    def tuned(self, name: str, task: Task) -> Optimizer | None:
+        """Return a known optimizer as it is tuned on one of the tasks; None where nobody has."""
+        return tuned(name, task, self.values_on(task))
+
     def reference_on(self, task: Task) -> Optimizer:
         """Return what is 0 on one of the tasks. Raises `ConfigError` where nobody has tuned it."""
-        return reference(self.reference, task)
+        return reference(self.reference, task, self.values_on(task))
 
 
 def task_fields(task: Task) -> dict[str, int | float | str]:
@@ -54,7 +71,12 @@ def task_fields(task: Task) -> dict[str, int | float | str]:
     return {field.name: getattr(task, field.name) for field in fields(task)}
 
 
-def make_suite(name: str, settings: Sequence[TaskSettings], reference: str = REFERENCE) -> Suite:
+def make_suite(
+    name: str,
+    settings: Sequence[TaskSettings],
+    reference: str = REFERENCE,
+    given: References | None = None,
+) -> Suite:
     """Build the tasks. Raises `ConfigError` with the words of the task for an impossible one."""
     tasks = []
     for number, entry in enumerate(settings):
@@ -67,7 +89,7 @@ def make_suite(name: str, settings: Sequence[TaskSettings], reference: str = REF
         raise ConfigError(
             f"suite {name} has no task: give at least one, such as - kind: digits_dense"
         )
-    return Suite(name, tuple(tasks), reference)
+    return Suite(name, tuple(tasks), reference, given)
 
 
 def suite_of(name_or_file: str, reference: str = REFERENCE) -> Suite:

@@ -48,6 +48,7 @@ from evolve.files import replace_file
 from evolve.interrupt import Interrupted
 from evolve.record.errors import JournalError
 from evolve.record.lock import Lock
+from evolve.record.untrusted import strange
 from evolve.scoring.job import DIVERGED
 from evolve.scoring.scorer import FLOOR, Scorer
 from evolve.tuning.choice import choose
@@ -209,7 +210,9 @@ def tune(
             be written, and `TuningFailed`.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+        if why := strange(folder, ()):
+            raise ConfigError(f"{why}. A tuning is made of plain files; choose another folder.")
         lock = Lock(folder / "tune.lock")
     except OSError as fault:
         raise ConfigError(

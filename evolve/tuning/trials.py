@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from evolve.config.errors import ConfigError
@@ -91,7 +91,9 @@ class Plan:
     def suite(self) -> Suite:
         """Build the suite, in whichever process this is."""
         load_sources(self.plugins)
-        return make_suite("tune", [TaskSettings(**task) for task in self.tasks])
+        suite = make_suite("tune", [TaskSettings(**task) for task in self.tasks])
+        tuned = zip(suite.fingerprints, self.references, strict=True)
+        return replace(suite, given={task: {suite.reference: values} for task, values in tuned})
 
     def points(self) -> list[dict[str, float]]:
         """Return the hyperparameters of each trial, as values by name."""

@@ -45,7 +45,7 @@ class Devices:
         try:
             with jax.default_device(device):
                 # Built again, for its data must lie on this device.
-                here = make_suite(suite.name, suite.settings, suite.reference)
+                here = make_suite(suite.name, suite.settings, suite.reference, suite.given)
                 scorer = Scorer(here, workers, device)
                 scorer.check()
                 self.said.put(scorer.fingerprint())

@@ -2,6 +2,10 @@
 
 A cluster of others is used with a token, unless the user says otherwise: who reaches a port of Ray
 can run code. A Ray of our own listens on this machine alone, in a folder that nobody else can read.
+
+Ray gives its processes the driver's current folder to import from, so that a `numpy.py` which lies
+there would be executed. Where a job has a working folder of its own they get that instead: an
+empty one.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ import secrets
 import shutil
 import signal
 import socket
+import stat
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -22,13 +27,17 @@ from typing import Any
 
 from evolve.config.schema import WorkerSettings
 from evolve.environment import available_cores
+from evolve.record.errors import JournalError
+from evolve.record.lock import Lock, RunIsLive
 from evolve.workers.errors import WorkerFailure
 
+PLACE, LOCK = "pride-ray-", "driver.lock"
 REACH = 10.0  # seconds in which the head of a cluster must answer
 STORE = 100 << 20  # bytes of Ray's object store on one machine, which nothing here needs
 # Ray reads these when it is imported: a Ray of our own listens on 127.0.0.1 alone, and reports
 # nothing to anybody.
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_USAGE_STATS_ENABLED": "0"}
+ROOT = Path(__file__).parents[2]  # `evolve` is importable from there, installed or not
 
 
 def connect(settings: WorkerSettings) -> Callable[[], None]:
@@ -49,21 +58,30 @@ def connect(settings: WorkerSettings) -> Callable[[], None]:
         _authenticated(settings.address)
         _reached(settings.address)
         options: dict[str, Any] = {"address": settings.address}
-        folder = None
+        place = None
+        variables = {}
     else:
         count = 0 if settings.count == "auto" else math.ceil(settings.count * settings.cpus)
-        folder = _folder()
+        place = _Place()
         options = {
             "num_cpus": max(available_cores(), count),
             "include_dashboard": False,
             "object_store_memory": STORE,
-            "_temp_dir": folder,
+            "_temp_dir": str(place.ray),
         }
+        paths = (str(ROOT), os.environ.get("PYTHONPATH", ""))
+        variables = {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
     try:
-        with _own_signals():
-            ray.init(log_to_driver=False, logging_level=logging.ERROR, **options)
+        with _own_signals(), tempfile.TemporaryDirectory(prefix="pride-empty-") as empty:
+            ray.init(
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                runtime_env={"working_dir": empty, "env_vars": variables},
+                **options,
+            )
     except Exception as fault:  # Ray has no common one for this
-        _remove(folder)
+        if place:
+            place.remove()
         where = f"at {settings.address}" if settings.address else "on this machine"
         raise WorkerFailure(
             f"Ray does not answer {where}: {str(fault).splitlines()[0] or type(fault).__name__}"
@@ -72,7 +90,8 @@ def connect(settings: WorkerSettings) -> Callable[[], None]:
     def disconnect() -> None:
         with _own_signals():
             ray.shutdown()
-        _remove(folder)
+        if place:
+            place.remove()
 
     return disconnect
 
@@ -104,29 +123,41 @@ def _reached(address: str) -> None:
         ) from None
 
 
-def _folder() -> str:
-    """Make a folder for a Ray of our own, and remove those that killed drivers have left.
+class _Place:
+    """A folder for a Ray of our own, which nobody else can enter and its driver has locked.
 
-    Ray's usual one can be read and written by everybody on this machine.
+    Ray makes the folder that it is given writable for everybody, so it is given one inside.
     """
-    # The names of sockets must be short.
-    root = Path("/tmp") if os.path.isdir("/tmp") else Path(tempfile.gettempdir())
-    for left in root.glob("pride-ray-*-*"):
-        driver = left.name.split("-")[2]
-        with contextlib.suppress(OSError):
-            if (
-                left.stat().st_uid == os.getuid()
-                and driver.isdecimal()
-                and not Path("/proc", driver).exists()
-            ):
-                shutil.rmtree(left, ignore_errors=True)
 
-    return tempfile.mkdtemp(prefix=f"pride-ray-{os.getpid()}-", dir=root)
+    def __init__(self):
+        """Make it, and remove those that killed drivers have left."""
+        # The names of sockets must be short.
+        root = Path("/tmp") if os.path.isdir("/tmp") else Path(tempfile.gettempdir())
+        for left in root.glob(f"{PLACE}*"):
+            _remove_if_left(left)
+        self.folder = Path(tempfile.mkdtemp(prefix=PLACE, dir=root))
+        self.lock = Lock(self.folder / LOCK)
+        self.ray = self.folder / "ray"
+
+    def remove(self) -> None:
+        """Remove it with all that is in it."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.lock.release()
 
 
-def _remove(folder: str | None) -> None:
-    if folder:
-        shutil.rmtree(folder, ignore_errors=True)
+def _remove_if_left(folder: Path) -> None:
+    """Remove the folder of a driver that is dead: nobody holds its lock any more.
+
+    Its number says nothing, for it may live in another container.
+    """
+    with contextlib.suppress(OSError, RunIsLive, JournalError):
+        found = folder.lstat()
+        locked = stat.S_ISDIR(found.st_mode) and (folder / LOCK).exists()
+        if locked and found.st_uid == os.getuid():
+            lock = Lock(folder / LOCK)
+            if lock.held:  # where nothing can be locked, nobody can tell
+                shutil.rmtree(folder, ignore_errors=True)
+            lock.release()
 
 
 @contextlib.contextmanager

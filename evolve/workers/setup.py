@@ -29,12 +29,11 @@ class Setup:
     def of(cls, suite: Suite, workers: int) -> Setup:
         """Describe what scores on a suite here, so that workers elsewhere give the same."""
         from evolve import plugins
-        from evolve.scoring.references import references_of
 
         return cls(
             tasks=[task.model_dump() for task in suite.settings],
             reference=suite.reference,
-            references=references_of(suite),
+            references=suite.references,
             folder=os.getcwd(),
             workers=workers,
             plugins=plugins.to_send(),
@@ -56,12 +55,11 @@ class Setup:
         lie on this machine. Raises `ConfigError`, and `PluginError` for a plug-in that fails here.
         """
         from evolve.config.schema import TaskSettings
-        from evolve.scoring.references import take_references
         from evolve.scoring.suite import make_suite
 
         if self.plugins:
             from evolve.plugins import load_sources
 
             load_sources(self.plugins)
-        take_references(self.references)
-        return make_suite("run", [TaskSettings(**task) for task in self.tasks], self.reference)
+        tasks = [TaskSettings(**task) for task in self.tasks]
+        return make_suite("run", tasks, self.reference, self.references)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from kit.forked import Evolve
+from kit.traps import leave_traps
 
 evolve: Evolve
 
@@ -99,8 +100,11 @@ def refused(*arguments: object, place: Path, **env: str) -> str:
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory) -> Path:
-    """A folder with a plug-in, a config that names it, and a tuned reference on its task."""
+    """A folder with a plug-in, a config that names it, and a tuned reference on its task; and with
+    files that have the names of what we import, of which none is ever executed.
+    """
     place = tmp_path_factory.mktemp("desk")
+    leave_traps(place)
     (place / "guests.py").write_text(GUESTS)
     (place / "mine.yaml").write_text(CONFIG)
     tuning = ("--optimizers", "adamw", "--trials", "8", "--seeds", "1")
@@ -129,21 +133,24 @@ def test_what_a_plugin_brings_is_checked_and_listed(desk):
         assert name in [row.get("name") or row["kind"] for row in rows], what
 
 
+@pytest.mark.filterwarnings("ignore")  # Ray's own: files that it leaves open
 def test_a_run_uses_all_of_it_and_ends_in_one_chain_whoever_scores(desk, finished):
+    """Also on Ray, which by itself would import from the folder that a command is given in."""
     journal = json.loads(fine("status", finished, "--json", place=desk))
     assert journal["candidates"] == 80
     summary = json.loads((finished / "summary.json").read_text())
     names = [verdict["name"] for verdict in summary["verdicts"]]
     assert any(name.startswith("plain_momentum") for name in names)
     assert summary["tally"]["mutations"]["halve_the_rate"] > 5
-    local = desk / fine("run", "mine.yaml", "--workers", "2", place=desk).splitlines()[-1]
-    assert chain(local) == chain(finished)
+    for workers in (["2"], ["ray", "--set", "workers.count=1"]):
+        other = fine("run", "mine.yaml", "--workers", *workers, place=desk).splitlines()[-1]
+        assert chain(desk / other) == chain(finished)
+    assert not list(desk.glob("executed-*"))
 
 
 def test_a_run_goes_on_without_the_file_and_decides_by_its_hash(desk, finished, tmp_path):
     """Its text lies in the folder; the user has named it before, so nobody is asked."""
     moved = shutil.copytree(finished, tmp_path / "run")
-    shutil.copytree(desk / "references", tmp_path / "references")
     fine("resume", moved, "--set", "budget.candidates=100", place=tmp_path,
          XDG_STATE_HOME=str(desk / "state"))  # fmt: skip
     (plugin,) = json.loads((moved / "meta.json").read_text())["decisive"]["plugins"]
@@ -154,10 +161,18 @@ def test_a_run_goes_on_without_the_file_and_decides_by_its_hash(desk, finished, 
     assert "plugins/guests.py: was changed after the run began" in said
 
 
+def test_a_run_is_scored_anywhere_by_the_values_that_it_began_with(desk, finished, tmp_path):
+    """Nobody has tuned what is 0 in the folder that this is asked in."""
+    task = ("--suite", "bowl", "--plugin", desk / "guests.py", "--workers", "inline")
+    done = evolve("score", finished, "adamw", *task, "--seeds", "2", place=tmp_path)
+    assert "the tuned values that they began with are used" in done.stderr
+    assert "adamw (tuned)" in done.stdout
+    assert "nobody has tuned adamw on bowl" in refused("score", "adamw", *task, place=tmp_path)
+
+
 def test_a_strangers_plugin_is_shown_and_refused_until_the_user_says_so(desk, finished, tmp_path):
     """Here nobody has named it yet."""
     run = shutil.copytree(finished, tmp_path / "run")
-    shutil.copytree(desk / "references", tmp_path / "references")
     for command in (("resume", run), ("score", run, "--suite", "smoke"), ("export", run)):
         said = refused(*command, place=tmp_path)
         assert "guests.py (sha256 " in said

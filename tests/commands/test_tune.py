@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from kit.traps import leave_traps
 
 import baselines
 import evolve.tuning.asha
@@ -75,7 +76,8 @@ def drive(place, log):
         "--resume",
     ]
     return subprocess.Popen(
-        [sys.executable, "-m", "evolve.commands.main", *map(str, command)],
+        # As the command `evolve` does, this imports nothing from the folder it is given in
+        [sys.executable, "-P", "-m", "evolve.commands.main", *map(str, command)],
         cwd=place,
         env=os.environ
         | {"TMPDIR": str(place / "tmp"), "PYTHONPATH": str(Path(evolve.__file__).parent.parent)},
@@ -127,6 +129,7 @@ def survive(place, kills, seed=0):
     trials or finalists are trained.
     """
     (place / "tmp").mkdir()
+    leave_traps(place)
     (place / "suite.yaml").write_text("tasks:\n  - {kind: noisy_quadratic, dim: 32, steps: 60}\n")
     random = np.random.default_rng(seed)
     targets = [-1, -2, *sorted(random.integers(1, TRIALS + 1, max(0, kills - 2)))][:kills]
@@ -192,7 +195,8 @@ def points_in(folder):
 
 
 def test_killed_at_any_moment_it_goes_on_and_loses_nothing(killed):
-    _, figures = killed
+    folder, figures = killed
+    assert not list(folder.parent.glob("executed-*")), "files of the user's folder were executed"
     assert figures["kills"] == 1
     assert figures["before Tune's snapshot"] == 1
     assert figures["finished"] == figures["trials"] == TRIALS

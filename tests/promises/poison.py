@@ -29,9 +29,9 @@ from evolve.config.schema import Config, TaskSettings, WorkerSettings
 from evolve.record.journal import Journal
 from evolve.running.drive import Clock, Driver
 from evolve.scoring.job import CRASH, DIVERGED, MACHINE, OK, TIMEOUT, Job, Outcome
-from evolve.scoring.references import take_references, tuned, tuned_values
+from evolve.scoring.references import Values, tuned, tuned_values
 from evolve.scoring.scorer import Scorer
-from evolve.scoring.suite import make_suite
+from evolve.scoring.suite import Suite, make_suite
 from evolve.search.candidate import CACHED, generator
 from evolve.search.mutation import Space, mutate
 from evolve.search.search import Search
@@ -103,7 +103,7 @@ def keep(place: Path, long: bool) -> dict[str, object]:
         poisoned.register()
         setup = made_setup(place, workers := 4 if long else 2)
         innocents = {name: Job(str(p), ("0:search:0",)) for name, p in mutants(200 if long else 20)}
-        scorer = Scorer(make_suite("run", [TASK]))
+        scorer = Scorer(poisoned_suite())
         straight = {name: scorer.try_to_score(job) for name, job in innocents.items()}
         assert [o.status for o in straight.values()].count(OK) > len(straight) / 2
         programs = poisoned.programs()
@@ -159,15 +159,21 @@ def made_setup(place: Path, workers: int) -> Setup:
     """What a worker must know; the poisoned task has the reference of the task that it was made
     of.
     """
-    values = tuned_values(make_task("noisy_quadratic", **FIELDS))
+    return replace(Setup.of(poisoned_suite(), workers), folder=str(place))
+
+
+def honest_values() -> Values:
+    return tuned_values(make_task("noisy_quadratic", **FIELDS))
+
+
+def poisoned_suite() -> Suite:
     suite = make_suite("run", [TASK])
-    take_references({name: values for name in suite.fingerprints})
-    return replace(Setup.of(suite, workers), folder=str(place))
+    return replace(suite, given=dict.fromkeys(suite.fingerprints, honest_values()))
 
 
 def mutants(count: int) -> Iterator[tuple[str, Program]]:
     """Innocents: tuned AdamW, one or two mutations away, with a name each."""
-    start = tuned("adamw", make_task("poisoned", **FIELDS))
+    start = tuned("adamw", make_task("poisoned", **FIELDS), honest_values())
     for number in range(count):
         rng = generator(4, number)
         program = mutate(start, Space(), rng).program
@@ -292,7 +298,10 @@ def search(place: Path, pool: Local) -> int:
     """A search from innocent and poisonous programs ends, and is replayed without a worker; how
     many were `cached`.
     """
-    programs = [tuned("adamw", make_task("poisoned", **FIELDS)), baselines.get("lion")]
+    programs = [
+        tuned("adamw", make_task("poisoned", **FIELDS), honest_values()),
+        baselines.get("lion"),
+    ]
     programs += 2 * [
         parse(poisoned.programs()[name][0], name=name) for name in ("traced_spin", "called_leave")
     ]

@@ -471,7 +471,8 @@ def make_run(place: Path) -> None:
         (outside / name).write_text(SECRET)
     (outside / "precious").write_text(SECRET)
     (place / "references").mkdir()
-    stored = {"optimizers": {"adamw": {"values": {"learning_rate": 0.01, "beta1": 0.9}}}}
+    values = {"learning_rate": 0.01, "beta1": 0.9}
+    stored = {"fingerprint": "abc", "optimizers": {"adamw": {"values": values}}}
     (place / "references" / "abc.json").write_text(json.dumps(stored))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import jax
 import jax.numpy as jnp
@@ -136,13 +137,13 @@ def test_what_optax_has_of_odd_optimizers_runs_too(trials, factory):
 
 
 @pytest.fixture
-def scorer(monkeypatch) -> Scorer:
+def scorer() -> Scorer:
     """A suite of one task on which what is 0 is an optimizer of a plug-in, as if it were tuned."""
     register_optimizer(adamw, name="theirs", hyperparameters=ADAMW)
     values = {"theirs": {"learning_rate": 0.01}}
-    monkeypatch.setattr("evolve.scoring.references.tuned_values", lambda task: values)
     tasks = [TaskSettings(kind="noisy_quadratic", fields={"dim": 8, "steps": 20})]
-    return Scorer(make_suite("small", tasks, reference="theirs"))
+    suite = make_suite("small", tasks, reference="theirs")
+    return Scorer(replace(suite, given=dict.fromkeys(suite.fingerprints, values)))
 
 
 def test_scores_can_be_relative_to_it(scorer):

@@ -10,16 +10,19 @@ import pytest
 from evolve.config.errors import ConfigError
 from evolve.config.schema import CAME_LATER, TaskSettings, completed
 from evolve.config.validation import validated
+from evolve.record.folder import NotARun, RunFolder
 from evolve.scoring.references import (
+    SHIPPED,
     file_name,
+    local_line,
     old_file_name,
-    references_of,
-    take_references,
+    read_reference,
     tuned,
     tuned_values,
 )
 from evolve.scoring.suite import make_suite, suite_of, task_fields
 from evolve.tuning.reference import write_reference
+from evolve.workers.setup import Setup
 from primitives import ProgramError
 from proxy_tasks import make_task
 
@@ -68,17 +71,84 @@ def test_what_is_written_takes_over_what_lay_under_the_older_name(here):
     assert tuned_values(TASK) == values
 
 
-def test_a_worker_uses_the_values_that_it_is_told_and_reads_no_file(here, monkeypatch):
-    monkeypatch.setattr("evolve.scoring.references._taken", {})
+def test_a_worker_uses_the_values_that_it_is_told_and_reads_no_file(here):
     (here / NEW).write_text("no JSON")
-    take_references({TASK.fingerprint: {"adamw": {"learning_rate": 2.0}}})
-    assert references_of([TASK]) == {TASK.fingerprint: {"adamw": {"learning_rate": 2.0}}}
+    told = {TASK.fingerprint: {"adamw": {"learning_rate": 2.0}}}
+    settings = [TaskSettings(kind=TASK.kind, fields=task_fields(TASK))]
+    setup = Setup.of(make_suite("mine", settings, given=told), 1)
+    assert Setup.read(setup.line()).suite().references == told
 
 
-def test_a_damaged_file_is_named():
+def test_files_of_the_users_own_add_to_those_that_are_shipped_optimizer_by_optimizer(here):
+    """`evolve reference quickstart --optimizers muon` leaves AdamW, which is 0, as it was."""
+    (task,) = suite_of("quickstart").tasks
+    shipped = read_reference(SHIPPED / file_name(task.kind, task.fingerprint))
+    assert local_line([task]) == ""
+
+    file = here / file_name(task.kind, task.fingerprint)
+    mine = content(muon=0.5) | {"fingerprint": task.fingerprint}
+    file.write_text(json.dumps(mine))
+    tuned_values.cache_clear()
+    assert tuned_values(task) == shipped | {"muon": {"learning_rate": 0.5}}
+    words = "values tuned in references/ of this folder are used: "
+    assert local_line([task]) == f"{words}muon beside the shipped ones"
+
+    mine["optimizers"] |= content(lion=0.25)["optimizers"]
+    file.write_text(json.dumps(mine))
+    tuned_values.cache_clear()
+    assert tuned_values(task)["adamw"] == shipped["adamw"]
+    assert tuned_values(task)["lion"] == {"learning_rate": 0.25}
+    assert (
+        local_line([task])
+        == f"{words}lion instead of the shipped values; muon beside the shipped ones"
+    )
+
+
+BAD_VALUES = [
+    ("learning_rate", '"high"', "learning_rate: Input should be a valid number"),
+    ("learning_rate", "true", "learning_rate: Input should be a valid number"),
+    ("learning_rate", "null", "learning_rate: Input should be a valid number"),
+    ("learning_rate", "1" + 400 * "0", "learning_rate: Input should be a valid number"),
+    ("learning_rate", "1e999", "learning_rate: Input should be a finite number"),
+    ("learning_rate", "NaN", "NaN is no number"),
+    ("learning_rate", "-1.0", "learning_rate of adamw is -1, which is not above 0"),
+    ("learning_rate", "0", "learning_rate of adamw is 0, which is not above 0"),
+    ("learning_rate", "1e300", r"learning_rate of adamw is 1e\+300, which is not a number in fl"),
+    ("weight_decay", "-0.5", "weight_decay of adamw is -0.5, which is not 0 or above"),
+    ("beta1", "1", "beta1 of adamw is 1, which is not from 0 to below 1"),
+    ("beta1", "-0.1", "beta1 of adamw is -0.1, which is not from 0 to below 1"),
+    ("beta7", "0.5", "adamw has no hyperparameter called 'beta7'"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "words"), BAD_VALUES)
+def test_what_no_hyperparameter_can_be_is_named_wherever_it_stands(key, value, words, tmp_path):
+    """In a file of the user's own, and among what a run began with."""
+    file = json.dumps(content(adamw=0.5))
     path = Path("references", NEW)
-    path.write_text(json.dumps({"optimizers": {"adamw": {"values": {"learning_rate": "high"}}}}))
-    with pytest.raises(ConfigError, match=r"values that are no numbers\. Make it again"):
+    path.write_text(file.replace('"learning_rate": 0.5', f'"{key}": {value}'))
+    with pytest.raises(ConfigError, match=rf"{NEW}: is no reference: .*{words}.*Make it again"):
+        tuned_values(TASK)
+
+    began = {TASK.fingerprint: {"adamw": {"learning_rate": 0.5}}}
+    meta = json.dumps({"inputs": {"initial": [], "references": began}})
+    (tmp_path / "meta.json").write_text(meta.replace('"learning_rate": 0.5', f'"{key}": {value}'))
+    with pytest.raises(NotARun, match=rf"meta\.json: is damaged: .*{words}"):
+        RunFolder(tmp_path).references()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"fingerprint": 16 * "0"}, "its name is that of another task than '0000000000000000'"),
+        ({"fingerprint": None}, "its name is that of another task than None"),
+        ({"optimizers": {"adamw": {}}}, "the key 'values' is missing"),
+        ({"optimizers": []}, "has no attribute 'items'"),
+    ],
+)
+def test_a_file_that_is_not_what_its_name_says_is_named(here, change, words):
+    (here / NEW).write_text(json.dumps(content(adamw=0.5) | change))
+    with pytest.raises(ConfigError, match=f"is no reference: .*{words}.* Make it again"):
         tuned_values(TASK)
 
 
