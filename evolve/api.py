@@ -15,7 +15,7 @@ from typing import Any
 
 from baselines import handwritten
 from evolve import plugins as guests
-from evolve.comparison.contest import Contestant, confirm, known_label
+from evolve.comparison.contest import UNTUNED, Contestant, confirm
 from evolve.config.errors import ConfigError
 from evolve.config.presets import load_suite
 from evolve.config.schema import Config, checked_schedule
@@ -38,7 +38,7 @@ from evolve.reporting.lists import Listing, listing
 from evolve.reporting.programs import Exported, Shown, shown
 from evolve.reporting.scores import Scores
 from evolve.reporting.study import Study
-from evolve.reporting.tuned import Tuned
+from evolve.reporting.tuned import Tuned, tuning_of
 from evolve.running.facts import Plan
 from evolve.running.life import execute
 from evolve.running.listeners import Listener, Printer
@@ -237,10 +237,12 @@ def score(
     executor = make_executor(worker_settings(workers, len(contestants)), tasks)
     try:
         executor.ready()
-        verdicts = confirm(executor, contestants, seeds, schedule=schedule)
+        verdicts = confirm(executor, tasks, contestants, seeds, schedule=schedule)
     finally:
         executor.close()
-    return Scores(tuple(verdicts), tasks.name, seeds, tasks.reference_label, schedule)
+    return Scores(
+        tuple(verdicts), tasks.name, seeds, tasks.reference_label, schedule, suite_given=suite
+    )
 
 
 def _contestant(given: Given, suite: Suite, trust: bool, say: Say) -> Contestant:
@@ -250,7 +252,7 @@ def _contestant(given: Given, suite: Suite, trust: bool, say: Say) -> Contestant
     for task in suite:
         check_fit(optimizer, task)
     if name:
-        return Contestant(known_label(name, suite), optimizer, known=name)
+        return Contestant(name, optimizer, known=name)
     if (
         isinstance(optimizer, Program)
         and LEARNING_RATE not in optimizer.values
@@ -258,6 +260,11 @@ def _contestant(given: Given, suite: Suite, trust: bool, say: Say) -> Contestant
     ):
         said = given if isinstance(given, str) else optimizer.name
         say(f"{said} states no learning_rate; 0.001 is used as the peak of the schedule")
+    if isinstance(given, str) and given.rpartition("+")[2] in known_names():
+        # A prologue before a known program: nobody has tuned the two together.
+        return Contestant(given, optimizer, tuning=UNTUNED)
+    if isinstance(given, str | Path) and isinstance(optimizer, Program):
+        return Contestant(optimizer.name, optimizer, tuning=tuning_of(Path(given), optimizer))
     return Contestant(optimizer.name, optimizer)
 
 

@@ -16,7 +16,7 @@ def print_ending(study: Study) -> None:
     folder, evolve = RunFolder(study.path), command()
     if study.scores is not None:
         print()
-        study.scores.grid().print()
+        study.scores.print()
     if study.best is None or not study.best.confirmed:
         print(
             "\nNothing was found: no candidate passed the selection seeds. A longer budget may "

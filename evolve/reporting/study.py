@@ -179,6 +179,7 @@ class Study:
                 plan.suite.reference_label,
                 plan.config.schedule,
                 tally_words(facts),
+                plan.suite_given,
             )
         return cls(
             path=folder.path,

@@ -6,6 +6,7 @@ worker is told them by whoever asks it, and reads no file.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -81,6 +82,18 @@ def tuned(name: str, task: Task) -> Optimizer | None:
     """Return a known optimizer with the values tuned on a task; None where nobody tuned it."""
     values = tuned_values(task).get(name)
     return None if values is None else known(name).with_values(values)
+
+
+def trials_of(name: str, task: Task) -> int | None:
+    """Return how many points were tried for the values in use; None where no file says so."""
+    values = tuned_values(task).get(name)
+    file = file_name(task.kind, task.fingerprint)
+    for path in (LOCAL / file, LOCAL / old_file_name(task.fingerprint), SHIPPED / file):
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+            entry = read_json(path)["optimizers"][name]
+            if entry["values"] == values and type(entry["trials"]) is int:
+                return entry["trials"]
+    return None
 
 
 def reference(name: str, task: Task) -> Optimizer:
