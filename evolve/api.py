@@ -30,6 +30,7 @@ from evolve.given import (
     load_named,
     opened_run,
     program_of,
+    with_lifted_budget,
     worker_settings,
 )
 from evolve.record.folder import RunFolder
@@ -134,7 +135,8 @@ def resume(
 ) -> Study:
     """Go on with a run that was stopped or killed.
 
-    Budgets are totals; only budget and workers can change. trust: execute the plug-ins that the
+    Budgets are totals; only budget and workers can change. A longer budget in candidates lifts one
+    in seconds that is not given too, and the other way round. trust: execute the plug-ins that the
     run's folder names, which is done without asking only where this user has named them before.
     For the rest, see `run`.
 
@@ -142,10 +144,12 @@ def resume(
 
     >>> study = evolve.resume("runs/quickstart-20261122T101500Z-1a2b")  # doctest: +SKIP
     """
+    say = say or _to_stderr
     opened = opened_run(folder, trust, plugins)
     config = opened.config()
     changes = (*overrides, *changes_of(None, budget, workers))
     changed = validated(overridden(config.model_dump(mode="json"), changes), "--set")
+    changed = with_lifted_budget(config, changed, changes, say)
     if changed.decisive() != config.decisive() or changed.confirm != config.confirm:
         raise ConfigError(
             f"{opened.path}: only the budget and the workers of a run can change, so that it stays "
@@ -153,7 +157,7 @@ def resume(
         )
     plan = Plan.from_folder(opened, changed)
     began(opened.path)
-    return _lived(opened, plan, listeners, say or _to_stderr, stop, allow_different_machine)
+    return _lived(opened, plan, listeners, say, stop, allow_different_machine)
 
 
 def open_run(folder: str | Path | Study, *, trust: bool = False) -> Study:
