@@ -32,7 +32,12 @@ def print_status(found: dict[str, Any]) -> None:
         if name not in (OK, CACHED, REJECTED):
             print(f"  {count:,} {name}")
     best = found["best"]
-    if best:
+    if best and best["confirmed"]:
+        print(
+            f"best: candidate {best['candidate']}, {best['score']:+.4f} ({best['low']:+.4f} to "
+            f"{best['high']:+.4f}) on fresh seeds, test part"
+        )
+    elif best:
         print(
             f"best so far: candidate {best['candidate']}, {best['score']:+.4f} on the selection "
             f"seeds"

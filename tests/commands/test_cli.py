@@ -663,11 +663,18 @@ def test_status_holds_the_facts_of_a_run(finished):
         found["rejected"].values()
     )
     assert set(found["rejected"]) <= {"no_gradient", "ascent"}
-    assert found["best"]["score"] > 0
+    (best,) = (
+        v for v in json.loads((folder / "summary.json").read_text())["verdicts"]
+        if v["name"] == json.loads(fine("show", folder, "--json"))["name"]
+    )  # fmt: skip
+    assert found["best"]["score"] == best["score"]
+    assert best["name"] == f"found_{found['best']['candidate']}"
+    assert f"def {best['name']}(" in fine("export", folder)
     assert found["hash_chain"] == json.loads((folder / "summary.json").read_text())["chain"]
     out = fine("status", folder)
     assert f"hash chain: {found['hash_chain']}" in out
     assert "120 candidates" in out
+    assert f"best: candidate {found['best']['candidate']}, {best['score']:+.4f} (" in out
     after = {p: p.stat().st_mtime_ns for p in folder.rglob("*") if not p.name.startswith("journal")}
     assert before == after, "looking changes nothing"
 
