@@ -113,6 +113,12 @@ def _initial_programs(config: Config, suite: Suite) -> tuple[Program, ...]:
             )
         program = tuned(name, suite.tasks[0]) or baselines.find(name)
         assert isinstance(program, Program)
+        size, most = len(program.body), config.search.max_statements
+        if size > most and config.search.kind != "random":  # which draws programs of its own
+            raise ConfigError(
+                f"search.max_statements: {most} is less than the {size} statements of {name}, "
+                f"which the search starts from; write {size} or more, or start from a shorter one"
+            )
         programs.append(program)
     return tuple(programs)
 

@@ -154,6 +154,10 @@ MISTAKES = [
         (*SET, "search.population.x=1"),
         "--set search.population.x=1: 'population' has no keys of its own",
     ),
+    (
+        (*SET, "search.max_statements=8"),
+        "search.max_statements: 8 is less than the 15 statements of adamw, which the search starts",
+    ),
     ((*SET, "search={1: 2}"), "no key is called 'search.1'"),
     ((*SET, "search.initial=[]"), "search.initial: List should have at least 1 item"),
     ((*SET, "search.initial=adamw"), "search.initial: Input should be a valid list, not 'adamw'"),

@@ -14,7 +14,9 @@ import pytest
 from kit.doubles import Pool
 
 import baselines
+from evolve.config.errors import ConfigError
 from evolve.config.presets import load_config, load_suite, preset_names
+from evolve.config.schema import SearchSettings
 from evolve.config.validation import overridden, validated
 from evolve.config.yaml import write_yaml
 from evolve.given import with_lifted_budget
@@ -25,6 +27,7 @@ from evolve.running import facts, life
 from evolve.running.facts import Plan, Result
 from evolve.running.listeners import Listener, Listeners, Printer
 from evolve.scoring.job import OK, Outcome
+from evolve.scoring.suite import suite_of
 
 CANDIDATES = 150
 
@@ -162,6 +165,29 @@ def test_the_suite_is_built_once_in_the_life_of_a_run(tmp_path, monkeypatch):
     folder, plan = begun(tmp_path)
     life.execute(folder, plan)
     assert built == ["smoke"]
+
+
+def test_a_search_starts_from_no_program_that_is_longer_than_its_limit():
+    suite, tried = suite_of("smoke"), 0
+    for name in baselines.names():
+        size = len(baselines.get(name).body)
+        for most, kind, refused in (
+            (size, "evolution", False),
+            (size - 1, "evolution", True),
+            (size - 1, "constants", True),
+            (size - 1, "random", False),
+        ):
+            if most < 2:
+                continue
+            search = SearchSettings(initial=[name], max_statements=most, kind=kind)
+            config = load_config("smoke").model_copy(update={"search": search})
+            with pytest.raises(ConfigError) if refused else contextlib.nullcontext() as caught:
+                facts._initial_programs(config, suite)
+            if caught is not None:
+                said = f"search.max_statements: {most} is less than the {size} statements of {name}"
+                assert str(caught.value).startswith(said)
+            tried += 1
+    assert tried > 400
 
 
 # --- listeners ------------------------------------------------------------------------------------
