@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from evolve.record.folder import RunFolder
 from evolve.record.status import status as status_of
 from evolve.reporting.lists import Listing, listing
 from evolve.reporting.programs import Exported, Shown, shown
+from evolve.reporting.progress import COMPILING, watching
 from evolve.reporting.scores import Scores
 from evolve.reporting.study import Study
 from evolve.reporting.tuned import Tuned, tuning_of
@@ -192,7 +194,9 @@ def _lived(
     stop: Stop,
     allow_different_machine: bool = False,
 ) -> Study:
-    listeners = (Printer(say),) if listeners is None else tuple(listeners)
+    if listeners is None:
+        say(f"{plan.suite.name}: starting workers and {COMPILING}")
+        listeners = (Printer(say),)
     return Study.of(execute(folder, plan, listeners, stop, allow_different_machine))
 
 
@@ -238,10 +242,12 @@ def score(
         tasks.reference_on(task)
 
     contestants = [_contestant(given, tasks, trust, say) for given in listed(optimizers)]
+    say(f"{tasks.name}: {COMPILING}")
     executor = make_executor(worker_settings(workers, len(contestants)), tasks)
     try:
         executor.ready()
-        verdicts = confirm(executor, tasks, contestants, seeds, schedule=schedule)
+        with watching(f"scoring in {seeds} seeds", len(contestants), say) as done:
+            verdicts = confirm(executor, tasks, contestants, seeds, schedule=schedule, done=done)
     finally:
         executor.close()
     return Scores(
@@ -282,6 +288,7 @@ def tune(
     resume: bool = False,
     plugins: Sequence[str | Path] = (),
     trust: bool = False,
+    say: Say | None = None,
     stop: Stop = _never,
 ) -> Tuned:
     """Tune the hyperparameters for which a program declares a range, by Ray Tune.
@@ -308,7 +315,10 @@ def tune(
             hint="`evolve reference` tunes what is written by hand.",
         )
     plan = Trials.of(program, tasks, trials, seeds)
-    found = tuned_by_ray(plan, Path(into), resume, available_cores(), stop)
+    say = say or _to_stderr
+    say(f"{plan.name}: starting Ray and {COMPILING}")
+    watched = partial(watching, say=say)
+    found = tuned_by_ray(plan, Path(into), resume, available_cores(), stop, watched)
     return Tuned.of(program, found, Path(into), plan.suite().reference_label)
 
 
@@ -345,9 +355,9 @@ def reference(
     for task in tasks:
         for name in names:
             check_fit(known(name), task)
-    paths = []
+    paths, say = [], say or _to_stderr
     for task in tasks:
-        content = tune_task(task, names, trials, seeds, say or _to_stderr)
+        content = tune_task(task, names, trials, seeds, say, partial(watching, say=say))
         paths.append(write_reference(Path(into), content))
         written(paths[-1])
     return paths

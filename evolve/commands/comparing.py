@@ -196,6 +196,7 @@ def tune(
                 resume=resume,
                 plugins=plugins,
                 trust=trust,
+                say=say,
                 stop=stop,
             )
     except Interrupted:

@@ -130,13 +130,14 @@ def confirm(
     seeds: int,
     stop: Callable[[], bool] = lambda: False,
     schedule: str = "",
+    done: Callable[[int], object] = lambda count: None,
 ) -> list[Verdict]:
     """Score everybody on a suite and say who beats the reference.
 
-    Raises `Interrupted` when asked to stop.
+    done: is told how many have been scored. Raises `Interrupted` when asked to stop.
     """
     jobs = [_job(contestant, seeds, schedule) for contestant in contestants]
-    outcomes = gather(executor, jobs, stop)
+    outcomes = gather(executor, jobs, stop, done)
     finalists = sum(contestant.finalist for contestant in contestants)
     return [
         judge(c, suite, outcome, finalists)
