@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from baselines import handwritten
 from evolve import plugins as guests
-from evolve.comparison.contest import Contestant, confirm, known_label
+from evolve.comparison.contest import UNTUNED, Contestant, confirm
 from evolve.config.errors import ConfigError
 from evolve.config.presets import load_suite
 from evolve.config.schema import Config, checked_schedule
@@ -30,6 +31,7 @@ from evolve.given import (
     load_named,
     opened_run,
     program_of,
+    with_lifted_budget,
     with_values_of_runs,
     worker_settings,
 )
@@ -37,9 +39,10 @@ from evolve.record.folder import RunFolder
 from evolve.record.status import status as status_of
 from evolve.reporting.lists import Listing, listing
 from evolve.reporting.programs import Exported, Shown, shown
+from evolve.reporting.progress import COMPILING, watching
 from evolve.reporting.scores import Scores
 from evolve.reporting.study import Study
-from evolve.reporting.tuned import Tuned
+from evolve.reporting.tuned import Tuned, tuning_of
 from evolve.running.facts import Plan
 from evolve.running.life import execute
 from evolve.running.listeners import Listener, Printer
@@ -138,7 +141,8 @@ def resume(
 ) -> Study:
     """Go on with a run that was stopped or killed.
 
-    Budgets are totals; only budget and workers can change. trust: execute the plug-ins that the
+    Budgets are totals; only budget and workers can change. A longer budget in candidates lifts one
+    in seconds that is not given too, and the other way round. trust: execute the plug-ins that the
     run's folder names, which is done without asking only where this user has named them before.
     For the rest, see `run`.
 
@@ -146,10 +150,12 @@ def resume(
 
     >>> study = evolve.resume("runs/quickstart-20261122T101500Z-1a2b")  # doctest: +SKIP
     """
+    say = say or _to_stderr
     opened = opened_run(folder, trust, plugins)
     config = opened.config()
     changes = (*overrides, *changes_of(None, budget, workers))
     changed = validated(overridden(config.model_dump(mode="json"), changes), "--set")
+    changed = with_lifted_budget(config, changed, changes, say)
     if changed.decisive() != config.decisive() or changed.confirm != config.confirm:
         raise ConfigError(
             f"{opened.path}: only the budget and the workers of a run can change, so that it stays "
@@ -157,7 +163,7 @@ def resume(
         )
     plan = Plan.from_folder(opened, changed)
     began(opened.path)
-    return _lived(opened, plan, listeners, say or _to_stderr, stop, allow_different_machine)
+    return _lived(opened, plan, listeners, say, stop, allow_different_machine)
 
 
 def open_run(folder: str | Path | Study, *, trust: bool = False) -> Study:
@@ -192,7 +198,9 @@ def _lived(
     stop: Stop,
     allow_different_machine: bool = False,
 ) -> Study:
-    listeners = (Printer(say),) if listeners is None else tuple(listeners)
+    if listeners is None:
+        say(f"{plan.suite.name}: starting workers and {COMPILING}")
+        listeners = (Printer(say),)
     return Study.of(execute(folder, plan, listeners, stop, allow_different_machine))
 
 
@@ -244,13 +252,17 @@ def score(
         tasks.reference_on(task)
 
     contestants = [_contestant(given, tasks, trust, say) for given in listed(optimizers)]
+    say(f"{tasks.name}: {COMPILING}")
     executor = make_executor(worker_settings(workers, len(contestants)), tasks)
     try:
         executor.ready()
-        verdicts = confirm(executor, contestants, seeds, schedule=schedule)
+        with watching(f"scoring in {seeds} seeds", len(contestants), say) as done:
+            verdicts = confirm(executor, tasks, contestants, seeds, schedule=schedule, done=done)
     finally:
         executor.close()
-    return Scores(tuple(verdicts), tasks.name, seeds, tasks.reference_label, schedule)
+    return Scores(
+        tuple(verdicts), tasks.name, seeds, tasks.reference_label, schedule, suite_given=suite
+    )
 
 
 def _contestant(given: Given, suite: Suite, trust: bool, say: Say) -> Contestant:
@@ -260,7 +272,7 @@ def _contestant(given: Given, suite: Suite, trust: bool, say: Say) -> Contestant
     for task in suite:
         check_fit(optimizer, task)
     if name:
-        return Contestant(known_label(name, suite), optimizer, known=name)
+        return Contestant(name, optimizer, known=name)
     if (
         isinstance(optimizer, Program)
         and LEARNING_RATE not in optimizer.values
@@ -268,6 +280,11 @@ def _contestant(given: Given, suite: Suite, trust: bool, say: Say) -> Contestant
     ):
         said = given if isinstance(given, str) else optimizer.name
         say(f"{said} states no learning_rate; 0.001 is used as the peak of the schedule")
+    if isinstance(given, str) and given.rpartition("+")[2] in known_names():
+        # A prologue before a known program: nobody has tuned the two together.
+        return Contestant(given, optimizer, tuning=UNTUNED)
+    if isinstance(given, str | Path) and isinstance(optimizer, Program):
+        return Contestant(optimizer.name, optimizer, tuning=tuning_of(Path(given), optimizer))
     return Contestant(optimizer.name, optimizer)
 
 
@@ -308,9 +325,12 @@ def tune(
             hint="`evolve reference` tunes what is written by hand.",
         )
     plan = Trials.of(program, tasks, trials, seeds)
+    say = say or _to_stderr
     if line := local_line(plan.suite()):
-        (say or _to_stderr)(line)
-    found = tuned_by_ray(plan, Path(into), resume, available_cores(), stop)
+        say(line)
+    say(f"{plan.name}: starting Ray and {COMPILING}")
+    watched = partial(watching, say=say)
+    found = tuned_by_ray(plan, Path(into), resume, available_cores(), stop, watched)
     return Tuned.of(program, found, Path(into), plan.suite().reference_label)
 
 
@@ -347,9 +367,9 @@ def reference(
     for task in tasks:
         for name in names:
             check_fit(known(name), task)
-    paths = []
+    paths, say = [], say or _to_stderr
     for task in tasks:
-        content = tune_task(task, names, trials, seeds, say or _to_stderr)
+        content = tune_task(task, names, trials, seeds, say, partial(watching, say=say))
         paths.append(write_reference(Path(into), content))
         written(paths[-1])
     return paths

@@ -7,7 +7,7 @@ Whatever takes an optimizer takes a known name, the path of a program file or of
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -94,6 +94,26 @@ def changes_of(
         settings = {"kind": str(workers)}
     changes += [f"workers.{key}={json.dumps(value)}" for key, value in settings.items()]
     return tuple(changes)
+
+
+def with_lifted_budget(
+    before: Config, changed: Config, changes: Sequence[str], say: Callable[[str], None]
+) -> Config:
+    """Lift the end of a budget that would undo a longer one: who extends one wants to go on.
+
+    The ends that `changes` name stay. What is lifted is said.
+    """
+    old, new = before.budget.model_dump(), changed.budget.model_dump()
+    given = overridden({"budget": {}}, tuple(changes))["budget"]
+    longer = [end for end in new if old[end] and new[end] and new[end] > old[end]]
+    lifted = [end for end in new if longer and new[end] and end not in given]
+    for end in lifted:
+        say(
+            f"budget.{end}={old[end]} is lifted, because budget.{longer[0]} is longer; give both "
+            "to keep both"
+        )
+    budget = changed.budget.model_copy(update=dict.fromkeys(lifted))
+    return changed.model_copy(update={"budget": budget})
 
 
 def listed(optimizers: Given | Sequence[Given]) -> list[Given]:

@@ -46,7 +46,7 @@ def test_the_ten_lines_of_python(tmp_path):
     (tmp_path / "script.py").write_text(block("From Python", "python"))
     out = run(sys.executable, "script.py", place=tmp_path)
     assert "400 candidates, hash chain" in out
-    assert "adamw (tuned)" in out
+    assert "│ adamw " in out
     assert '"""Lion' in out
 
 
@@ -65,4 +65,5 @@ def test_a_task_of_ones_own_from_the_file_to_the_score(tmp_path):
     assert "references/spirals-" in said[1]
     folder = tmp_path / said[2].splitlines()[-1]
     assert (folder / "plugins" / "my_task.py").read_text() == source
-    assert "adamw (tuned)" in said[3]
+    assert "│ adamw " in said[3]
+    assert "untuned" in said[3], "nobody has tuned lion on this task"

@@ -75,7 +75,7 @@ def score(
         trust=trust,
         say=say,
     )
-    facts(scores.facts()) if as_json else scores.grid().print()
+    facts(scores.facts()) if as_json else scores.print()
 
 
 @click.command(epilog=example("evolve reference quickstart --trials 256"))

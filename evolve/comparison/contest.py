@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,17 @@ import numpy as np
 from evolve.comparison.statistics import LEVEL, interval, shared_level
 from evolve.scoring.job import OK, Job, Outcome
 from evolve.scoring.optimizers import Optimizer
+from evolve.scoring.references import trials_of
 from evolve.scoring.suite import Suite
 from evolve.workers.executor import Executor
 from evolve.workers.gather import gather
 from primitives import Program
 from primitives.canonical.cost import Cost, cost
 from primitives.canonical.liveness import prune
+from proxy_tasks import Task
+
+# How a contestant came to its hyperparameters, where it was not by trials that were counted.
+TUNED, UNTUNED, AS_IT_STANDS = "tuned", "untuned", "as it stands"
 
 
 @dataclass(frozen=True)
@@ -30,20 +35,44 @@ class Contestant:
     """An optimizer and its name in the table.
 
     known: the name of a known one, which is scored with the hyperparameters tuned on each task;
-    empty for a program that is scored as it stands.
+    empty for a program that is scored with those that it states. tuning: how these were chosen.
     """
 
     name: str
     optimizer: Optimizer
     known: str = ""
     finalist: bool = False
+    tuning: str = AS_IT_STANDS
+
+    def tuning_on(self, task: Task, suite: Suite) -> str:
+        """Say how the hyperparameters with which it is scored on a task were chosen."""
+        if not self.known:
+            return self.tuning
+        if suite.tuned(self.known, task) is None:
+            return UNTUNED
+        trials = trials_of(self.known, task, suite.values_on(task))
+        return TUNED if trials is None else f"{trials:,} trials"
+
+
+@dataclass(frozen=True)
+class OnTask:
+    """What came out on one task of a suite.
+
+    `scores` are per seed, `score` is their mean. tuning: how the hyperparameters were chosen.
+    """
+
+    task: str
+    tuning: str
+    score: float
+    scores: list[float]
 
 
 @dataclass(frozen=True)
 class Verdict:
     """One line of the table.
 
-    `scores` are per seed, means over tasks; higher is better, 0 is the reference.
+    `scores` are per seed, means over tasks; higher is better, 0 is the reference. `tasks` are the
+    same on each task; empty in what older software wrote.
     """
 
     name: str
@@ -57,6 +86,7 @@ class Verdict:
     operations: float
     finalist: bool
     beats_reference: bool
+    tasks: list[OnTask] = field(default_factory=list[OnTask])
 
     @classmethod
     def from_facts(cls, facts: dict[str, Any]) -> Verdict:
@@ -65,21 +95,27 @@ class Verdict:
         if "beats_adamw" in said:  # as older runs wrote it
             said["beats_reference"] = said.pop("beats_adamw")
         for name in ("score", "low", "high"):
-            said[name] = -math.inf if said[name] is None else float(said[name])
+            said[name] = _number(said[name])
+        said["tasks"] = [
+            OnTask(**(task | {"score": _number(task["score"])})) for task in said.get("tasks", [])
+        ]
         return cls(**said)
 
     def facts(self) -> dict[str, Any]:
         """Return plain data for JSON, which has no infinity."""
-        return {
-            k: None if isinstance(v, float) and not math.isfinite(v) else v
-            for k, v in asdict(self).items()
-        }
+        tasks = [_finite(asdict(task)) for task in self.tasks]
+        return _finite(asdict(self)) | {"tasks": tasks}
 
 
-def known_label(name: str, suite: Suite) -> str:
-    """Name a known optimizer for a table: whether its hyperparameters are tuned on every task."""
-    is_tuned = all(suite.tuned(name, task) for task in suite)
-    return f"{name} ({'tuned' if is_tuned else 'as written'})"
+def _number(said: Any) -> float:
+    return -math.inf if said is None else float(said)
+
+
+def _finite(facts: dict[str, Any]) -> dict[str, Any]:
+    """Write None for what is no finite number."""
+    return {
+        k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in facts.items()
+    }
 
 
 def confirm_seeds(count: int) -> tuple[str, ...]:
@@ -89,19 +125,24 @@ def confirm_seeds(count: int) -> tuple[str, ...]:
 
 def confirm(
     executor: Executor,
+    suite: Suite,
     contestants: Sequence[Contestant],
     seeds: int,
     stop: Callable[[], bool] = lambda: False,
     schedule: str = "",
+    done: Callable[[int], object] = lambda count: None,
 ) -> list[Verdict]:
-    """Score everybody and say who beats the reference.
+    """Score everybody on a suite and say who beats the reference.
 
-    Raises `Interrupted` when asked to stop.
+    done: is told how many have been scored. Raises `Interrupted` when asked to stop.
     """
     jobs = [_job(contestant, seeds, schedule) for contestant in contestants]
-    outcomes = gather(executor, jobs, stop)
+    outcomes = gather(executor, jobs, stop, done)
     finalists = sum(contestant.finalist for contestant in contestants)
-    return [judge(c, outcome, finalists) for c, outcome in zip(contestants, outcomes, strict=True)]
+    return [
+        judge(c, suite, outcome, finalists)
+        for c, outcome in zip(contestants, outcomes, strict=True)
+    ]
 
 
 def _job(contestant: Contestant, seeds: int, schedule: str) -> Job:
@@ -110,7 +151,7 @@ def _job(contestant: Contestant, seeds: int, schedule: str) -> Job:
     return Job(text, confirm_seeds(seeds), part="test", known=known, schedule=schedule)
 
 
-def judge(contestant: Contestant, outcome: Outcome, finalists: int) -> Verdict:
+def judge(contestant: Contestant, suite: Suite, outcome: Outcome, finalists: int) -> Verdict:
     """Write the line of one contestant."""
     optimizer = contestant.optimizer
     price = cost(optimizer) if isinstance(optimizer, Program) else Cost(0, 0, "", 0.0)
@@ -122,6 +163,12 @@ def judge(contestant: Contestant, outcome: Outcome, finalists: int) -> Verdict:
         strict_low, _ = interval(scores, shared_level(LEVEL, finalists))
     else:
         score = low = high = strict_low = -math.inf
+
+    tasks: list[OnTask] = []
+    for number, (label, task) in enumerate(zip(suite.labels, suite, strict=True)):
+        row = [by_task[number] for by_task in outcome.scores if number < len(by_task)]
+        on_task = float(np.mean(row)) if outcome.status == OK else -math.inf
+        tasks.append(OnTask(label, contestant.tuning_on(task, suite), on_task, row))
 
     return Verdict(
         name=contestant.name,
@@ -135,4 +182,5 @@ def judge(contestant: Contestant, outcome: Outcome, finalists: int) -> Verdict:
         operations=price.operations,
         finalist=contestant.finalist,
         beats_reference=strict_low > 0,
+        tasks=tasks,
     )

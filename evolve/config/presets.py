@@ -38,16 +38,21 @@ def read_config(name_or_file: str) -> tuple[str, dict[str, Any]]:
     return where, mapping(content, where)
 
 
-def load_suite(name_or_file: str) -> tuple[str, list[TaskSettings]]:
+def load_suite(name_or_file: str, of_config: bool = True) -> tuple[str, list[TaskSettings]]:
     """Load the name and the tasks of a suite. Raises `ConfigError`.
 
-    The kind of a task stands for a suite of that task alone, with the defaults of its fields.
+    The kind of a task stands for a suite of that task alone, with the defaults of its fields; a
+    configuration stands for its suite, unless `of_config` is false.
     """
     from proxy_tasks import TASKS  # imports jax
 
     if name_or_file in TASKS and name_or_file not in preset_names(SUITES):
         return name_or_file, [TaskSettings(kind=name_or_file)]
     where, content = _content_of(name_or_file, SUITES, "suite")
+    if of_config and isinstance(content, dict) and "suite" in content:
+        if isinstance(content["suite"], str):
+            return load_suite(content["suite"], of_config=False)
+        content = {"tasks": content["suite"]}  # pyright: ignore[reportUnknownVariableType]
     return Path(where).stem, validated_tasks(content, where)
 
 

@@ -122,9 +122,13 @@ def _restore(search: Search, journal: Journal, until: int) -> tuple[dict[int, Ca
         copy = rows[number].phase != search.phase or number < len(search.initial)
         outcome = None if copy else rows[number].restored()
         search.population.append(search.member(number, programs[number], outcome))
-    search.hall_of_fame.entries.extend(
-        Entry.of(n, programs[n], score) for n, score in scores.items()
-    )
+    for number, score in scores.items():
+        outcome = rows[number].restored()
+        if outcome is None:
+            raise ValueError(f"candidate {number} of the hall of fame was not scored")
+        search.hall_of_fame.entries.append(
+            Entry.of(number, programs[number], score, outcome.selected)
+        )
     counts = [Counter(state["tally"][name]) for name in ("statuses", "reasons", "mutations")]
     search.tally = Tally(state["tally"]["candidates"], *counts)
 

@@ -54,7 +54,7 @@ def status(folder: RunFolder) -> dict[str, Any]:
         "cached": statuses[CACHED],
         "rejected": reasons,
         "statuses": statuses,
-        "best": _best_facts(folder),
+        "best": best_facts(folder),
         "seconds": elapsed,
         "hash_chain": chain,
         "repeatable": journal.repeatable,
@@ -99,8 +99,41 @@ def _counted(journal: Journal) -> tuple[Counter[str], Counter[str]]:
     return statuses, reasons
 
 
-def _best_facts(folder: RunFolder) -> dict[str, Any] | None:
-    """Return the best entry of the hall of fame; None where nothing is written yet."""
+def best_facts(folder: RunFolder) -> dict[str, Any] | None:
+    """Return the best program: the confirmed one, which is shown and exported too, else that of
+    the hall of fame; None where nothing is written yet.
+    """
+    return _confirmed(folder) or _best_so_far(folder)
+
+
+def _confirmed(folder: RunFolder) -> dict[str, Any] | None:
+    """Return the best program of the last confirmation, with its score there and the interval."""
+    path = folder.summary
+    if not (path.is_file() and folder.best_program.is_file()):
+        return None
+    try:
+        said = read_json(path)
+        if said["best"] is None:
+            return None
+        verdict = next(v for v in said["verdicts"] if v["name"] == said["best"])
+        if verdict["score"] is None:  # it did badly on the fresh seeds, like all others
+            return None
+        return {
+            "candidate": int(verdict["name"].rpartition("_")[2]),
+            "score": float(verdict["score"]),
+            "program": folder.best_program.read_text(),
+            "confirmed": True,
+            "low": float(verdict["low"]),
+            "high": float(verdict["high"]),
+        }
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, StopIteration) as fault:
+        raise JournalError(
+            f"{path}: is damaged: {fault}. `evolve resume` writes it again."
+        ) from None
+
+
+def _best_so_far(folder: RunFolder) -> dict[str, Any] | None:
+    """Return the first entry of the hall of fame, with its score on the selection seeds."""
     path = folder.hall_of_fame
     if not path.is_file():
         return None
@@ -115,7 +148,7 @@ def _best_facts(folder: RunFolder) -> dict[str, Any] | None:
         raise JournalError(
             f"{path}: is damaged: {fault}. `evolve resume` writes it again."
         ) from None
-    return entries[0] if entries else None
+    return entries[0] | {"confirmed": False} if entries else None
 
 
 def _is_live(folder: RunFolder) -> bool:

@@ -7,35 +7,30 @@ import shlex
 from evolve.record.folder import RunFolder
 from evolve.reporting.progress import command
 from evolve.reporting.study import Study
-
-MORE = 40_000  # candidates to go on with, where the budget was in seconds
+from evolve.running.facts import CANDIDATES, ended_by
 
 
 def print_ending(study: Study) -> None:
     """Print what a finished run has found."""
-    folder, evolve = RunFolder(study.path), command()
+    folder, evolve, path = RunFolder(study.path), command(), shlex.quote(str(study.path))
     if study.scores is not None:
         print()
-        study.scores.grid().print()
-    if study.best is None or not study.best.confirmed:
-        print(
-            "\nNothing was found: no candidate passed the selection seeds. A longer budget may "
-            "help.\n"
-        )
+        study.scores.print()
+    best = study.best if study.best and study.best.confirmed else None
+    if best is None:
+        print("\nNothing was found: no candidate passed the selection seeds.\n")
     else:
-        print(f"\nThe best program found:\n\n{study.best.program}")
+        print(f"\nThe best program found:\n\n{best.program}")
         print(f"The run:         {folder.path}")
         print(f"The program:     {folder.best_program}")
         print(f"As optax file:   {folder.best_optax}\n")
 
-    candidates = 2 * study.config.budget.candidates if study.config.budget.candidates else MORE
-    print(
-        f"Go on searching:       {evolve} resume {folder.path} --set budget.candidates={candidates}"
-        " --set budget.seconds=null"
-    )
-    suite = shlex.quote(study.suite or "quickstart")
-    print(
-        f"Score one of yours:    {evolve} score adamw lion {folder.path} my_program.py "
-        f"--suite {suite}"
-    )
-    print(f"Export:                {evolve} export {folder.path} --to optax -o my_optimizer.py")
+    budget, done = study.config.budget, study.facts["candidates"]
+    end = ended_by(budget, done)
+    more = 2 * done if end == CANDIDATES else 2 * (budget.seconds or 0)
+    print(f"Go on searching:       {evolve} resume {path} --set budget.{end}={more}")
+    if best is None:
+        return
+    suite = shlex.quote(study.suite or str(folder.resolved_config))
+    print(f"Score one of yours:    {evolve} score adamw lion {path} my_program.py --suite {suite}")
+    print(f"Export:                {evolve} export {path} --to optax -o my_optimizer.py")

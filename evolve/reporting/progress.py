@@ -1,14 +1,55 @@
-"""How far a run is, in words for people; and what they type to go on."""
+"""How far something is, in words for people; and what they type to go on."""
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
+import time
+from collections.abc import Callable, Generator
 from typing import Any
 
 from evolve.record.status import STOPPED
 from evolve.scoring.job import OK
 from evolve.search.candidate import CACHED, REJECTED
+
+PAUSE = 10.0  # seconds between lines, where there is no terminal
+
+COMPILING = "compiling its tasks, which takes up to a minute the first time"
+
+
+@contextlib.contextmanager
+def watching(
+    what: str, total: int, say: Callable[[str], None]
+) -> Generator[Callable[[int], object]]:
+    """Say at once what begins, and then how far it is and how long it will still take.
+
+    On a terminal that is a bar, which goes when all is done; elsewhere it is a line now and then.
+    The context is told how many of `total` are done.
+    """
+    say(f"{what}: 0 of {total}")
+    if sys.stderr.isatty():
+        from rich.console import Console
+        from rich.progress import Progress, TimeElapsedColumn
+
+        console = Console(stderr=True)
+        columns = (*Progress.get_default_columns(), TimeElapsedColumn())
+        with Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task("", total=total)
+            yield lambda done: bar.update(task, completed=done)
+        return
+
+    began = last = time.monotonic()
+
+    def tell(done: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= PAUSE:
+            last, taken = now, now - began
+            left = f", about {taken / done * (total - done):.0f} s to go" if done else ""
+            say(f"{what}: {done} of {total} after {taken:.0f} s{left}")
+
+    yield tell
 
 
 def command() -> str:
@@ -32,7 +73,12 @@ def print_status(found: dict[str, Any]) -> None:
         if name not in (OK, CACHED, REJECTED):
             print(f"  {count:,} {name}")
     best = found["best"]
-    if best:
+    if best and best["confirmed"]:
+        print(
+            f"best: candidate {best['candidate']}, {best['score']:+.4f} ({best['low']:+.4f} to "
+            f"{best['high']:+.4f}) on fresh seeds, test part"
+        )
+    elif best:
         print(
             f"best so far: candidate {best['candidate']}, {best['score']:+.4f} on the selection "
             f"seeds"

@@ -15,7 +15,7 @@ from evolve.files import read_json
 from evolve.record.errors import JournalError
 from evolve.record.folder import RunFolder
 from evolve.record.journal import Journal
-from evolve.record.status import FINISHED, status
+from evolve.record.status import FINISHED, best_facts, status
 from evolve.reporting.scores import Scores
 from evolve.reporting.tables import preformatted
 from evolve.running.facts import Plan, Result
@@ -141,7 +141,7 @@ class Study:
         facts = result.facts | {
             "run": str(folder.path),
             "state": FINISHED,
-            "best": next(iter(_entries(folder)), None),
+            "best": best_facts(folder),
             "hash_chain": result.chain,
         }
         return cls._made(folder, result.plan, facts, result.verdicts, result.best)
@@ -179,6 +179,7 @@ class Study:
                 plan.suite.reference_label,
                 plan.config.schedule,
                 tally_words(facts),
+                plan.suite_given,
             )
         return cls(
             path=folder.path,

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from evolve.comparison.contest import AS_IT_STANDS
 from evolve.comparison.statistics import LEVEL, interval
+from evolve.files import read_json
 from evolve.reporting.tables import preformatted
 from primitives import Program
 
@@ -67,3 +70,12 @@ class Tuned:
 
     def _repr_html_(self) -> str:
         return preformatted(repr(self))
+
+
+def tuning_of(file: Path, program: Program) -> str:
+    """Say how the hyperparameters in a program's file were chosen: by the tuning beside it?"""
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+        found = read_json(file.parent / "tuned.json")
+        if program.values | found["values"] == program.values:
+            return f"{sum(found['trials'].values()):,} trials"
+    return AS_IT_STANDS

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-from evolve.comparison.contest import Contestant, Verdict, confirm, known_label
+from evolve.comparison.contest import Contestant, Verdict, confirm
 from evolve.config.schema import Config
 from evolve.files import replace_file
 from evolve.record.folder import RunFolder
@@ -29,12 +29,12 @@ def confirmed(
     """
     config, search, chain = plan.config, driver.search, driver.chain.hex()
     entries = search.hall_of_fame.found()[: config.confirm.finalists]
-    contestants = [Contestant(_name(e), e.program, finalist=True) for e in entries]
-    contestants += [
-        Contestant(known_label(name, plan.suite), known(name), known=name)
-        for name in config.confirm.baselines
-    ]
-    verdicts = confirm(driver.executor, contestants, config.confirm.seeds, stop, config.schedule)
+    budget = f"{search.commits:,} candidates"
+    contestants = [Contestant(_name(e), e.program, finalist=True, tuning=budget) for e in entries]
+    contestants += [Contestant(name, known(name), known=name) for name in config.confirm.baselines]
+    verdicts = confirm(
+        driver.executor, plan.suite, contestants, config.confirm.seeds, stop, config.schedule
+    )
 
     best = None
     if entries:  # the finalist with the best confirmed mean; the table shows them all

@@ -11,7 +11,7 @@ from baselines import handwritten
 from evolve.comparison.contest import Verdict
 from evolve.config.errors import ConfigError
 from evolve.config.presets import load_suite
-from evolve.config.schema import Config
+from evolve.config.schema import Budget, Config
 from evolve.record.folder import RunFolder
 from evolve.scoring.fit import check_fit
 from evolve.scoring.job import EARLY, MACHINE
@@ -112,6 +112,12 @@ def _initial_programs(config: Config, suite: Suite) -> tuple[Program, ...]:
             )
         program = suite.tuned(name, suite.tasks[0]) or baselines.find(name)
         assert isinstance(program, Program)
+        size, most = len(program.body), config.search.max_statements
+        if size > most and config.search.kind != "random":  # which draws programs of its own
+            raise ConfigError(
+                f"search.max_statements: {most} is less than the {size} statements of {name}, "
+                f"which the search starts from; write {size} or more, or start from a shorter one"
+            )
         programs.append(program)
     return tuple(programs)
 
@@ -146,16 +152,26 @@ def summary(
     search: Search, chain: str, verdicts: list[Verdict], best: Program | None
 ) -> dict[str, Any]:
     """Return what `summary.json` says of a run that came to its end."""
-    settings = search.settings
+    settings, budget = search.settings, search.config.budget
     return {
         "chain": chain,
         "repeatable": settings.order == "number" and not outcomes_of_the_machine(search),
         "kind": settings.kind,
         "tally": tally_facts(search),
+        "budget": budget.model_dump() | {"ended_by": ended_by(budget, search.commits)},
         "early": early_facts(search),
         "verdicts": [v.facts() for v in verdicts],
         "best": best.name if best else None,
     }
+
+
+CANDIDATES, SECONDS = "candidates", "seconds"  # the ends that a budget may have
+
+
+def ended_by(budget: Budget, candidates: int) -> str:
+    """Tell which end of its budget a search came to that is over after so many candidates."""
+    most = budget.candidates
+    return CANDIDATES if most is not None and candidates >= most else SECONDS
 
 
 def outcomes_of_the_machine(search: Search) -> int:

@@ -174,6 +174,6 @@ class HallOfFameFile(Listener):
                 "score": e.score if e.score > WORST else None,
                 "program": str(prune(e.program)),
             }
-            for e in search.hall_of_fame
+            for e in search.hall_of_fame.distinct()
         ]
         replace_file(self.folder.hall_of_fame, json.dumps(entries, indent=1) + "\n")

@@ -12,7 +12,13 @@ from evolve.record.disk import file_system
 from evolve.record.folder import RunFolder
 from evolve.record.journal import Journal
 from evolve.record.lock import Lock
-from evolve.running.facts import early_facts, outcomes_of_the_machine, tally_facts
+from evolve.running.facts import (
+    CANDIDATES,
+    early_facts,
+    ended_by,
+    outcomes_of_the_machine,
+    tally_facts,
+)
 from evolve.scoring.job import MACHINE, OK
 from evolve.search.candidate import REJECTED
 from evolve.search.search import Search
@@ -28,7 +34,7 @@ def notes(folder: RunFolder, config: Config, journal: Journal, lock: Lock) -> It
     if workers == "auto":  # of a cluster, nobody knows before it has started
         workers = available_cores() if settings.kind in ("auto", "local") else 1
     planned = planned_lag(workers)
-    if journal.repeatable and settings.kind != "inline" and 2 * search.lag < planned:
+    if journal.repeatable and settings.kind != "inline" and 4 * search.lag < planned:
         yield (
             f"{workers} workers will often wait for one another with "
             f"search.lag={search.lag}: another run with "
@@ -105,9 +111,23 @@ def tally_words(facts: dict[str, Any]) -> str:
 # --- after the search -----------------------------------------------------------------------------
 
 
+def ended_line(search: Search) -> str:
+    """`the budget of 24,000 candidates is spent`, or that a clock has ended it."""
+    budget = search.config.budget
+    if ended_by(budget, search.commits) == CANDIDATES:
+        return f"the budget of {search.commits:,} candidates is spent"
+    of = f" of {budget.candidates:,}" if budget.candidates else ""
+    return (
+        f"the budget of {budget.seconds:g} s is spent, after {search.commits:,}{of} candidates: "
+        "another run of this config and seed may end earlier or later in the same sequence; a "
+        "budget in candidates alone ends at the same one"
+    )
+
+
 def search_lines(search: Search, elapsed: float) -> Iterator[str]:
-    """Say how the search ended: the tally, and what to know of its outcomes."""
+    """Say how the search ended: the tally, its budget, and what to know of its outcomes."""
     yield tally_line(search, elapsed)
+    yield ended_line(search)
     if ended := outcomes_of_the_machine(search):
         yield (
             f"{ended:,} outcomes are of a clock or a machine ({', '.join(MACHINE)}): another run "

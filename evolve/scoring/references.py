@@ -7,6 +7,7 @@ values that it began with, and a worker is told them by whoever asks it: neither
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -152,6 +153,17 @@ def tuned(name: str, task: Task, values: Values | None = None) -> Optimizer | No
     """
     found = (tuned_values(task) if values is None else values).get(name)
     return None if found is None else known(name).with_values(found)
+
+
+def trials_of(name: str, task: Task, values: Values) -> int | None:
+    """Return how many points were tried for the values in use; None where no file says so."""
+    file = file_name(task.kind, task.fingerprint)
+    for path in (LOCAL / file, LOCAL / old_file_name(task.fingerprint), SHIPPED / file):
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+            entry = read_json(path)["optimizers"][name]
+            if entry["values"] == values.get(name) and type(entry["trials"]) is int:
+                return entry["trials"]
+    return None
 
 
 def reference(name: str, task: Task, values: Values | None = None) -> Optimizer:

@@ -39,6 +39,15 @@ class Suite:
         return tuple(task.fingerprint for task in self.tasks)
 
     @property
+    def labels(self) -> list[str]:
+        """Name the tasks for people: by their kinds, numbered where there are several of one."""
+        kinds = [task.kind for task in self.tasks]
+        return [
+            kind if kinds.count(kind) == 1 else f"{kind} {kinds[: n + 1].count(kind)}"
+            for n, kind in enumerate(kinds)
+        ]
+
+    @property
     def settings(self) -> list[TaskSettings]:
         """Describe the tasks as plain data, with every field, for who builds them elsewhere."""
         return [TaskSettings(kind=task.kind, fields=task_fields(task)) for task in self.tasks]

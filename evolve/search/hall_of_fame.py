@@ -1,7 +1,8 @@
 """The hall of fame: the best programs, ranked by seeds that played no part in finding them.
 
 It holds one of a kind. Variants of the same operations, which differ in constants or wiring, share
-the place of the best of them.
+the place of the best of them. People see it without repetitions: what scores the same, to the last
+bit in every seed, is one program that was found twice, and the shorter of the two is it.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from evolve.search.candidate import Candidate
 from primitives import Program
 from primitives.canonical.graph import graph
 
+Scores = tuple[tuple[float, ...], ...]
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -23,11 +26,12 @@ class Entry:
     program: Program
     score: float
     operations: tuple[str, ...]  # what it is made of, see `operations`
+    selected: Scores  # [seed][task], of which `score` is the mean
 
     @classmethod
-    def of(cls, number: int, program: Program, score: float) -> Entry:
+    def of(cls, number: int, program: Program, score: float, selected: Scores) -> Entry:
         """Make the entry of a candidate."""
-        return cls(number, program, score, operations(program))
+        return cls(number, program, score, operations(program), selected)
 
 
 def operations(program: Program) -> tuple[str, ...]:
@@ -58,7 +62,7 @@ class HallOfFame:
         """Enter a candidate if it is good enough. Tell whether it is the new best."""
         if outcome is None or status != OK or (score := outcome.select_score) is None:
             return False
-        entry = Entry.of(candidate.number, candidate.program, score)
+        entry = Entry.of(candidate.number, candidate.program, score, outcome.selected)
 
         rival = next((e for e in self.entries if e.operations == entry.operations), None)
         if rival is not None:
@@ -81,6 +85,15 @@ class HallOfFame:
         """
         return self.entries[-1].score if len(self.entries) >= self.places else start
 
+    def distinct(self) -> list[Entry]:
+        """Return the entries that behave differently: of those that score alike, the shortest."""
+        shortest: dict[Scores, Entry] = {}
+        for entry in self.entries:
+            rival = shortest.setdefault(entry.selected, entry)
+            if len(entry.operations) < len(rival.operations):
+                shortest[entry.selected] = entry  # at the place of the other
+        return list(shortest.values())
+
     def found(self) -> list[Entry]:
-        """Return the entries without the programs that the search was given."""
-        return [e for e in self.entries if e.number >= self.given]
+        """Return the distinct entries without the programs that the search was given."""
+        return [e for e in self.distinct() if e.number >= self.given]

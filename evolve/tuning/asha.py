@@ -52,6 +52,7 @@ from evolve.record.untrusted import strange
 from evolve.scoring.job import DIVERGED
 from evolve.scoring.scorer import FLOOR, Scorer
 from evolve.tuning.choice import choose
+from evolve.tuning.reference import Watching, unwatched
 from evolve.tuning.trials import (
     COMPLETE,
     REDUCTION,
@@ -142,8 +143,9 @@ class Trainer(ray_tune.Trainable):
 class Recorder(ray_tune.Callback):
     """Writes down each result as it arrives, together with what ASHA made of it."""
 
-    def __init__(self, record: Record):
-        self.record = record
+    def __init__(self, record: Record, done: Callable[[int], object]):
+        """done: is told how many points are finished."""
+        self.record, self.done = record, done
         self.fault: JournalError | None = None
         self.points = {point.number: point for point in record.points()}
 
@@ -179,6 +181,7 @@ class Recorder(ray_tune.Callback):
         except JournalError as fault:
             self.fault = fault
             raise
+        self.done(sum(p.status != WAITING for p in self.points.values()))
 
 
 class Stopper(ray_tune.Stopper):
@@ -202,9 +205,11 @@ def tune(
     resume: bool = False,
     workers: int = 1,
     stop: Callable[[], bool] = lambda: False,
+    watching: Watching = unwatched,
 ) -> dict[str, Any]:
     """Try all points of a plan and choose among the best. Returns what `tuned.json` says.
 
+    `watching` sees the points go by, and then the finalists.
     Raises  `Interrupted` where it was stopped, `ConfigError` for a folder that holds another
             tuning, `RunIsLive` for one that is being tuned, `JournalError` for a disk that cannot
             be written, and `TuningFailed`.
@@ -225,8 +230,8 @@ def tune(
         record.begin(plan, resume)
         if (found := record.get("tuned")) is None:
             if any(point.status == WAITING for point in record.points()):
-                try_points(plan, record, workers, stop)
-            found = choose(plan, record.points(), workers, stop)
+                try_points(plan, record, workers, stop, watching)
+            found = choose(plan, record.points(), workers, stop, watching)
             record.put([], tuned=found)
         chosen = parse(plan.program).with_values(found["values"])
         replace_file(folder / "program.py", str(chosen))
@@ -234,7 +239,13 @@ def tune(
         return found
 
 
-def try_points(plan: Plan, record: Record, workers: int, stop: Callable[[], bool]) -> None:
+def try_points(
+    plan: Plan,
+    record: Record,
+    workers: int,
+    stop: Callable[[], bool],
+    watching: Watching = unwatched,
+) -> None:
     """Give all points to Tune, those first that are finished, so that ASHA knows what it knew.
 
     Raises  `Interrupted`; `TuningFailed` where trials are left that were not finished.
@@ -249,7 +260,8 @@ def try_points(plan: Plan, record: Record, workers: int, stop: Callable[[], bool
         stack.callback(start_ray(workers))
         same_machine(plan)
         trainer = ray_tune.with_parameters(Trainer, plan=plan, points=points)
-        recorder = Recorder(record)
+        done = stack.enter_context(watching(f"tuning {plan.name}", plan.trials))
+        recorder = Recorder(record, done)
         tuner = ray_tune.Tuner(
             ray_tune.with_resources(trainer, {"cpu": 1}),
             param_space={"number": ray_tune.grid_search(numbers)},

@@ -9,6 +9,7 @@ from typing import Any
 from evolve.config.schema import WorkerSettings
 from evolve.scoring.job import OK, Job
 from evolve.tuning.ranges import FINAL_SEEDS, FINALISTS, tunable
+from evolve.tuning.reference import Watching, unwatched
 from evolve.tuning.trials import COMPLETE, RUNGS, Plan, Point, TuningFailed, counted
 from evolve.workers.executor import make_executor
 from evolve.workers.gather import gather
@@ -18,7 +19,11 @@ PARTS = ("validation", "test")
 
 
 def choose(
-    plan: Plan, points: list[Point], workers: int, stop: Callable[[], bool]
+    plan: Plan,
+    points: list[Point],
+    workers: int,
+    stop: Callable[[], bool],
+    watching: Watching = unwatched,
 ) -> dict[str, Any]:
     """Choose between the best trials and the program as it stands. Returns what `tuned.json` says.
 
@@ -39,7 +44,8 @@ def choose(
     executor = make_executor(WorkerSettings(count=workers), plan.suite())
     try:
         executor.ready(stop)
-        selected = gather(executor, [Job(text, select) for text in texts], stop)
+        with watching("scoring the best of them on fresh seeds", len(texts)) as done:
+            selected = gather(executor, [Job(text, select) for text in texts], stop, done)
         best = max(range(len(texts)), key=lambda n: (selected[n].search_score, -n))
         stated = gather(executor, [Job(texts[best], state, part=part) for part in PARTS], stop)
     finally:

@@ -8,9 +8,11 @@ widened and the search repeated. The result is one file for each task.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,15 @@ from proxy_tasks import Task
 
 WIDENINGS = 4  # of a range, at most
 
+Watching = Callable[[str, int], AbstractContextManager[Callable[[int], object]]]
+"""Called with what begins and of how much; the context is told how much of it is done."""
+
+
+@contextlib.contextmanager
+def unwatched(what: str, total: int) -> Generator[Callable[[int], object]]:
+    """Let nobody watch."""
+    yield lambda done: None
+
 
 @dataclass(frozen=True)
 class Tuned:
@@ -54,17 +65,22 @@ class Tuned:
 
 
 def tune_task(
-    task: Task, names: tuple[str, ...], trials: int, seeds: int, say: Callable[[str], None]
+    task: Task,
+    names: tuple[str, ...],
+    trials: int,
+    seeds: int,
+    say: Callable[[str], None],
+    watching: Watching = unwatched,
 ) -> dict[str, Any]:
     """Tune each optimizer with the same budget. Returns the content of a reference file.
 
     `trials` is the points of each, in `seeds` seeds; half as many are tried again close to the
-    best. `say` hears of each optimizer that is done.
+    best. `say` hears of each optimizer that is done; `watching` sees the points of each go by.
     """
     compiled = Trials(task)
     found = {}
     for name in names:
-        result = tune(compiled, known(name), trials, seeds)
+        result = tune(compiled, known(name), trials, seeds, watching)
         found[name] = result.__dict__
         edges = [k for k, inside in result.interior.items() if not inside]
         say(
@@ -85,12 +101,21 @@ def tune_task(
     }
 
 
-def tune(compiled: Trials, program: Optimizer, trials: int, seeds: int) -> Tuned:
+def tune(
+    compiled: Trials,
+    program: Optimizer,
+    trials: int,
+    seeds: int,
+    watching: Watching = unwatched,
+) -> Tuned:
     """Search, widen where the optimum is at an edge, and search again with the whole budget."""
     ranges = tunable(program)
     often = 0
     while True:
-        best = _search(compiled, program, ranges, trials, seeds)
+        wider = f", ranges widened {often} times" if often else ""
+        what = f"{compiled.task.kind}: tuning {program.name}{wider}"
+        with watching(what, trials + trials // 2) as done:
+            best = _search(compiled, program, ranges, trials, seeds, done)
         position = {h.name: position_of(h, best[h.name]) for h in ranges}
         interior = {name: is_inside(at) for name, at in position.items()}
         wider = [h if interior[h.name] else widened(h, position[h.name]) for h in ranges]
@@ -115,11 +140,17 @@ def tune(compiled: Trials, program: Optimizer, trials: int, seeds: int) -> Tuned
 
 
 def _search(
-    compiled: Trials, program: Optimizer, ranges: list[Hyperparameter], trials: int, seeds: int
+    compiled: Trials,
+    program: Optimizer,
+    ranges: list[Hyperparameter],
+    trials: int,
+    seeds: int,
+    done: Callable[[int], object],
 ) -> dict[str, float]:
     """Return the best of points over the whole ranges, and half as many close to the best of those.
 
     The best few are told apart on seeds of their own: the best of many noisy losses is a lucky one.
+    `done` is told how many points were tried.
     """
     first = [f"tune:search:{k}" for k in range(seeds)]
     again = [f"tune:select:{k}" for k in range(FINAL_SEEDS)]
@@ -127,13 +158,18 @@ def _search(
     def loss(values: dict[str, float], names: list[str]) -> float:
         return _mean_loss(compiled, program, values, names)
 
+    def tried(number: int, values: dict[str, float]) -> tuple[float, int, dict[str, float]]:
+        found = loss(values, first), number, values
+        done(number + 1)
+        return found
+
     ranked = sorted(
-        ((loss(v, first), n, v) for n, v in enumerate(points(ranges, trials))), key=lambda r: r[:2]
+        (tried(n, v) for n, v in enumerate(points(ranges, trials))), key=lambda r: r[:2]
     )
     best = min((v for _, _, v in ranked[:FINALISTS]), key=lambda v: loss(v, again))
 
     near = [around(h, best[h.name]) for h in ranges]
-    ranked += [(loss(v, first), trials + n, v) for n, v in enumerate(points(near, trials // 2))]
+    ranked += [tried(trials + n, v) for n, v in enumerate(points(near, trials // 2))]
     ranked.sort(key=lambda r: r[:2])
     return min((v for _, _, v in ranked[:FINALISTS]), key=lambda v: loss(v, again))
 

@@ -12,10 +12,14 @@ POLL = 0.05  # seconds between looks at an interrupt
 
 
 def gather(
-    executor: Executor, jobs: Sequence[Job], stop: Callable[[], bool] = lambda: False
+    executor: Executor,
+    jobs: Sequence[Job],
+    stop: Callable[[], bool] = lambda: False,
+    done: Callable[[int], object] = lambda count: None,
 ) -> list[Outcome]:
     """Return the outcomes of jobs, in their order; nothing else may be with the executor.
 
+    done: is told again and again how many have come.
     Raises  `Interrupted` when asked to stop.
     """
     for number, job in enumerate(jobs):
@@ -26,4 +30,5 @@ def gather(
         if stop():
             raise Interrupted
         outcomes.update(executor.arrivals(POLL))
+        done(len(outcomes))
     return [outcomes[number] for number in range(len(jobs))]

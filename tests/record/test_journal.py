@@ -19,7 +19,7 @@ import pytest
 from kit.doubles import Pool, config
 
 import baselines
-from evolve.config.presets import load_config
+from evolve.config.presets import load_config, preset_names
 from evolve.files import replace_file
 from evolve.interrupt import Interrupted
 from evolve.record import disk, patience
@@ -303,6 +303,9 @@ def test_what_the_file_system_means_for_a_run_is_said(tmp_path, mounts, monkeypa
     lock = Lock(tmp_path / "run.lock")
     with contextlib.closing(Journal(folder.journal)) as journal:
         assert list(notes(folder, config, journal, lock)) == []
+        for preset in preset_names():  # none is said to be unfit for a laptop
+            own = load_config(preset, ("workers.count=2",))
+            assert list(notes(folder, own, journal, lock)) == []
         many = load_config("quickstart", ("workers.count=16",))
         (note,) = notes(folder, many, journal, lock)
         assert "16 workers will often wait for one another with search.lag=32" in note

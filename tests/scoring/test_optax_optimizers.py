@@ -158,6 +158,7 @@ def test_it_is_known_by_its_name_and_scored_by_it(scorer):
     executor = Inline(scorer.suite)
     theirs, plain = confirm(
         executor,
+        scorer.suite,
         [Contestant(name, known(name), known=name) for name in ("theirs", "plain")],
         seeds=2,
     )

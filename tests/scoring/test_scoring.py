@@ -25,6 +25,7 @@ from primitives.canonical.graph import graph
 from primitives.machine import step as machine
 from proxy_tasks import make_task
 
+ONE = suite_of("quickstart")  # a suite of one task
 SEEDS = ("0:search:0", "0:search:1", "0:search:2")
 
 
@@ -301,13 +302,13 @@ def test_more_finalists_need_a_clearer_win():
     lion = baselines.get("lion")
     scores = tuple((s,) for s in (0.03, -0.01, 0.05, 0.02, 0.04, 0.001, -0.005, 0.06, 0.02, 0.01))
     who = Contestant("x", lion, finalist=True)
-    alone, many = (judge(who, Outcome(OK, scores), n) for n in (1, 100))
+    alone, many = (judge(who, ONE, Outcome(OK, scores), n) for n in (1, 100))
     assert alone.beats_reference
     assert not many.beats_reference
     assert (alone.low, alone.high, alone.score) == (many.low, many.high, many.score)
 
 
 def test_whoever_diverges_comes_last_and_beats_nobody():
-    verdict = judge(Contestant("x", baselines.get("lion")), Outcome(DIVERGED, ((9.0,),)), 1)
+    verdict = judge(Contestant("x", baselines.get("lion")), ONE, Outcome(DIVERGED, ((9.0,),)), 1)
     assert (verdict.score, verdict.low, verdict.beats_reference) == (-math.inf, -math.inf, False)
     assert json.loads(json.dumps(verdict.facts(), allow_nan=False))["score"] is None

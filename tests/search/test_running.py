@@ -14,8 +14,12 @@ import pytest
 from kit.doubles import Pool
 
 import baselines
-from evolve.config.presets import load_config, load_suite
+from evolve.config.errors import ConfigError
+from evolve.config.presets import load_config, load_suite, preset_names
+from evolve.config.schema import SearchSettings
+from evolve.config.validation import overridden, validated
 from evolve.config.yaml import write_yaml
+from evolve.given import with_lifted_budget
 from evolve.interrupt import Interrupted
 from evolve.record.folder import NotARun, RunFolder
 from evolve.record.journal import Journal
@@ -23,6 +27,7 @@ from evolve.running import facts, life
 from evolve.running.facts import Plan, Result
 from evolve.running.listeners import Listener, Listeners, Printer
 from evolve.scoring.job import OK, Outcome
+from evolve.scoring.suite import suite_of
 
 CANDIDATES = 150
 
@@ -162,6 +167,29 @@ def test_the_suite_is_built_once_in_the_life_of_a_run(tmp_path, monkeypatch):
     assert built == ["smoke"]
 
 
+def test_a_search_starts_from_no_program_that_is_longer_than_its_limit():
+    suite, tried = suite_of("smoke"), 0
+    for name in baselines.names():
+        size = len(baselines.get(name).body)
+        for most, kind, refused in (
+            (size, "evolution", False),
+            (size - 1, "evolution", True),
+            (size - 1, "constants", True),
+            (size - 1, "random", False),
+        ):
+            if most < 2:
+                continue
+            search = SearchSettings(initial=[name], max_statements=most, kind=kind)
+            config = load_config("smoke").model_copy(update={"search": search})
+            with pytest.raises(ConfigError) if refused else contextlib.nullcontext() as caught:
+                facts._initial_programs(config, suite)
+            if caught is not None:
+                said = f"search.max_statements: {most} is less than the {size} statements of {name}"
+                assert str(caught.value).startswith(said)
+            tried += 1
+    assert tried > 400
+
+
 # --- listeners ------------------------------------------------------------------------------------
 
 
@@ -265,6 +293,7 @@ def test_the_printer_says_how_a_run_goes(tmp_path, monkeypatch):
         r"outcomes are committed in the order of their arrival: .* and seed will differ",
         r"workers ready after \d\.\d s \(a hash\)",
         rf"\d+ s: the start scores: {than}\d+ statements, candidate 0",
+        r"the budget of 150 candidates is spent",
         r"\d+ first trainings ended after 25% of their steps; rank correlation of scores there "
         r"with those at the end, in the population: digits_dense: .*, noisy_quadratic: .*",
         r"confirming the best on fresh seeds and the test part",
@@ -273,3 +302,64 @@ def test_the_printer_says_how_a_run_goes(tmp_path, monkeypatch):
     assert len(others) == len(patterns)
     for line, pattern in zip(others, patterns, strict=True):
         assert re.fullmatch(pattern, line)
+
+
+# --- budgets --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("budget", "ended", "said"),
+    [
+        ("{candidates: 20}", "candidates", "the budget of 20 candidates is spent"),
+        ("{candidates: 20, seconds: 900}", "candidates", "the budget of 20 candidates is spent"),
+        (
+            "{candidates: 20, seconds: 1e-9}",
+            "seconds",
+            "the budget of 1e-09 s is spent, after 0 of 20 candidates: another run of this config "
+            "and seed may end earlier or later",
+        ),
+        ("{seconds: 1e-9}", "seconds", "the budget of 1e-09 s is spent, after 0 candidates: "),
+    ],
+)
+def test_the_end_of_a_run_and_its_record_say_which_budget_ended_it(budget, ended, said, tmp_path):
+    folder, plan = begun(tmp_path, f"budget={budget}")
+    lines: list[str] = []
+    life.execute(folder, plan, [Printer(lines.append)])
+    assert next(line for line in lines if line.startswith("the budget of")).startswith(said)
+    found = json.loads(folder.summary.read_text())["budget"]
+    assert found == plan.config.budget.model_dump() | {"ended_by": ended}
+
+
+def test_a_preset_ends_at_the_same_candidate_on_every_machine():
+    """But for the one that is meant to fill a night."""
+    by_clock = [n for n in preset_names() if load_config(n).budget.seconds is not None]
+    assert by_clock == ["overnight"]
+    assert len(preset_names()) == 4
+
+
+@pytest.mark.parametrize(
+    ("before", "change", "after", "lifted"),
+    [
+        ((120, 60.0), "budget.candidates=240", (240, None), "seconds=60.0"),
+        ((120, 60.0), "budget.seconds=90", (None, 90.0), "candidates=120"),
+        ((120, 60.0), "budget.candidates=60", (60, 60.0), ""),
+        ((120, 60.0), "budget.seconds=30", (120, 30.0), ""),
+        ((120, 60.0), "budget.candidates=240 budget.seconds=60", (240, 60.0), ""),
+        ((120, 60.0), "budget.candidates=240 budget.seconds=null", (240, None), ""),
+        ((120, 60.0), "budget={candidates: 240}", (240, None), ""),
+        ((120, 60.0), "workers.count=2", (120, 60.0), ""),
+        ((120, None), "budget.candidates=240", (240, None), ""),
+        ((120, None), "budget.seconds=30", (120, 30.0), ""),
+        ((None, 60.0), "budget.seconds=90", (None, 90.0), ""),
+    ],
+)
+def test_a_longer_budget_lifts_the_other_end_of_it(before, change, after, lifted):
+    budget = dict(zip(("candidates", "seconds"), before, strict=True))
+    begun = load_config("smoke", (f"budget={json.dumps(budget)}",))
+    changes = change.split(" ") if change.count("=") > 1 and "{" not in change else [change]
+    changed = validated(overridden(begun.model_dump(mode="json"), tuple(changes)), "--set")
+    said: list[str] = []
+    found = with_lifted_budget(begun, changed, changes, said.append).budget
+    assert (found.candidates, found.seconds) == after
+    assert len(said) == bool(lifted)
+    assert all(line.startswith(f"budget.{lifted} is lifted, because budget.") for line in said)

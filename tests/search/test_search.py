@@ -442,6 +442,28 @@ def test_the_hall_of_fame_ranks_by_the_selection_seeds_alone(plain, tmp_path):
     assert not {e.number for e in long.hall_of_fame.found()} & {0}
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_finalists_are_distinct_in_behaviour_and_the_shorter_of_two_is_kept(seed):
+    """Some score the same to the last bit in every seed: one program, found twice."""
+    rng = np.random.default_rng(seed)
+    names = [n for n in baselines.names() if n != "lion"]
+    picked = [baselines.get(str(n)) for n in rng.choice(names, 8, replace=False)]
+    search = Search(config("scoring.hall_of_fame=12"), [baselines.get("lion")])
+    first = search.draw(0)
+    behaviours = [((0.5,), (0.25,)), ((0.25,), (0.5,)), ((0.375,), (0.375,)), ((1.0,), (2.0,))]
+    drawn = [behaviours[k] for k in rng.integers(len(behaviours), size=len(picked))]
+    search.commit(first, Outcome(OK, ((0.0,),), ((0.0,), (0.0,))))
+    for number, (program, selected) in enumerate(zip(picked, drawn, strict=True), 1):
+        candidate = replace(first, number=number, program=program)
+        search.commit(candidate, Outcome(OK, ((0.0,),), selected))
+    entries, found = list(search.hall_of_fame), search.hall_of_fame.found()
+    assert len(found) == len(set(drawn)) < len(entries) - 1
+    assert [e.score for e in found] == sorted((e.score for e in found), reverse=True)
+    for entry in found:
+        alike = [e for e in entries if e.selected == entry.selected]
+        assert len(entry.operations) == min(len(e.operations) for e in alike)
+
+
 def test_the_bar_is_the_start_until_the_hall_of_fame_is_full(plain):
     committed, _, _ = plain
     start = committed[0].fitness
