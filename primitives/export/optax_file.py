@@ -335,7 +335,11 @@ class OptaxFile:
             )
             lines.append("    float64 where a parameter has it.")
         if self.draws:
-            lines.append("seed: of the random numbers; their key is kept in the state.")
+            lines += [
+                "seed: of the random numbers; their key is kept in the state. Equal seeds",
+                "    draw equal numbers: map it with jax.vmap over an ensemble, and add",
+                "    jax.lax.axis_index(axis) to it where shards are to draw their own.",
+            ]
         return lines
 
     @property
@@ -357,7 +361,7 @@ class OptaxFile:
         """Return the parameters that are no hyperparameters."""
         mask = [MASK] if self.rule.decays else []
         dtype = ["state_dtype: jax.typing.DTypeLike | None = None"] if self.state_dtype else []
-        return [*mask, *(["seed: int = 0"] if self.draws else []), *dtype]
+        return [*mask, *(["seed: jax.typing.ArrayLike = 0"] if self.draws else []), *dtype]
 
     @property
     def keywords(self) -> list[str]:
@@ -394,6 +398,10 @@ class OptaxFile:
             advice.append(
                 "Sums run over what this process sees of a leaf: inside shard_map or pmap they "
                 "are local."
+            )
+        if self.rule.program.fallback and any(part.over_model for part in self.rule.parts):
+            advice.append(
+                "What is of the whole model is of all matrices here, and of all other leaves apart."
             )
         if any(line.scope in (AXIS, MATRIX) for line in self.rule.lines):
             advice.append(
