@@ -22,6 +22,7 @@ from evolve.config.presets import load_suite
 from evolve.config.schema import Config, checked_schedule
 from evolve.config.validation import overridden, validated
 from evolve.environment import available_cores
+from evolve.files import replace_file
 from evolve.given import (
     Given,
     changes_of,
@@ -54,8 +55,8 @@ from evolve.validation import Checked, check_file, check_plugin
 from evolve.workers.executor import make_executor
 from primitives import Program, ProgramError
 from primitives.canonical.liveness import prune
+from primitives.export.optax import SHADOWED, to_optax_source, tried_optax_source
 from primitives.export.optax import to_optax as optax_of
-from primitives.export.optax import to_optax_source
 from primitives.statements import LEARNING_RATE
 
 Say = Callable[[str], None]
@@ -401,16 +402,21 @@ def export(
         raise ConfigError(f"nothing is exported to {to!r}; there is: optax")
     load_named(plugins)
     program = program_of(optimizer, trust)
-    exported = Exported(name or program.name, to_optax_source(program, name=name))
     if path is None:
-        return exported
+        return Exported(name or program.name, to_optax_source(program, name=name))
     output = Path(path)
     if output.exists() and not overwrite:
         raise ConfigError(
             f"{output}: exists already. Choose another name, or write over it with --force."
         )
+    if output.name.removesuffix(".py") in SHADOWED:
+        raise ConfigError(
+            f"{output}: Python would import it in place of the module of that name. "
+            "Choose another name."
+        )
+    exported = Exported(name or program.name, tried_optax_source(program, name=name))
     try:
-        output.write_text(exported.source)
+        replace_file(output.resolve(), exported.source)
     except OSError as fault:
         raise ConfigError(
             f"{output}: cannot be written: {fault.strerror}. Choose another place with -o."

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from primitives.errors import ProgramError
 from primitives.program import Program
+from primitives.registry import MODEL, PRIMITIVES
 from primitives.statements import Fallback, Instruction
 
 
@@ -16,7 +17,8 @@ def with_prologue(prologue: Program, program: Program) -> Program:
 
     The first gradient of a state that starts at it is the changed one too.
 
-    Raises `ProgramError` where the two do not fit, as a prologue with a fallback.
+    Raises `ProgramError` where the two do not fit, as a prologue with a fallback, or one that sees
+    the whole model before a program that sees it in two groups.
     """
     if (
         prologue.fallback is not None
@@ -26,6 +28,13 @@ def with_prologue(prologue: Program, program: Program) -> Program:
         raise ProgramError(
             f"{prologue.name} cannot stand before another program",
             hint="A prologue changes g, on leaves of any shape.",
+        )
+    if program.fallback is not None and any(PRIMITIVES[i.op].scope == MODEL for i in prologue.body):
+        raise ProgramError(
+            f"{prologue.name} is of the whole model, and {program.name} sees it in two groups, "
+            "matrices and other leaves",
+            hint="Take a prologue of single leaves, or export the program and put the other before "
+            "it with optax.chain.",
         )
     fixed = {*program.inputs, *prologue.inputs}
     taken = {"w", "g", "lr", "t", *_names(program)}

@@ -6,6 +6,7 @@ Exit codes: 0, 1 a failed run, 2 wrong input, 130/143 stopped.
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import sys
@@ -30,6 +31,9 @@ class Commands(click.Group):
     """Turns the errors of the library into one clear message and an exit code, no traceback."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # what is shown does not fit every locale
+                stream.reconfigure(encoding="utf-8")
         try:
             return super().invoke(ctx)
         except (ProgramError, ConfigError, PluginError, RunIsLive) as fault:

@@ -15,9 +15,9 @@ from evolve.running.drive import Driver
 from evolve.running.facts import Plan, summary
 from evolve.scoring.optimizers import known
 from evolve.search.hall_of_fame import Entry
-from primitives import Program
+from primitives import Program, ProgramError
 from primitives.canonical.liveness import prune
-from primitives.export.optax import to_optax_source
+from primitives.export.optax import tried_optax_source
 
 
 def confirmed(
@@ -41,7 +41,7 @@ def confirmed(
         pick = max(range(len(entries)), key=lambda n: (verdicts[n].score, -n))
         note = _note(verdicts[pick], config.confirm.seeds)
         best = found_program(entries[pick], config, plan.suite.reference_label, note)
-        source = to_optax_source(best)
+        source = _optax_source(best)
         driver.patiently(partial(replace_file, folder.best_program, str(best)))
         driver.patiently(partial(replace_file, folder.best_optax, source))
     facts = json.dumps(summary(search, chain, verdicts, best), indent=1) + "\n"
@@ -65,6 +65,18 @@ def found_program(entry: Entry, config: Config, reference: str, note: str = "") 
         f"loss).\n{note}"
     )
     return replace(prune(entry.program), doc=doc, name=_name(entry))
+
+
+def _optax_source(program: Program) -> str:
+    """Return the file for Optax; where there is none, one that says why.
+
+    Such are programs with a primitive of a plug-in that only the plug-in can compute: their run
+    ends as any other.
+    """
+    try:
+        return tried_optax_source(program)
+    except ProgramError as fault:
+        return f"raise ImportError({str(fault)!r})\n"
 
 
 def _name(entry: Entry) -> str:

@@ -6,6 +6,7 @@ import ast
 import math
 
 from primitives.export.names import Names
+from primitives.export.placement import nonzero_numbers
 from primitives.export.rule import ExportedRule, Part
 from primitives.registry import ORACLE
 from primitives.writing.listing import FIRST, Line, Number, Value
@@ -66,6 +67,8 @@ class Body:
         for number, literal in enumerate(self.arrays, 1):
             self.arrays[literal] = names.numbered("c", number)
 
+        self.nonzero = nonzero_numbers(self.code, part.program, except_for=rule.decays)
+
         self.called: dict[Value, str] = {e: names(e) for e in (*part.entries, *foreign)}
         self.holder: dict[str, Value] = {name: value for value, name in self.called.items()}
 
@@ -116,6 +119,8 @@ class Body:
         args = [
             self.arrays[a] if slot in slots else self.shown(a) for slot, a in enumerate(line.args)
         ]
+        if line.op in ("divide", "reciprocal") and line.args[-1] in self.nonzero:
+            args[-1] = f"{self.definitions.helper(nonzero, 'nonzero')}({args[-1]})"
         if line.op == FIRST:
             t, g, state = args
             right = f"{self.definitions.namespace}.where({t} == 1.0, {g}, {state})"
@@ -135,6 +140,11 @@ class Body:
         self.holder[name] = n
         self.called[n] = name
         return name
+
+
+def nonzero(xp, x):
+    """x, which is not 0; NaN where it is, for then a number is outside of its range."""
+    return xp.where(x == 0.0, xp.nan, x)
 
 
 def folded(line: str) -> list[str]:

@@ -28,7 +28,9 @@ class Names:
         """Give each variable of a program that has no name yet a name: its own, if possible."""
         for variable in variables:
             if variable not in self.variables:
-                self.variables[variable] = self.fresh(variable.lstrip("_") or "x")
+                name = variable.lstrip("_")
+                name = name if name.isidentifier() else f"x{name}"
+                self.variables[variable] = self.fresh(name + "_" * keyword.iskeyword(name))
 
     def fresh(self, name: str) -> str:
         """Take a name, with an underscore or more where it is taken already."""

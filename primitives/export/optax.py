@@ -14,11 +14,14 @@ from a key in the state.
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import ModuleType
 from typing import Any
+
+import jax
 
 from primitives.canonical.liveness import prune
 from primitives.errors import ProgramError
@@ -28,6 +31,12 @@ from primitives.export.rule import exported_rule
 from primitives.modules import import_text
 from primitives.program import Program
 from primitives.statements import STANDING
+
+SHADOWED = sys.stdlib_module_names | {
+    "jax", "jaxlib", "optax", "numpy", "scipy", "ml_dtypes", "opt_einsum", "absl", "chex",
+}  # fmt: skip
+"""Names that no exported file should have: it imports modules of these names, or these import them.
+"""
 
 
 def to_optax_source(program: Program, *, name: str | None = None, found: str = "") -> str:
@@ -45,6 +54,43 @@ def to_optax_source(program: Program, *, name: str | None = None, found: str = "
             hint = f"Export a program that reads no more than {known}."
             raise ProgramError(f"optax gives an optimizer no {given!r}", hint=hint)
     return OptaxFile(exported_rule(program), name, found).text()
+
+
+def tried_optax_source(program: Program, *, name: str | None = None, found: str = "") -> str:
+    """Return the text of `to_optax_source`, of which one step has been traced on a small model.
+
+    Raises `ProgramError` besides for a file that does not run.
+    """
+    name = program.name if name is None else name
+    source = to_optax_source(program, name=name, found=found)
+    try:
+        jax.eval_shape(_step_of(getattr(_imported(source, name), name)), _small_model(program))
+    except Exception as fault:  # of whatever kind: a primitive may be anybody's
+        raise ProgramError(
+            f"{name} cannot be exported: its file does not run: {type(fault).__name__}: {fault}",
+            hint="A primitive of a plug-in must compute with jax what it computes with numpy; "
+            "where there is none, please report this program.",
+        ) from fault
+    return source
+
+
+def _small_model(program: Program) -> dict[str, jax.ShapeDtypeStruct]:
+    """Return the shapes of a matrix and, where the program takes it, a vector."""
+    shapes = {"matrix": (3, 2), "vector": (2,)}
+    if program.matrix_statement is not None and program.fallback is None:
+        del shapes["vector"]
+    return {name: jax.ShapeDtypeStruct(shape, "float32") for name, shape in shapes.items()}
+
+
+def _step_of(make: Callable[..., Any]) -> Callable[[Any], Any]:
+    """Return the first step of an optimizer at parameters which are their own gradients."""
+
+    def step(params: Any) -> Any:
+        optimizer = make()
+        given = {"value": 1.0, "hvp": lambda x: x, "gnvp": lambda x: x}
+        return optimizer.update(params, optimizer.init(params), params, **given)
+
+    return step
 
 
 @dataclass(frozen=True)

@@ -50,9 +50,15 @@ TAKEN = BUILTINS | {
 }  # fmt: skip
 _OURS = (
     "_direction", "_update", "_each_leaf", "_whole_model", "_dtype", "_wide", "_copy", "_by_shape",
+    "_gradients", "_is_none", "_stored", "_refuse_16_bits", "_state_dtype", "_masked",
     "_each_of_stacks", "_is_matrix", "_as_matrix", "_beside", "_number", "_draws",
     "_direction_of_matrices", "_direction_of_others", "_update_of_matrices", "_update_of_others",
 )  # in the template  # fmt: skip
+
+
+MASK = "mask: optax.MaskOrFn = None"
+OF_STATE = "_state_dtype(p, state_dtype)"
+COPY = f"lambda p: _copy(p, {OF_STATE})"
 
 
 @dataclass(frozen=True)
@@ -78,11 +84,11 @@ class OptaxFile:
         self.asked = [name for name in ASKED if name in rule.entries or name in rule.oracles]
         self.definitions = Definitions(_OURS)
 
+        self.holds_point = bool(rule.program.evaluate_at) and rule.evaluation_state is None
         self.names = self._variables()
         self.dtype, self.leaves = self.names.fresh("dtype"), self.names.fresh("leaves")
         # The field of the state that holds the parameters to evaluate at
         holder = rule.evaluation_state
-        self.holds_point = bool(rule.program.evaluate_at) and holder is None
         self.point = self.names.fresh("evaluate_at") if self.holds_point else ""
         if holder is not None:
             self.point = self.names(holder.name)
@@ -100,6 +106,8 @@ class OptaxFile:
         taken = {*TAKEN, self.name, f"scale_by_{self.name}", self.state_class}
         if isinstance(self.rule.decay, Number):
             taken.add(DECAY)
+        if self.state_dtype:
+            taken.add("state_dtype")
         if self.asked:
             keywords = [ASKED[name][0] for name in self.asked if name not in self.rule.oracles]
             taken |= {"extra_args", *keywords}
@@ -123,7 +131,13 @@ class OptaxFile:
         if number == 0 and part.over_model and self.rule.stacked:
             adapter = "_each_of_stacks"
         body = Body(
-            self.rule, part, self.names, self.definitions, tuple(DRAWS), self.dtype, self.leaves
+            self.rule,
+            part,
+            self.names,
+            self.definitions,
+            (*DRAWS, *self.rule.decays),
+            self.dtype,
+            self.leaves,
         )
         return _Function(
             f"{stem}_of_{which}" if which else stem,
@@ -178,13 +192,16 @@ class OptaxFile:
     def parameters_read(self) -> dict[str, str]:
         """Trees that the rules only read, by input: what each is called in `update_fn`."""
         read = {"w": "params"} if self.rule.reads_parameters else {}
-        return read | {name: self.names(name) for name in self.draws}
+        read |= {name: self.names(name) for name in self.draws}
+        decays = {h.name: self.names(h.name) for h in self.rule.inner if h.name in self.rule.decays}
+        return read | {name: f"_masked({it}, mask, params)" for name, it in decays.items()}
 
     @cached_property
     def numbers(self) -> dict[str, str]:
         """Numbers that the rules read, by variable: what each is called in `update_fn`."""
         sources = {"t": "count", "lr": "lr", "loss": "value"}
-        sources |= {h.name: self.names(h.name) for h in self.rule.tuned}
+        constant = [h.name for h in self.rule.tuned if h.name not in self.rule.decays]
+        sources |= {name: self.names(name) for name in constant}
         return {name: source for name, source in sources.items() if name in self.rule.entries}
 
     @property
@@ -216,7 +233,12 @@ class OptaxFile:
     def fields(self) -> list[tuple[str, str]]:
         """The fields of the state, and how each is made from the parameters."""
         fields = [(self.names(state.name), self._start(state)) for state in self.rule.states]
-        return [*fields, (self.point, "_copy")] if self.holds_point else fields
+        return [*fields, (self.point, COPY)] if self.holds_point else fields
+
+    @property
+    def state_dtype(self) -> bool:
+        """Whether the user may say in which dtype states are kept."""
+        return self.holds_point or any(s.kind is TENSOR for s in self.rule.states)
 
     def _start(self, state: State) -> str:
         """Return a function that makes a state's first value from a leaf."""
@@ -231,7 +253,7 @@ class OptaxFile:
         known = self.rule.parts_of(state)
         if state.kind is SCALAR or all(known):
             return start
-        made = f"{start}(p)" if start == "_copy" else start.removeprefix("lambda p: ")
+        made = start.removeprefix("lambda p: ")
         nothing = "_number(p, 0.0)" if stacked else "jnp.zeros([], _wide(p))"
         yes = "_is_matrix(p)" if known[0] else "not _is_matrix(p)"
         return f"lambda p: {made} if {yes} else {nothing}"
@@ -255,13 +277,20 @@ class OptaxFile:
         parameters = [self._rate_parameter()] if self.rule.reads_rate else []
         for h in self.rule.inner:
             parameters.append(f"{self.names(h.name)}: jax.typing.ArrayLike = {h.value!r}")
-        return _stacked(parameters + self._seed_parameter())
+        return _stacked([*parameters, *self._other_parameters()])
+
+    @property
+    def checked(self) -> list[str]:
+        """The numbers that must be precise, as keywords."""
+        return [f"{name}={name}" for name in (self.names(h.name) for h in self.rule.inner)]
 
     @property
     def inner_call(self) -> str:
         """The call of `scale_by_<name>` by `<name>`."""
         given = ["learning_rate"] if self.rule.reads_rate else []
         given += [self.names(h.name) for h in self.rule.inner]
+        given += ["mask"] if self.rule.decays else []
+        given += ["state_dtype"] if self.state_dtype else []
         given += ["seed"] if self.draws else []
         return _call(f"scale_by_{self.name}", [f"{name}={name}" for name in given], 8)
 
@@ -284,8 +313,8 @@ class OptaxFile:
         if isinstance(self.rule.decay, Number):
             parameters.append(f"{DECAY}: optax.ScalarOrSchedule = {self.rule.decay}")
         if self.decay:
-            parameters.append("mask: optax.MaskOrFn = None")
-        return _stacked(parameters + self._seed_parameter())
+            parameters.append(MASK)
+        return _stacked([*parameters, *self._other_parameters()])
 
     @property
     def outer_arguments(self) -> list[str]:
@@ -297,11 +326,20 @@ class OptaxFile:
         lines += [f"{self.names(h.name)}: {about(h, rule)}" for h in rule.tuned]
         if isinstance(rule.decay, Number):
             lines.append(f"{DECAY}: decoupled weight decay, a bare number in the program.")
-        if self.decay:
+        if self.decay or self.rule.decays:
             lines.append("mask: a tree of bools, or a function that makes it from the parameters:")
             lines.append("    which of them decay.")
+        if self.state_dtype:
+            lines.append(
+                "state_dtype: of the states that are like parameters; if None, float32, or"
+            )
+            lines.append("    float64 where a parameter has it.")
         if self.draws:
-            lines.append("seed: of the random numbers; their key is kept in the state.")
+            lines += [
+                "seed: of the random numbers; their key is kept in the state. Equal seeds",
+                "    draw equal numbers: map it with jax.vmap over an ensemble, and add",
+                "    jax.lax.axis_index(axis) to it where shards are to draw their own.",
+            ]
         return lines
 
     @property
@@ -319,8 +357,11 @@ class OptaxFile:
     def _rate_parameter(self) -> str:
         return f"learning_rate: optax.ScalarOrSchedule = {self.rule.program.learning_rate!r}"
 
-    def _seed_parameter(self) -> list[str]:
-        return ["seed: int = 0"] if self.draws else []
+    def _other_parameters(self) -> list[str]:
+        """Return the parameters that are no hyperparameters."""
+        mask = [MASK] if self.rule.decays else []
+        dtype = ["state_dtype: jax.typing.DTypeLike | None = None"] if self.state_dtype else []
+        return [*mask, *(["seed: jax.typing.ArrayLike = 0"] if self.draws else []), *dtype]
 
     @property
     def keywords(self) -> list[str]:
@@ -358,6 +399,10 @@ class OptaxFile:
                 "Sums run over what this process sees of a leaf: inside shard_map or pmap they "
                 "are local."
             )
+        if self.rule.program.fallback and any(part.over_model for part in self.rule.parts):
+            advice.append(
+                "What is of the whole model is of all matrices here, and of all other leaves apart."
+            )
         if any(line.scope in (AXIS, MATRIX) for line in self.rule.lines):
             advice.append(
                 "Matrices need automatic sharding: jax multiplies none whose axes are of the type "
@@ -376,13 +421,13 @@ def _start_of_leaf(state: State) -> str:
     and no fallback.
     """
     if state.start == "w":
-        return "_copy"
+        return COPY
     if state.kind is SCALAR:
         return f"lambda p: jnp.full([], {state.start!r}, _wide(p))"
     start = 0.0 if state.start == "g" else state.start
     if repr(start) == "0.0":
-        return "lambda p: jnp.zeros_like(p, dtype=_dtype(p))"
-    return f"lambda p: jnp.full_like(p, {start!r}, dtype=_dtype(p))"
+        return f"lambda p: jnp.zeros_like(p, dtype={OF_STATE})"
+    return f"lambda p: jnp.full_like(p, {start!r}, dtype={OF_STATE})"
 
 
 @cache

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from primitives.canonical.liveness import prune
-from primitives.export.placement import without_decay, without_learning_rate
+from primitives.export.placement import decays_inside, without_decay, without_learning_rate
 from primitives.kinds import SCALAR, TENSOR
 from primitives.program import Program
 from primitives.registry import oracles
@@ -48,7 +48,8 @@ class ExportedRule:
 
     whole: the program as it was given, whose words are shown; program: without what is dead;
     rate_outside: whether the learning rate stands outside of the rules;
-    decay: the weight decay that stands outside, a hyperparameter's name or a number; None without.
+    decay: the weight decay that stands outside, a hyperparameter's name or a number; None without;
+    decays: hyperparameters that shrink the weights inside of the rules.
     """
 
     whole: Program
@@ -56,6 +57,7 @@ class ExportedRule:
     parts: tuple[Part, ...]
     rate_outside: bool
     decay: Value | None
+    decays: frozenset[str] = frozenset()
 
     @property
     def by_shape(self) -> bool:
@@ -145,7 +147,7 @@ def exported_rule(whole: Program) -> ExportedRule:
     directions = [d for code in full if (d := without_learning_rate(code)) is not None]
     if len(directions) < len(full):
         parts = [Part(part, code, code) for part, code in zip(plain, full, strict=True)]
-        return ExportedRule(whole, program, tuple(parts), False, None)
+        return ExportedRule(whole, program, tuple(parts), False, None, _decays(parts))
 
     decayed = [
         found
@@ -157,4 +159,9 @@ def exported_rule(whole: Program) -> ExportedRule:
     if len(decayed) == len(full) and len(decays) == 1:  # all leaves decay alike
         rules, decay = [code for code, _ in decayed], decays.pop()
     parts = [Part(*three) for three in zip(plain, full, rules, strict=True)]
-    return ExportedRule(whole, program, tuple(parts), True, decay)
+    inside = _decays(parts) if decay is None else frozenset()
+    return ExportedRule(whole, program, tuple(parts), True, decay, inside)
+
+
+def _decays(parts: list[Part]) -> frozenset[str]:
+    return frozenset().union(*(decays_inside(part.code, part.program) for part in parts))

@@ -70,7 +70,8 @@ def eigenbasis(xp, x: Square) -> Square:
     """Eigenvectors of a symmetric x as columns, the largest eigenvalue first.
 
     Each has its largest component above 0, so that the basis is a function of x where eigenvalues
-    differ.
+    differ. Of equal ones, as the zeros of an x of low rank, any basis is as good: rounding chooses,
+    so compiled code, code that is not, and other machines may find different ones.
     """
     if x.shape[0] == 0:
         return x

@@ -1008,7 +1008,10 @@ def test_states_beside_a_matrix_are_as_small_as_they_can_be_and_never_in_16_bits
     assert shapes["slow"] == SHAPES
     np.testing.assert_array_equal(state.l_["kernel"][1, 0], np.eye(3))
     assert {str(x.dtype) for x in jax.tree.leaves(state.l_)} == {"float32"}
-    assert state.m["vector"].dtype == state.slow["kernel"].dtype == jnp.bfloat16
+    assert state.m["vector"].dtype == state.slow["kernel"].dtype == jnp.float32
+    asked = exported("stacked_").scale_by(state_dtype=jnp.bfloat16).init(params)
+    assert asked.m["vector"].dtype == asked.slow["kernel"].dtype == jnp.bfloat16
+    assert {str(x.dtype) for x in jax.tree.leaves((asked.l_, asked.calm))} == {"float32"}
     flat = exported("adafactor").scale_by().init(params)
     assert (flat.r["kernel"].shape, flat.c["kernel"].shape) == ((12, 1), (1, 4))
 

@@ -229,7 +229,11 @@ def test_a_prologue_is_optax_chained_before(prologue):
 
 @pytest.mark.parametrize("prologue", baselines.prologues())
 @pytest.mark.parametrize("name", baselines.names())
-def test_a_prologue_stands_before_any_program(name, prologue):
+def test_a_prologue_stands_before_any_program_that_sees_the_model_as_it_does(name, prologue):
+    if prologue == "clip_by_norm" and baselines.get(name).fallback is not None:
+        with pytest.raises(ProgramError, match="sees it in two groups"):
+            baselines.find(f"{prologue}+{name}")
+        return
     program = baselines.find(f"{prologue}+{name}")
     assert parse(str(program)) == program
     assert set(baselines.get(name).values) < set(program.values)
