@@ -23,6 +23,7 @@ from evolve.scoring.optax_optimizer import OPTIMIZERS, OptaxOptimizer
 from evolve.scoring.suite import Suite
 from evolve.search.mutation import MUTATIONS, Mutation, Space
 from primitives import PRIMITIVES, ProgramError
+from primitives.canonical.question import question
 from primitives.conformance import faults as faults_of_primitive
 from proxy_tasks import TASKS, make_task
 from proxy_tasks.contract import faults as faults_of_task
@@ -32,10 +33,15 @@ CHILDREN = 20  # that a mutation of a user's is asked for
 
 @dataclass(frozen=True)
 class Checked:
-    """Whether a file can be used; `error` says why not, in one sentence."""
+    """Whether a file can be used.
+
+    `error` says why not, in one sentence; `question` is asked where it can be used, and may not do
+    what its author means.
+    """
 
     file: str
     error: str = ""
+    question: str = ""
 
     @property
     def valid(self) -> bool:
@@ -43,10 +49,16 @@ class Checked:
 
     def facts(self) -> dict[str, object]:
         """Return plain data, which JSON can hold."""
-        return {"file": self.file, "valid": self.valid, "error": self.error}
+        return {
+            "file": self.file,
+            "valid": self.valid,
+            "error": self.error,
+            "question": self.question,
+        }
 
     def __str__(self) -> str:
-        return f"{self.file}: fine" if self.valid else self.error
+        fine = f"{self.file}: fine"
+        return f"{fine}. {self.question}".removesuffix(". ") if self.valid else self.error
 
 
 def check_file(name: str) -> Checked:
@@ -57,11 +69,10 @@ def check_file(name: str) -> Checked:
             for plugin in given.get("plugins") or ():
                 _refuse_to_execute(str(plugin), where)
             Plan.of(validated(given, where))
-        else:
-            baselines.find(name)
+            return Checked(name)
+        return Checked(name, question=question(baselines.find(name)))
     except (ProgramError, ConfigError) as fault:
         return Checked(name, str(fault))
-    return Checked(name)
 
 
 def _refuse_to_execute(plugin: str, where: str) -> None:

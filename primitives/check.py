@@ -278,8 +278,7 @@ def _check_call(
     primitive = PRIMITIVES.get(instruction.op)
     part = ("body", number)
     if primitive is None:
-        hint = did_you_mean(instruction.op, PRIMITIVES)
-        hint = f"{hint} `evolve list primitives` shows all of them.".strip()
+        hint = of_another_name(instruction.op)
         raise Illegal(part, f"no primitive is called {instruction.op!r}", hint)
     if len(instruction.args) != len(primitive.slots):
         raise Illegal(
@@ -360,6 +359,19 @@ def check_ends(draft: Draft, kinds: Mapping[str, Kind]) -> None:
 # --- what to do -----------------------------------------------------------------------------------
 
 
+def of_another_name(word: str) -> str:
+    """Say which primitives may be meant by a word that is the name of none.
+
+    It may be a name of numpy's, which the definitions cite.
+    """
+    same = [p.name for p in PRIMITIVES.values() if p.source.endswith(f".{word}")]
+    if word in PRIMITIVES:
+        hint = f"Write {PRIMITIVES[word].signature}."
+    else:
+        hint = f"Here it is {' or '.join(same)}." if same else did_you_mean(word, PRIMITIVES)
+    return f"{hint} `evolve list primitives` shows all of them.".strip()
+
+
 def _remedy(draft: Draft, word: str, kinds: Mapping[str, Kind]) -> str:
     """Say what to do about a word that has no value."""
     if word in oracles() and word in draft.inputs:
@@ -373,4 +385,9 @@ def _remedy(draft: Draft, word: str, kinds: Mapping[str, Kind]) -> str:
             return f"The ring {s.name!r} keeps {s.ring}, the last of them {s.slots[-1]}."
     if any(s.ring and s.name == word for s in draft.states):
         return f"Read {word}1, its value in the step before, or assign it first."
-    return did_you_mean(word, kinds)
+    if word in {i.target for i in draft.body}:  # here, or further down
+        what = f"To keep it from step to step, declare it above step: {word} = zeros_like(w)"
+        return f"{what}, or {word} = scalar(0.0) if it is a number. Else assign it first."
+    return did_you_mean(word, kinds) or (
+        f"Declare it above step: {word} = 0.9 is a hyperparameter, {word} = zeros_like(w) a state."
+    )

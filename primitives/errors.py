@@ -49,8 +49,15 @@ class ProgramError(ValueError):
 
 
 def nearest(word: str, words: Iterable[str]) -> str:
-    """Return the closest of `words`, or an empty string where none is close."""
-    found = difflib.get_close_matches(word, list(words), n=1)
+    """Return the closest of `words`, or an empty string where none is close.
+
+    Close is the only word that begins with it, or what a slip of the keys makes of it.
+    """
+    known = list(words)
+    longer = [w for w in known if w.startswith(word)] if len(word) > 2 else []
+    if len(longer) == 1:
+        return longer[0]
+    found = difflib.get_close_matches(word, known, n=1, cutoff=0.65)
     return found[0] if found else ""
 
 

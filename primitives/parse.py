@@ -13,7 +13,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from primitives.check import Illegal, Part
+from primitives.check import Illegal, Part, of_another_name
 from primitives.errors import ProgramError, did_you_mean
 from primitives.files import read_file
 from primitives.kinds import COLUMN, LEFT, RIGHT, ROW, SCALAR, TENSOR
@@ -177,6 +177,14 @@ class _Reader:
         line = getattr(node, "lineno", 0)
         return ProgramError(what, hint=hint, file=self.file, line=line, text=_line(self.text, line))
 
+    def refused(self, place: ast.AST, node: ast.AST, remedy: str) -> ProgramError:
+        """Return the error for a piece of Python that the language does not have.
+
+        remedy: what to do where nothing better is known.
+        """
+        what, instead = _called(node)
+        return self.fail(place, f"{what} is not allowed here", instead or remedy)
+
     def module(self, module: ast.Module) -> Program:
         """Read the whole text."""
         self.taken = {n.id for n in ast.walk(module) if isinstance(n, ast.Name)}
@@ -208,7 +216,7 @@ class _Reader:
                 else:
                     kernels = self.kernels(node)
             else:
-                raise self.fail(node, f"{_called(node)} is not allowed here", ALLOWED)
+                raise self.refused(node, node, ALLOWED)
         step = functions.get("step")
         if step is None:
             raise self.fail(None, "there is no `def step(w, g, lr)`", ALLOWED)
@@ -262,7 +270,8 @@ class _Reader:
             hyperparameters.append(Hyperparameter(name, number))
             return
         if not isinstance(value, ast.Call) or not isinstance(value.func, ast.Name):
-            raise self.fail(node, f"{_called(value)} is not allowed here", ALLOWED)
+            remedy = "A hyperparameter is one number: write out what is calculated."
+            raise self.refused(node, value, remedy if isinstance(value, _CALCULATED) else ALLOWED)
         if value.func.id == "tunable":
             self.places["hyperparameters", len(hyperparameters)] = node.lineno
             hyperparameters.append(self.tunable(name, value))
@@ -379,10 +388,8 @@ class _Reader:
                 [statement.target], ast.copy_location(value, statement), lineno=statement.lineno
             )
         if not isinstance(statement, ast.Assign):
-            what = _called(statement)
-            raise self.fail(
-                statement, f"{what} is not allowed here", f"A {node.name} consists of assignments."
-            )
+            remedy = f"A {node.name} consists of assignments."
+            raise self.refused(statement, statement, remedy)
         target = self.target(statement)
         op, args = self.call(statement.value, statement, 0)
         self.emit(target, op, args, statement)
@@ -453,12 +460,11 @@ class _Reader:
                     f"Write {_signature(node.func.id)}.",
                 )
             op, parts = node.func.id, node.args
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            what = f"{self.source(node.func)[:60]!r} is no primitive"
+            raise self.fail(statement, what, of_another_name(node.func.attr))
         else:
-            raise self.fail(
-                statement,
-                f"{_called(node)} is not allowed here",
-                "Use calls of primitives and arithmetic.",
-            )
+            raise self.refused(statement, node, "Use calls of primitives and arithmetic.")
         return op, tuple(self.operand(part, statement, depth + 1) for part in parts)
 
     def operand(self, node: ast.expr, statement: ast.stmt, depth: int) -> Argument:
@@ -505,21 +511,78 @@ def _signature(name: str) -> str:
     return PRIMITIVES[name].signature if name in PRIMITIVES else f"{name}(...)"
 
 
-_WORDS = {
-    ast.Import: "an import", ast.ImportFrom: "an import", ast.Attribute: "an attribute",
-    ast.Lambda: "a lambda", ast.ListComp: "a comprehension", ast.SetComp: "a comprehension",
-    ast.DictComp: "a comprehension", ast.GeneratorExp: "a comprehension",
-    ast.Subscript: "a subscript", ast.FunctionDef: "another function",
-    ast.AsyncFunctionDef: "another function", ast.ClassDef: "a class", ast.For: "a loop",
-    ast.While: "a loop", ast.If: "a conditional", ast.IfExp: "a conditional",
-    ast.Constant: "this literal", ast.Expr: "a bare expression",
-    ast.Call: "a call of anything but a primitive", ast.Assign: "an assignment after step",
-    ast.BoolOp: "and/or", ast.Return: "a return before the end", ast.List: "a list",
-    ast.Tuple: "a tuple", ast.Dict: "a dict", ast.JoinedStr: "an f-string",
-    ast.NamedExpr: "an assignment inside an expression",
-}  # fmt: skip
+_CALCULATED = (ast.BinOp, ast.UnaryOp, ast.Compare, ast.BoolOp, ast.IfExp)
+_TRUTH = "A truth value is a number: write (x > 0) * (y > 0), or maximum(x > 0, y > 0)."
+
+# What a piece of Python that the language lacks is called, and what to write instead.
+_WORDS: dict[type[ast.AST], tuple[str, str]] = {
+    **dict.fromkeys((ast.Import, ast.ImportFrom), ("an import", "")),
+    **dict.fromkeys(
+        (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp), ("a comprehension", "")
+    ),
+    **dict.fromkeys((ast.For, ast.AsyncFor, ast.While), ("a loop", "Write out what it repeats.")),
+    **dict.fromkeys((ast.FunctionDef, ast.AsyncFunctionDef), ("another function", "")),
+    **dict.fromkeys(
+        (ast.If, ast.IfExp, ast.Match), ("a conditional", "Write where(condition, x, y).")
+    ),
+    **dict.fromkeys((ast.With, ast.AsyncWith), ("a with statement", "")),
+    **dict.fromkeys((ast.Try, ast.TryStar), ("a try statement", "")),
+    **dict.fromkeys((ast.Global, ast.Nonlocal), ("a declaration of scope", "")),
+    **dict.fromkeys((ast.Await, ast.Yield, ast.YieldFrom), ("a generator", "")),
+    **dict.fromkeys((ast.Break, ast.Continue), ("a jump out of a loop", "")),
+    **dict.fromkeys((ast.JoinedStr, ast.FormattedValue), ("an f-string", "")),
+    ast.AnnAssign: ("an annotation", "Leave the annotation out: name = value."),
+    ast.Assert: ("an assertion", ""),
+    ast.Assign: ("an assignment after step", ""),
+    ast.Attribute: ("an attribute", ""),
+    ast.AugAssign: ("an assignment by an operator", "Write name = value."),
+    ast.BinOp: ("a calculation", ""),
+    ast.BoolOp: ("and/or", _TRUTH),
+    ast.Call: ("a call of anything but a primitive", ""),
+    ast.ClassDef: ("a class", ""),
+    ast.Compare: ("a comparison", ""),
+    ast.Constant: ("this literal", ""),
+    ast.Delete: ("a del statement", ""),
+    ast.Dict: ("a dict", ""),
+    ast.Expr: ("a bare expression", ""),
+    ast.Lambda: ("a lambda", ""),
+    ast.List: ("a list", ""),
+    ast.Name: ("a name", ""),
+    ast.NamedExpr: ("an assignment inside an expression", ""),
+    ast.Pass: ("a pass statement", "Leave it out."),
+    ast.Raise: ("a raise statement", ""),
+    ast.Return: ("a return before the end", ""),
+    ast.Set: ("a set", ""),
+    ast.Slice: ("a slice", ""),
+    ast.Starred: ("an argument with a star", ""),
+    ast.Subscript: ("a subscript", ""),
+    ast.Tuple: ("a tuple", ""),
+    ast.UnaryOp: ("a sign before a value", ""),
+}
+
+_OPERATORS: dict[type[ast.AST], tuple[str, str]] = {
+    ast.FloorDiv: ("//", "Write floor(x / y)."),
+    ast.LShift: ("<<", "Write x * 2 ** y."),
+    ast.RShift: (">>", "Write floor(x / 2 ** y)."),
+    ast.BitAnd: ("&", _TRUTH),
+    ast.BitOr: ("|", _TRUTH),
+    ast.BitXor: ("^", "For a power write x ** y; of two truth values x != y."),
+    ast.Invert: ("~", "Write invert(x)."),
+    ast.Not: ("not", "Write invert(x)."),
+    ast.In: ("in", ""),
+    ast.NotIn: ("not in", ""),
+    ast.Is: ("is", "Write x == y."),
+    ast.IsNot: ("is not", "Write x != y."),
+}
 
 
-def _called(node: ast.AST) -> str:
-    """Return what a piece of syntax is called in an error message."""
-    return _WORDS.get(type(node), f"this ({type(node).__name__})")
+def _called(node: ast.AST) -> tuple[str, str]:
+    """Return what a piece of syntax is called in an error message, and what to write instead."""
+    if isinstance(node, ast.Compare) and len(node.ops) > 1:
+        return "a chain of comparisons", "Write (x < y) * (y < z)."
+    signs = node.ops if isinstance(node, ast.Compare) else [getattr(node, "op", None)]
+    sign, remedy = _OPERATORS.get(type(signs[0]), ("", ""))
+    if sign:
+        return f"the operator {sign}", remedy
+    # Python may have syntax that is newer than this table.
+    return _WORDS.get(type(node), ("this piece of Python", ""))

@@ -4,10 +4,12 @@ is executed.
 
 from __future__ import annotations
 
+import ast
 import pickle
 import re
 import subprocess
 import sys
+import textwrap
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -418,6 +420,27 @@ ERRORS = {
         body("momentum = g", "c = momentun + g", "return c"),
         "x.py:3: 'momentun' has no value here\n    c = momentun + g\nDid you mean 'momentum'?",
     ),
+    "a state that nobody declared": (
+        body("m = 0.9 * m + g", "return m"),
+        "x.py:2: 'm' has no value here\n    m = 0.9 * m + g\nTo keep it from step to step, declare "
+        "it above step: m = zeros_like(w), or m = scalar(0.0) if it is a number. Else assign it "
+        "first.",
+    ),
+    "a hyperparameter that nobody declared": (
+        body("u = decay * g", "return u"),
+        "x.py:2: 'decay' has no value here\n    u = decay * g\nDeclare it above step: decay = 0.9 "
+        "is a hyperparameter, decay = zeros_like(w) a state.",
+    ),
+    "a hyperparameter with an annotation": (
+        "beta: float = 0.9\n" + STEP,
+        "x.py:1: an annotation is not allowed here\n    beta: float = 0.9\nLeave the annotation "
+        "out: name = value.",
+    ),
+    "a hyperparameter that is calculated": (
+        "beta = 1 - 0.1\n" + STEP,
+        "x.py:1: a calculation is not allowed here\n    beta = 1 - 0.1\nA hyperparameter is one "
+        "number: write out what is calculated.",
+    ),
     "an assignment to a hyperparameter": (
         body("beta = g", "return beta", head="beta = 0.9\n"),
         "x.py:3: 'beta' is a hyperparameter and cannot be assigned\n    beta = g\n"
@@ -771,6 +794,125 @@ def test_an_error_says_where_and_what_and_what_next(text, message):
     with pytest.raises(ProgramError) as error:
         parse(text, file="x.py")
     assert str(error.value) == message
+
+
+PYTHON = """
+async def other(): pass
+class A: pass
+return g
+del g
+g = w
+beta += g
+beta: float
+for x in g: pass
+async for x in g: pass
+while g: pass
+if g: pass
+with g: pass
+async with g: pass
+match g:
+    case 1: pass
+raise g
+try: pass
+except ValueError: pass
+try: pass
+except* ValueError: pass
+assert g
+import os
+from os import path
+global g
+nonlocal g
+sin(g)
+pass
+break
+continue
+g and w
+(u := g)
+g // w
+g << w
+g >> w
+g & w
+g | w
+g ^ w
+~g
+not g
+lambda: g
+g if w else w
+{g: w}
+{g}
+[g for x in w]
+{g for x in w}
+{g: w for x in w}
+(x for x in g)
+await g
+yield
+yield from g
+0 < g < w
+g in w
+g not in w
+g is w
+g is not w
+sin(g)(w)
+np.sin(g)
+f"{g}"
+"text"
+g.T
+g[0]
+sin(*g)
+[g]
+g, w
+sin(g[0:1])
+"""
+_NAMES = {n.__name__ for kind in (ast.stmt, ast.expr) for n in kind.__subclasses__()} - {
+    "Slice", "match_case",
+}  # fmt: skip
+
+
+def test_a_piece_of_python_is_refused_in_words_and_not_by_the_names_of_a_compiler():
+    """Each statement and expression of Python, on its own line of a step and above it."""
+    seen, texts = set(), []
+    for node in ast.parse(f"async def f():\n{textwrap.indent(PYTHON, '    ')}").body[0].body:
+        seen |= {type(n).__name__ for n in ast.walk(node)}
+        text = ast.unparse(node)
+        value = isinstance(node, ast.Expr)
+        texts += [body(*(f"u = {text}" if value else text).splitlines(), "return g")]
+        texts += [f"u = {text}\n{STEP}" if value else f"{text}\n{STEP}"]
+    assert not _NAMES - seen - {"FunctionDef"}, "a kind of syntax that is not tried"
+    faults = []
+    for text in texts:
+        try:
+            parse(text)
+        except ProgramError as fault:
+            faults.append(fault)
+    assert len(faults) > 110
+    for fault in faults:
+        assert not set(re.findall(r"\w+", fault.what)) & (_NAMES - {"Return"}), fault.text
+        assert "piece of Python" not in fault.what, fault.text
+        assert fault.hint or "syntax" in fault.what, fault.text
+
+
+WORDS = {  # a word that is no primitive, and what is said of it
+    "interpolate": "Did you mean 'interp'? ",
+    "sum": "Here it is total or global_total or total_over_rows or total_over_columns. ",
+    "size": "Here it is count or global_count. ",
+    "trace_": "Did you mean 'trace'? ",
+    "max": "Did you mean 'maximum'? ",
+    "min": "Did you mean 'minimum'? ",
+    "softplus": "",
+    "relu": "",
+    "argmax": "",
+    "clip": "Did you mean 'clip_by_global_norm'? ",
+    "np.sqrt": "Write sqrt(x). ",
+    "jnp.sum": "Here it is total or global_total or total_over_rows or total_over_columns. ",
+    "torch.relu": "",
+}
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_a_word_of_another_library_is_translated_or_left_alone(word):
+    with pytest.raises(ProgramError) as error:
+        parse(body(f"u = {word}(g)", "return u"))
+    assert error.value.hint == f"{WORDS[word]}`evolve list primitives` shows all of them."
 
 
 # --- a program is never executed ------------------------------------------------------------------
