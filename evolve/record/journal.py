@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import os
 import sqlite3
 from array import array
@@ -26,10 +25,10 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-from evolve.config.schema import completed
 from evolve.record.disk import file_system, is_network, takes_no_more
 from evolve.record.errors import DiskFull, JournalError, NothingYet
-from evolve.record.rows import COLUMNS, DECIDED, NO_SEAL, Checkpoint, Row, Seal, as_text, row_values
+from evolve.record.rows import COLUMNS, DECIDED, NO_SEAL, Checkpoint, Row, Seal, row_values
+from evolve.record.stored import FACTS, parse_stored
 from evolve.record.untrusted import distrust, leads_out
 from evolve.scoring.wire import canonical
 
@@ -298,12 +297,9 @@ class Journal:
         """Return a fact by its name. Raises `JournalError` for a damaged one."""
         try:
             found = self._ask("SELECT value FROM meta WHERE name = ?", name).fetchone()
-            value = json.loads(as_text(found[0])) if found else default
-            if name == "decisive" and found:
-                value = completed(value)
-        except (sqlite3.Error, ValueError, TypeError, KeyError, RecursionError) as fault:
+            return parse_stored(found[0], FACTS[name]) if found else default
+        except (sqlite3.Error, ValueError) as fault:
             raise JournalError(f"{self.path}: the fact {name!r} is damaged: {fault}") from None
-        return value
 
     def put(self, rows: list[Row], checkpoint: Checkpoint | None = None, **meta: Any) -> None:
         """Commit rows, a checkpoint after them and facts together. On return they survive a kill.

@@ -100,7 +100,7 @@ def _execute(
 
 def _same_inputs(journal: Journal, plan: Plan, folder: RunFolder) -> None:
     """Refuse to go on where something that a run depends on is not what it was at the beginning."""
-    if folder.meta["inputs"]["references"] != plan.references:
+    if folder.meta.inputs.references != plan.references:
         raise ConfigError(
             f"{folder.path}: its tasks or the tuned values of its baselines are not those it "
             f"began with (other data, "

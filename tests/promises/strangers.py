@@ -381,7 +381,7 @@ def _status(path: Path) -> None:
 def _config(path: Path) -> None:
     folder = RunFolder.open(path)
     folder.config()
-    for name, text in folder.meta["inputs"]["initial"]:
+    for name, text in folder.meta.inputs.initial:
         parse(text, name=name)
 
 
@@ -401,7 +401,7 @@ def _resumed(path: Path) -> None:
     folder = RunFolder.open(path)
     folder.suite_given()
     search = Search(
-        folder.config(), [parse(text, name=name) for name, text in folder.meta["inputs"]["initial"]]
+        folder.config(), [parse(text, name=name) for name, text in folder.meta.inputs.initial]
     )
     with contextlib.closing(Journal(folder.journal)) as journal:
         for name in ("decisive", "machine", "status", "elapsed"):
