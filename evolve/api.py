@@ -34,6 +34,8 @@ from evolve.given import (
 )
 from evolve.record.folder import RunFolder
 from evolve.record.status import status as status_of
+from evolve.record.verify import Verified
+from evolve.record.verify import verify as verified
 from evolve.reporting.lists import Listing, listing
 from evolve.reporting.programs import Exported, Shown, shown
 from evolve.reporting.scores import Scores
@@ -178,6 +180,18 @@ def status(folder: str | Path) -> dict[str, Any]:
     24000
     """
     return status_of(RunFolder.open(folder))
+
+
+def verify(folder: str | Path) -> Verified:
+    """Check that a run is as it was written: rows, chain, checkpoints, configs, plug-ins, results.
+
+    Executes and changes nothing, and takes some seconds for a hundred thousand candidates.
+    Raises `ConfigError` where the folder is no run; whatever else is wrong is in what it gives.
+
+    >>> evolve.verify("runs/quickstart-20261122T101500Z-1a2b").sound  # doctest: +SKIP
+    True
+    """
+    return verified(RunFolder.open(folder))
 
 
 def _lived(

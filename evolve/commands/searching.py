@@ -1,4 +1,4 @@
-"""Commands that search: run, resume, status."""
+"""Commands that search: run, resume, status, verify."""
 
 from __future__ import annotations
 
@@ -153,3 +153,19 @@ def status(folder: str, as_json: bool) -> None:
 
     found = api.status(folder)
     facts(found) if as_json else print_status(found)
+
+
+@click.command(epilog=example("evolve verify runs/quickstart-20261122T101500Z-1a2b"))
+@click.argument("folder", metavar="RUN")
+@json_flag
+def verify(folder: str, as_json: bool) -> None:
+    """Check that a run is as it was written: every row, the chain of hashes, every file.
+
+    Nothing is executed. What is wrong is said with its row or its file, and the exit code is 1.
+    """
+    from evolve import api
+
+    found = api.verify(folder)
+    facts(found.facts()) if as_json else click.echo(str(found))
+    if not found.sound:
+        sys.exit(1)

@@ -125,15 +125,24 @@ class Journal:
         """Undo half a commit that a kill left in a rollback journal.
 
         Before that nobody can read the file, and a reader may not do it: it takes the right to
-        write.
+        write. In a folder where nobody may write, SQLite cannot make what readers of a write-ahead
+        log share; a file beside which nothing waits to be taken in is read without.
         """
         try:
             self.db.execute("SELECT COUNT(*) FROM sqlite_schema")
         except sqlite3.OperationalError as fault:
-            if fault.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
+            code = fault.sqlite_errorcode
+            if code == sqlite3.SQLITE_READONLY_ROLLBACK:
+                again = "rw"  # SQLite does it at the next look
+            elif code & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY) and not any(
+                _is_filled(self.path.with_name(f"{self.path.name}-{left}"))
+                for left in ("wal", "journal")
+            ):
+                again = "ro&immutable=1"
+            else:
                 raise
             self.db.close()
-            self._open("rw")  # SQLite does it at the next look
+            self._open(again)
 
     def _prepare(self, repeatable: bool) -> None:
         """Set how SQLite keeps the file, see that it is sound, and make the tables of a new one."""
@@ -356,6 +365,11 @@ def _is_full(path: Path, fault: sqlite3.Error) -> bool:
     code = getattr(fault, "sqlite_errorcode", sqlite3.SQLITE_OK)
     unclear = code & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
     return code == sqlite3.SQLITE_FULL or (unclear and takes_no_more(path))
+
+
+def _is_filled(path: Path) -> bool:
+    """Tell whether there is a file that holds anything."""
+    return path.is_file() and path.stat().st_size > 0
 
 
 def _read_through(path: Path) -> None:

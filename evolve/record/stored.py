@@ -26,10 +26,12 @@ class Stored(BaseModel):
 
 Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0)]
+Decisive = Annotated[dict[str, Any], BeforeValidator(completed)]
+"""The part of the config that decides a run, as it is written today."""
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-def _plain(name: str) -> str:
+def _plain(name: Any) -> str:
     if not isinstance(name, str) or name != Path(name).name or name in ("", ".."):
         raise ValueError("a name with a folder in it would lead out of the run")
     return name
@@ -60,6 +62,7 @@ class Meta(Stored):
 
     inputs: Inputs
     plugins: list[PluginFile] = Field(default_factory=list)
+    decisive: Decisive
     pride: str = ""
     commit: str = ""
 

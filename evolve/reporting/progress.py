@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from evolve.record.status import STOPPED
-from evolve.scoring.job import OK
+from evolve.scoring.job import OK, WORST
 from evolve.search.candidate import CACHED, REJECTED
 
 
@@ -33,11 +33,10 @@ def print_status(found: dict[str, Any]) -> None:
             print(f"  {count:,} {name}")
     best = found["best"]
     if best:
-        print(
-            f"best so far: candidate {best['candidate']}, {best['score']:+.4f} on the selection "
-            f"seeds"
-        )
+        score = WORST if best["score"] is None else best["score"]
+        print(f"best so far: candidate {best['candidate']}, {score:+.4f} on the selection seeds")
     print(f"hash chain: {found['hash_chain']}")
+    print(f"  (not verified but for its last link: {command()} verify {found['run']})")
     if not found["repeatable"]:
         print("committed in the order of arrival: the run can be resumed, not repeated")
     if found["state"] == STOPPED:
