@@ -51,6 +51,7 @@ from evolve.validation import Checked, check_file, check_plugin
 from evolve.workers.executor import make_executor
 from primitives import Program, ProgramError
 from primitives.canonical.liveness import prune
+from primitives.errors import plain
 from primitives.export.optax import to_optax as optax_of
 from primitives.export.optax import to_optax_source
 from primitives.statements import LEARNING_RATE
@@ -61,7 +62,7 @@ Began = Callable[[Path], object]
 
 
 def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr)
+    print(plain(line), file=sys.stderr)
 
 
 def _never() -> bool:

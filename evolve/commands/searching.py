@@ -14,16 +14,15 @@ import click
 from evolve.commands.group import (
     address_option,
     example,
-    facts,
     json_flag,
     output_option,
     plugin_option,
-    say,
     set_option,
     trust_option,
     worker_settings,
     workers_option,
 )
+from evolve.reporting.printing import facts, say, tell
 
 if TYPE_CHECKING:
     from evolve.reporting.study import Study
@@ -130,7 +129,7 @@ def _live(life: Callable[[dict[str, Any]], Study], options: str = "") -> None:
             f"  {command()} resume {path}{options}"
         )
         with contextlib.suppress(OSError):
-            click.echo(str(lived[0]))
+            tell(str(lived[0]))
 
     stop = StopSignal(how_to_go_on)
     try:
@@ -140,7 +139,7 @@ def _live(life: Callable[[dict[str, Any]], Study], options: str = "") -> None:
         how_to_go_on()
         sys.exit(128 + stop.number)
     print_ending(study)
-    click.echo(str(study.path))
+    tell(str(study.path))
 
 
 @click.command(epilog=example("evolve status runs/quickstart-20261122T101500Z-1a2b --json"))
@@ -166,6 +165,6 @@ def verify(folder: str, as_json: bool) -> None:
     from evolve import api
 
     found = api.verify(folder)
-    facts(found.facts()) if as_json else click.echo(str(found))
+    facts(found.facts()) if as_json else tell(str(found))
     if not found.sound:
         sys.exit(1)

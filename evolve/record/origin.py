@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import platform
 import subprocess
 import sys
@@ -41,6 +42,7 @@ def _version(package: str) -> str:
         return "unknown"
 
 
+@functools.cache
 def commit() -> str:
     """Name the commit of the checkout that this code runs from; empty elsewhere."""
     here = Path(__file__).parents[2]

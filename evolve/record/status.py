@@ -40,13 +40,15 @@ def status(folder: RunFolder) -> dict[str, Any]:
 
     try:
         journal.db.execute("BEGIN")  # all facts are of one moment
-        statuses, reasons = _counted(journal)
+        statuses, reasons = counted(journal)
         count = journal.count()
         state = journal.get("status", STOPPED)
         elapsed = journal.get("elapsed", 0.0)
         chain = _last_link(journal, count)
         if statuses.total() != count or (state == FINISHED and not count):
             raise JournalError(f"it holds {count:,} rows, and had {statuses.total():,} or more")
+        if state == FINISHED and (end := summary(folder)) is not None and end.chain != chain:
+            raise JournalError(f"its chain ends in {chain}, and {folder.summary} has {end.chain}")
     except Exception as fault:  # a damaged file shows as one clear sentence
         raise JournalError(
             f"{folder.journal}: cannot be read: {fault}. `evolve verify {folder.path}` says more."
@@ -86,7 +88,7 @@ def _nothing_yet(folder: RunFolder) -> dict[str, Any]:
     }
 
 
-def _counted(journal: Journal) -> tuple[Counter[str], Counter[str]]:
+def counted(journal: Journal) -> tuple[Counter[str], Counter[str]]:
     """Count each status and each reason: the last checkpoint's tally, and the rows since then.
 
     To count all rows is to read the whole file, a gigabyte for a million candidates.

@@ -25,7 +25,7 @@ from evolve.record.folder import RunFolder
 from evolve.record.journal import Journal
 from evolve.record.origin import commit
 from evolve.record.rows import Row
-from evolve.record.status import FINISHED, hall_of_fame, status, summary
+from evolve.record.status import FINISHED, counted, hall_of_fame, summary
 from evolve.scoring.job import STATUSES, WORST
 from evolve.scoring.references import tuned_values
 from evolve.scoring.suite import make_suite
@@ -106,7 +106,7 @@ class _Looking:
             )
         for name, text in meta.inputs.initial:
             with self.of_plugins():
-                parse(text, name=name)
+                parse(text, name=name, file=str(folder.meta_file))
         if meta.decisive != self.decisive:
             yield f"{folder.meta_file}: its `decisive` is not what {folder.resolved_config} says"
 
@@ -135,8 +135,6 @@ class _Looking:
     def at_the_journal(self) -> Iterator[str]:
         """Check every row, the chain, the seals of checkpoints, and the facts."""
         folder, found = self.folder, self.found
-        facts = status(folder)
-        self.state = facts["state"]
         if not folder.journal.is_file():
             return
         with contextlib.closing(Journal(folder.journal, read_only=True)) as journal:
@@ -159,8 +157,6 @@ class _Looking:
                 found.chain = row.chain.hex()
 
             yield from self.initial_rows(journal)
-            if found.rows == facts["candidates"] and statuses != facts["statuses"]:
-                yield f"{folder.journal}: a checkpoint counts other statuses than its rows have"
             if not journal.fits(found.rows):
                 yield (
                     f"{folder.journal}: a checkpoint does not fit the rows: it was changed, or "
@@ -168,12 +164,28 @@ class _Looking:
                 )
             for found.checkpoints, point in enumerate(journal.checkpoints(2**63 - 1), 1):
                 if point.number > found.rows:
-                    yield f"{folder.journal}: rows are missing: a checkpoint is of {point.number:,}"
-            for name in ("elapsed", "machine", "machines", "repeatable", "status"):
-                journal.get(name)
-            decisive = journal.get("decisive")
-            if self.decisive is not None and decisive not in (None, self.decisive):
-                yield f"{folder.resolved_config}: was changed after the run began"
+                    yield (
+                        f"{folder.journal}: {found.rows:,} rows, and a checkpoint after "
+                        f"{point.number:,}"
+                    )
+            yield from self.facts_of(journal, statuses)
+
+    def facts_of(self, journal: Journal, statuses: Counter[str]) -> Iterator[str]:
+        """Check the facts of a journal. statuses: as its rows have them."""
+        for name in ("elapsed", "machine", "machines", "repeatable"):
+            journal.get(name)
+        self.state = journal.get("status", "")
+        if self.state == FINISHED and not self.found.rows:
+            yield f"{journal.path}: 0 rows of a run that has finished"
+        if self.decisive is not None and journal.get("decisive") not in (None, self.decisive):
+            yield f"{self.folder.resolved_config}: was changed after the run began"
+        try:
+            tally, _ = counted(journal)
+        except ValueError as fault:
+            yield f"{journal.path}: a checkpoint is damaged: {fault}"
+        else:
+            if tally != statuses:
+                yield f"{journal.path}: a checkpoint counts other statuses than its rows have"
 
     def initial_rows(self, journal: Journal) -> Iterator[str]:
         """Check that the first rows are the programs that the run was given."""
@@ -181,12 +193,15 @@ class _Looking:
             if number >= self.found.rows:
                 return
             with self.of_plugins():
-                if _said(parse(journal.row(number).program)) != _said(parse(text)):
+                recorded = parse(journal.row(number).program, file=f"row {number}")
+                if _said(recorded) != _said(parse(text)):
                     yield f"{self.folder.meta_file}: {name} is not what row {number} has"
 
     def at_the_hall_of_fame(self) -> Iterator[str]:
         """Check that its programs and scores are those of the rows."""
         path, late = self.folder.hall_of_fame, self.found.rows
+        if self.state == FINISHED and not path.is_file():
+            yield f"{path}: is missing. `evolve resume` writes it again."
         for entry in hall_of_fame(self.folder):
             if entry.candidate >= late and self.state != FINISHED:
                 continue  # decided, and killed before it was recorded
@@ -199,7 +214,7 @@ class _Looking:
             if score != (WORST if entry.score is None else entry.score):
                 yield f"{path}: candidate {entry.candidate} has another score in its row"
             with self.of_plugins():
-                if str(prune(parse(row.program))) != entry.program:
+                if str(prune(parse(row.program, file=f"row {row.number}"))) != entry.program:
                     yield f"{path}: candidate {entry.candidate} is another program in its row"
 
     def at_the_end(self) -> Iterator[str]:
@@ -222,7 +237,7 @@ class _Looking:
             return
         with self.of_plugins():
             best = replace(load(folder.best()), name=said.best)
-            if _said(best) != _said(prune(parse(row.program))):
+            if _said(best) != _said(prune(parse(row.program, file=f"row {row.number}"))):
                 yield f"{folder.best_program}: is another program than row {number} has"
             if (folder.meta.pride, folder.meta.commit) != (evolve.__version__, commit()):
                 self.found.notes.append(

@@ -7,6 +7,7 @@ import sys
 from typing import Any
 
 from evolve.record.status import STOPPED
+from evolve.reporting.printing import tell
 from evolve.scoring.job import OK, WORST
 from evolve.search.candidate import CACHED, REJECTED
 
@@ -20,24 +21,24 @@ def command() -> str:
 
 def print_status(found: dict[str, Any]) -> None:
     """Print the facts that `evolve.record.status.status` found."""
-    print(f"{found['run']}: {found['state']}")
+    tell(f"{found['run']}: {found['state']}")
     if not found["candidates"]:
-        print("no candidate yet")
+        tell("no candidate yet")
         return
-    print(f"{found['candidates']:,} candidates in {found['seconds']:.0f} s of search")
-    print(f"  {found['evaluated']:,} scored, {found['cached']:,} known already")
+    tell(f"{found['candidates']:,} candidates in {found['seconds']:.0f} s of search")
+    tell(f"  {found['evaluated']:,} scored, {found['cached']:,} known already")
     for reason, count in sorted(found["rejected"].items()):
-        print(f"  {count:,} rejected: {reason}")
+        tell(f"  {count:,} rejected: {reason}")
     for name, count in sorted(found["statuses"].items()):
         if name not in (OK, CACHED, REJECTED):
-            print(f"  {count:,} {name}")
+            tell(f"  {count:,} {name}")
     best = found["best"]
     if best:
         score = WORST if best["score"] is None else best["score"]
-        print(f"best so far: candidate {best['candidate']}, {score:+.4f} on the selection seeds")
-    print(f"hash chain: {found['hash_chain']}")
-    print(f"  (not verified but for its last link: {command()} verify {found['run']})")
+        tell(f"best so far: candidate {best['candidate']}, {score:+.4f} on the selection seeds")
+    tell(f"hash chain: {found['hash_chain']}")
+    tell(f"  (not verified but for its last link: {command()} verify {found['run']})")
     if not found["repeatable"]:
-        print("committed in the order of arrival: the run can be resumed, not repeated")
+        tell("committed in the order of arrival: the run can be resumed, not repeated")
     if found["state"] == STOPPED:
-        print(f"go on with:  {command()} resume {found['run']}")
+        tell(f"go on with:  {command()} resume {found['run']}")
