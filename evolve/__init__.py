@@ -44,6 +44,7 @@ if TYPE_CHECKING:
         to_optax,
         tune,
         validate,
+        verify,
     )
     from evolve.config.errors import ConfigError
     from evolve.interrupt import Interrupted
@@ -63,7 +64,7 @@ _WHERE = {
         "export", "list_", "list_mutations", "list_optimizers", "list_plugins", "list_presets",
         "list_primitives", "list_prologues", "list_schedules", "list_suites", "list_tasks",
         "open_run", "reference", "resume", "run", "score", "show", "status", "to_optax", "tune",
-        "validate",
+        "validate", "verify",
     ),
     "evolve.config.errors": ("ConfigError",),
     "evolve.interrupt": ("Interrupted",),
@@ -120,6 +121,7 @@ __all__ = [
     "tunable",
     "tune",
     "validate",
+    "verify",
 ]
 
 

@@ -38,6 +38,8 @@ from evolve.given import (
 )
 from evolve.record.folder import RunFolder
 from evolve.record.status import status as status_of
+from evolve.record.verify import Verified
+from evolve.record.verify import verify as verified
 from evolve.reporting.lists import Listing, listing
 from evolve.reporting.programs import Exported, Shown, shown
 from evolve.reporting.progress import COMPILING, watching
@@ -55,6 +57,7 @@ from evolve.validation import Checked, check_file, check_plugin
 from evolve.workers.executor import make_executor
 from primitives import Program, ProgramError
 from primitives.canonical.liveness import prune
+from primitives.errors import plain
 from primitives.export.optax import SHADOWED, to_optax_source, tried_optax_source
 from primitives.export.optax import to_optax as optax_of
 from primitives.statements import LEARNING_RATE
@@ -65,7 +68,7 @@ Began = Callable[[Path], object]
 
 
 def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr)
+    print(plain(line), file=sys.stderr)
 
 
 def _never() -> bool:
@@ -189,6 +192,18 @@ def status(folder: str | Path) -> dict[str, Any]:
     24000
     """
     return status_of(RunFolder.open(folder))
+
+
+def verify(folder: str | Path) -> Verified:
+    """Check that a run is as it was written: rows, chain, checkpoints, configs, plug-ins, results.
+
+    Executes and changes nothing, and takes some seconds for a hundred thousand candidates.
+    Raises `ConfigError` where the folder is no run; whatever else is wrong is in what it gives.
+
+    >>> evolve.verify("runs/quickstart-20261122T101500Z-1a2b").sound  # doctest: +SKIP
+    True
+    """
+    return verified(RunFolder.open(folder))
 
 
 def _lived(

@@ -158,7 +158,9 @@ def with_values_of_runs(suite: Suite, optimizers: Iterable[Given]) -> Suite:
     found: dict[tuple[str, str], tuple[dict[str, float], Path]] = {}
     for given in optimizers:
         folder = _folder_of(given)
-        for task, values in folder.references().items() if folder else ():
+        if folder is None:
+            continue
+        for task, values in folder.references().items():
             for name, tuned in values.items():
                 before, where = found.setdefault((task, name), (tuned, folder.path))
                 if before != tuned:

@@ -6,6 +6,15 @@ import difflib
 from collections.abc import Iterable
 
 
+def plain(text: str, kept: str = "\n\t") -> str:
+    """Return a text with what steers a terminal escaped; `kept` are characters that stay."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text
+    )
+
+
 def printable(text: str, most: int) -> str:
     """Return the words of a stranger as a message may show them.
 
@@ -14,7 +23,7 @@ def printable(text: str, most: int) -> str:
     """
     if len(text) > 2 * most:
         text = text[:most] + text[-most:]
-    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    text = plain(text, kept="")
     return (
         text
         if len(text) <= most

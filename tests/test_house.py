@@ -107,6 +107,19 @@ def test_only_what_people_see_knows_terminals():
                 assert not imports(path) & {"click", "rich"}, path
 
 
+def test_all_that_is_printed_goes_through_the_gate():
+    gate, said = ROOT / "evolve" / "reporting" / "printing.py", []
+    for path in files("evolve"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call) and path != gate:
+                call = ast.unparse(node.func)
+                said += [f"{path}: {call}"] if call in PRINTING else []
+    assert said == [f"{ROOT / 'evolve' / 'api.py'}: print"], "of a line that is made plain there"
+
+
+PRINTING = ("print", "click.echo", "click.secho", "Console", "sys.stdout.write", "sys.stderr.write")
+
+
 def test_ray_is_known_to_few_files_that_are_imported_where_it_is_asked_for():
     knowing = [str(p.relative_to(ROOT)) for o in OURS for p in files(o) if "ray" in imports(p)]
     assert knowing == [

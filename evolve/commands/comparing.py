@@ -11,15 +11,14 @@ import click
 from evolve.commands.group import (
     address_option,
     example,
-    facts,
     json_flag,
     plugin_option,
-    say,
     suite_option,
     trust_option,
     worker_settings,
     workers_option,
 )
+from evolve.reporting.printing import facts, say, tell
 
 
 @click.command(epilog=example("evolve score adamw lion my_program.py --suite quickstart"))
@@ -127,7 +126,7 @@ def reference(
         into=into,
         plugins=plugins,
         say=say,
-        written=lambda path: click.echo(str(path)),
+        written=lambda path: tell(str(path)),
     )
 
 
@@ -202,5 +201,5 @@ def tune(
     except Interrupted:
         how_to_go_on()
         sys.exit(128 + stop.number)
-    click.echo(repr(found))
-    click.echo(str(found.path))
+    tell(repr(found))
+    tell(str(found.path))

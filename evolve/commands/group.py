@@ -5,13 +5,11 @@ Exit codes: 0, 1 a failed run, 2 wrong input, 130/143 stopped.
 
 from __future__ import annotations
 
-import contextlib
 import io
-import json
 import os
 import sys
 from pathlib import Path
-from typing import Any, NoReturn, get_args
+from typing import Any, NoReturn, cast, get_args
 
 import click
 
@@ -20,9 +18,10 @@ from evolve.config.schema import WorkerSettings
 from evolve.plugins import PluginError
 from evolve.record.errors import JournalError
 from evolve.record.lock import RunIsLive
+from evolve.reporting.printing import say
 from evolve.workers.errors import WorkerFailure
 from primitives import ProgramError
-from primitives.errors import nearest
+from primitives.errors import nearest, plain
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -30,12 +29,21 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 class Commands(click.Group):
     """Turns the errors of the library into one clear message and an exit code, no traceback."""
 
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        try:
+            return super().make_context(*args, **kwargs)
+        except click.UsageError as fault:
+            raise _plain(fault) from None
+
     def invoke(self, ctx: click.Context) -> Any:
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):  # what is shown does not fit every locale
                 stream.reconfigure(encoding="utf-8")
         try:
+            _ready_to_print()
             return super().invoke(ctx)
+        except click.UsageError as fault:
+            raise _plain(fault) from None
         except (ProgramError, ConfigError, PluginError, RunIsLive) as fault:
             fail(str(fault), 2)
         except (JournalError, WorkerFailure) as fault:
@@ -66,24 +74,28 @@ class Commands(click.Group):
             raise click.UsageError(words, fault.ctx) from None
 
 
+def _plain(fault: click.UsageError) -> click.UsageError:
+    """Return an error of click's, which repeats what was typed, so that it steers no terminal."""
+    said = fault.format_message()
+    return fault if plain(said) == said else click.UsageError(plain(said), fault.ctx)
+
+
+def _ready_to_print() -> None:
+    """See that there is somewhere to print, before anything is worked for."""
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]  (it was closed: >&-)
+        fail("standard output is closed; let it be a file, or /dev/null", 2)
+    # Whatever is opened next would take the place of a stream that is closed, and get its text.
+    while (free := os.open(os.devnull, os.O_RDWR)) < 3:
+        pass
+    os.close(free)
+    # A locale may lack some of our characters.
+    cast(io.TextIOWrapper, sys.stdout).reconfigure(errors="backslashreplace")
+
+
 def fail(message: str, code: int) -> NoReturn:
     """Say what went wrong, and leave."""
     say(message)
     sys.exit(code)
-
-
-def say(message: str) -> None:
-    """Write a line about the progress of things, whether or not somebody hears it.
-
-    Results go to standard output.
-    """
-    with contextlib.suppress(OSError):  # the terminal was closed, or the disk of a log is full
-        click.echo(message, err=True)
-
-
-def facts(content: Any) -> None:
-    """Print facts for machines."""
-    click.echo(json.dumps(content, indent=1))
 
 
 def example(text: str) -> str:

@@ -21,6 +21,7 @@ for _command in (
     searching.run,
     searching.resume,
     searching.status,
+    searching.verify,
     programs.show,
     comparing.score,
     programs.export,

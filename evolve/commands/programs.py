@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from evolve.commands.group import example, facts, json_flag, plugin_option, trust_option
+from evolve.commands.group import example, json_flag, plugin_option, trust_option
+from evolve.reporting.printing import facts, tell
 
 LISTS = (
     "optimizers", "prologues", "primitives", "schedules", "tasks", "presets", "suites", "mutations",
@@ -33,11 +34,11 @@ def show(
 
     found = api.show(program, live=live, plugins=plugins, trust=trust)
     if latex:
-        click.echo(found.latex())
+        tell(found.latex())
     elif as_json:
         facts(found.facts)
     else:
-        click.echo(str(found))
+        tell(str(found))
 
 
 @click.command(epilog=example("evolve export lion --to optax -o lion.py"))
@@ -74,11 +75,11 @@ def export(
     about = {"alias": alias, "scale_by": f"scale_by_{alias}", "target": target}
     if output is None:
         text = exported.source
-        facts(about | {"source": text}) if as_json else click.echo(text, nl=False)
+        facts(about | {"source": text}) if as_json else tell(text, nl=False)
     elif as_json:
         facts({"file": str(output)} | about)
     else:
-        click.echo(
+        tell(
             f"{output}: {alias}(learning_rate, ...) and scale_by_{alias}(...), as optax optimizers"
         )
 
@@ -114,6 +115,6 @@ def validate(files: tuple[str, ...], plugins: tuple[str, ...], as_json: bool) ->
         facts([result.facts() for result in results])
     else:
         for result in results:
-            click.echo(str(result))
+            tell(str(result))
     if not all(result.valid for result in results):
         sys.exit(2)

@@ -1,4 +1,4 @@
-"""Commands that search: run, resume, status."""
+"""Commands that search: run, resume, status, verify."""
 
 from __future__ import annotations
 
@@ -14,16 +14,15 @@ import click
 from evolve.commands.group import (
     address_option,
     example,
-    facts,
     json_flag,
     output_option,
     plugin_option,
-    say,
     set_option,
     trust_option,
     worker_settings,
     workers_option,
 )
+from evolve.reporting.printing import facts, say, tell
 
 if TYPE_CHECKING:
     from evolve.reporting.study import Study
@@ -130,7 +129,7 @@ def _live(life: Callable[[dict[str, Any]], Study], options: str = "") -> None:
             f"  {command()} resume {path}{options}"
         )
         with contextlib.suppress(OSError):
-            click.echo(str(lived[0]))
+            tell(str(lived[0]))
 
     stop = StopSignal(how_to_go_on)
     try:
@@ -140,7 +139,7 @@ def _live(life: Callable[[dict[str, Any]], Study], options: str = "") -> None:
         how_to_go_on()
         sys.exit(128 + stop.number)
     print_ending(study)
-    click.echo(str(study.path))
+    tell(str(study.path))
 
 
 @click.command(epilog=example("evolve status runs/quickstart-20261122T101500Z-1a2b --json"))
@@ -153,3 +152,19 @@ def status(folder: str, as_json: bool) -> None:
 
     found = api.status(folder)
     facts(found) if as_json else print_status(found)
+
+
+@click.command(epilog=example("evolve verify runs/quickstart-20261122T101500Z-1a2b"))
+@click.argument("folder", metavar="RUN")
+@json_flag
+def verify(folder: str, as_json: bool) -> None:
+    """Check that a run is as it was written: every row, the chain of hashes, every file.
+
+    Nothing is executed. What is wrong is said with its row or its file, and the exit code is 1.
+    """
+    from evolve import api
+
+    found = api.verify(folder)
+    facts(found.facts()) if as_json else tell(str(found))
+    if not found.sound:
+        sys.exit(1)

@@ -71,12 +71,18 @@ def _validated(model: type[Model], given: Mapping[str, Any], where: str) -> Mode
     try:
         return model.model_validate(given)
     except ValidationError as fault:
-        errors = [e for e in fault.errors() if not _is_other_branch(e)] or fault.errors()
-        said = [
-            printable(words, 300) for words in dict.fromkeys(_explain(model, e) for e in errors)
-        ]
-        more = [f"and {len(said) - MAX_SAID} more"] if len(said) > MAX_SAID else []
-        raise ConfigError(f"{where}: " + "; ".join(said[:MAX_SAID] + more)) from None
+        raise ConfigError(f"{where}: {explained(fault, model)}") from None
+
+
+def explained(fault: ValidationError, model: type[BaseModel] | None = None) -> str:
+    """Say what does not fit, in the words of who wrote it.
+
+    model: what it was to be, where the nearest name of a key is wanted.
+    """
+    errors = [e for e in fault.errors() if not _is_other_branch(e)] or fault.errors()
+    said = [printable(words, 300) for words in dict.fromkeys(_explain(model, e) for e in errors)]
+    more = [f"and {len(said) - MAX_SAID} more"] if len(said) > MAX_SAID else []
+    return "; ".join(said[:MAX_SAID] + more)
 
 
 def _is_other_branch(error: ErrorDetails) -> bool:
@@ -84,7 +90,7 @@ def _is_other_branch(error: ErrorDetails) -> bool:
     return error["loc"][-1:] == ("str",) and isinstance(error["input"], list)
 
 
-def _explain(model: type[BaseModel], error: ErrorDetails) -> str:
+def _explain(model: type[BaseModel] | None, error: ErrorDetails) -> str:
     """Say one error in the words of the file."""
     path = _user_path(error)
     key = ".".join(str(p + 1) if isinstance(p, int) else str(p) for p in path)
@@ -115,8 +121,10 @@ def _user_path(error: ErrorDetails) -> list[int | str]:
     return path
 
 
-def _keys_at(model: type[BaseModel], path: list[int | str]) -> list[str]:
+def _keys_at(model: type[BaseModel] | None, path: list[int | str]) -> list[str]:
     """List the keys that are known at a place of the schema; none where it is no model."""
+    if model is None:
+        return []
     for part in path:
         field = model.model_fields.get(str(part))
         inner = field.annotation if field else None

@@ -25,10 +25,11 @@ from evolve.config.errors import ConfigError
 from evolve.config.schema import Config
 from evolve.config.validation import validated
 from evolve.config.yaml import MAX_BYTES, read_yaml, write_yaml
-from evolve.files import read_json, replace_file
+from evolve.files import replace_file
 from evolve.plugins import MAX_BYTES as MAX_PLUGIN
 from evolve.plugins import Plugin
 from evolve.record.origin import origin
+from evolve.record.stored import META, Meta, read_stored
 from evolve.record.untrusted import strange
 from evolve.scoring.references import Values, checked_values
 from primitives.errors import printable
@@ -160,29 +161,16 @@ class RunFolder:
     # What its files say.
 
     @property
-    def meta(self) -> dict[str, Any]:
+    def meta(self) -> Meta:
         """What was written when the run began. Raises `NotARun`."""
         path = self.meta_file
         try:
-            said = read_json(path)
-            inputs = said["inputs"]
-            if not (
-                _are_texts(inputs["initial"])
-                and isinstance(inputs["references"], dict)
-                and isinstance(inputs.get("suite", ""), str)
-            ):
-                raise TypeError("inputs")
-            if not _are_plugins(said.get("plugins", [])):
-                raise TypeError("plugins")
+            return read_stored(path, META)
         except OSError as fault:
-            raise NotARun(
-                f"{path}: cannot be read: {fault.strerror}. Without it the run cannot go on."
-            ) from None
-        except (ValueError, TypeError, KeyError) as fault:
-            raise NotARun(
-                f"{path}: is damaged: {fault}. Without it the run cannot go on."
-            ) from None
-        return said
+            why = f"cannot be read: {fault.strerror}"
+        except ValueError as fault:
+            why = f"is damaged: {fault}"
+        raise NotARun(f"{path}: {why}. Without it the run cannot go on.")
 
     def config(self) -> Config:
         """Read the config with every default written out. Raises `ConfigError`."""
@@ -198,7 +186,7 @@ class RunFolder:
 
         Raises `NotARun`.
         """
-        found = self.meta["inputs"]["references"]
+        found = self.meta.inputs.references
         try:
             return {task: checked_values(values) for task, values in found.items()}
         except ValueError as fault:
@@ -211,7 +199,7 @@ class RunFolder:
 
         Empty where the tasks stand in the config. Raises `NotARun`.
         """
-        said = self.meta["inputs"].get("suite")
+        said = self.meta.inputs.suite
         if said is None:  # older runs did not write it down; their config says it
             with contextlib.suppress(OSError, ConfigError):
                 text = read_file(self.given_config, MAX_BYTES)
@@ -225,8 +213,8 @@ class RunFolder:
         Raises  `NotARun` where one is missing or is no longer what it was.
         """
         found = []
-        for said in self.meta.get("plugins", []):
-            path = self.plugin_folder / _file_name(said["name"])
+        for said in self.meta.plugins:
+            path = self.plugin_folder / _file_name(said.name)
             try:
                 raw = read_file(path, MAX_PLUGIN)
                 source = raw.decode()
@@ -235,11 +223,11 @@ class RunFolder:
                     f"{path}: cannot be read: {getattr(fault, 'strerror', fault)}. Without it the "
                     f"run cannot go on."
                 ) from None
-            if hashlib.sha256(raw).hexdigest() != said["sha256"]:
+            if hashlib.sha256(raw).hexdigest() != said.sha256:
                 raise NotARun(
                     f"{path}: was changed after the run began. Undo that, or start another run."
                 )
-            found.append(Plugin(said["name"], source, said["sha256"], said["entry"]))
+            found.append(Plugin(said.name, source, said.sha256, said.entry))
         return found
 
     def best(self) -> Path:
@@ -255,24 +243,3 @@ class RunFolder:
 def _file_name(plugin: str) -> str:
     """Name the file of a plug-in, which may have the name of an entry point."""
     return plugin if plugin.endswith(".py") else f"{plugin}.py"
-
-
-def _are_plugins(said: Any) -> bool:
-    """Tell whether this is [{"name": ..., "sha256": ..., "entry": ...}, ...], all of it text.
-
-    A name with a folder in it would lead out of the run.
-    """
-    return isinstance(said, list) and all(
-        isinstance(plugin, dict)
-        and set(plugin) == {"name", "sha256", "entry"}
-        and all(isinstance(word, str) for word in plugin.values())
-        and plugin["name"] == Path(plugin["name"]).name not in ("", "..")
-        for plugin in said
-    )
-
-
-def _are_texts(pairs: Any) -> bool:
-    """Tell whether this is [[name, text], ...]."""
-    return isinstance(pairs, list) and all(
-        isinstance(p, list) and [type(x) for x in p] == [str, str] for p in pairs
-    )

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import os
 import sqlite3
 from array import array
@@ -26,10 +25,10 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-from evolve.config.schema import completed
 from evolve.record.disk import file_system, is_network, takes_no_more
 from evolve.record.errors import DiskFull, JournalError, NothingYet
-from evolve.record.rows import COLUMNS, DECIDED, NO_SEAL, Checkpoint, Row, Seal, as_text, row_values
+from evolve.record.rows import COLUMNS, DECIDED, NO_SEAL, Checkpoint, Row, Seal, row_values
+from evolve.record.stored import FACTS, parse_stored
 from evolve.record.untrusted import distrust, leads_out
 from evolve.scoring.wire import canonical
 
@@ -126,15 +125,24 @@ class Journal:
         """Undo half a commit that a kill left in a rollback journal.
 
         Before that nobody can read the file, and a reader may not do it: it takes the right to
-        write.
+        write. In a folder where nobody may write, SQLite cannot make what readers of a write-ahead
+        log share; a file beside which nothing waits to be taken in is read without.
         """
         try:
             self.db.execute("SELECT COUNT(*) FROM sqlite_schema")
         except sqlite3.OperationalError as fault:
-            if fault.sqlite_errorcode != sqlite3.SQLITE_READONLY_ROLLBACK:
+            code = fault.sqlite_errorcode
+            if code == sqlite3.SQLITE_READONLY_ROLLBACK:
+                again = "rw"  # SQLite does it at the next look
+            elif code & 0xFF in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY) and not any(
+                _is_filled(self.path.with_name(f"{self.path.name}-{left}"))
+                for left in ("wal", "journal")
+            ):
+                again = "ro&immutable=1"
+            else:
                 raise
             self.db.close()
-            self._open("rw")  # SQLite does it at the next look
+            self._open(again)
 
     def _prepare(self, repeatable: bool) -> None:
         """Set how SQLite keeps the file, see that it is sound, and make the tables of a new one."""
@@ -298,12 +306,9 @@ class Journal:
         """Return a fact by its name. Raises `JournalError` for a damaged one."""
         try:
             found = self._ask("SELECT value FROM meta WHERE name = ?", name).fetchone()
-            value = json.loads(as_text(found[0])) if found else default
-            if name == "decisive" and found:
-                value = completed(value)
-        except (sqlite3.Error, ValueError, TypeError, KeyError, RecursionError) as fault:
+            return parse_stored(found[0], FACTS[name]) if found else default
+        except (sqlite3.Error, ValueError) as fault:
             raise JournalError(f"{self.path}: the fact {name!r} is damaged: {fault}") from None
-        return value
 
     def put(self, rows: list[Row], checkpoint: Checkpoint | None = None, **meta: Any) -> None:
         """Commit rows, a checkpoint after them and facts together. On return they survive a kill.
@@ -360,6 +365,11 @@ def _is_full(path: Path, fault: sqlite3.Error) -> bool:
     code = getattr(fault, "sqlite_errorcode", sqlite3.SQLITE_OK)
     unclear = code & 0xFF in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
     return code == sqlite3.SQLITE_FULL or (unclear and takes_no_more(path))
+
+
+def _is_filled(path: Path) -> bool:
+    """Tell whether there is a file that holds anything."""
+    return path.is_file() and path.stat().st_size > 0
 
 
 def _read_through(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import platform
 import subprocess
 import sys
@@ -21,7 +22,7 @@ def origin(config: Config) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "pride": evolve.__version__,
-        "commit": _commit(),
+        "commit": commit(),
         "command": ["evolve", *sys.argv[1:]],
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
@@ -41,7 +42,8 @@ def _version(package: str) -> str:
         return "unknown"
 
 
-def _commit() -> str:
+@functools.cache
+def commit() -> str:
     """Name the commit of the checkout that this code runs from; empty elsewhere."""
     here = Path(__file__).parents[2]
     if not (here / ".git").exists():

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
+from evolve.files import parse_json
 from evolve.record.errors import JournalError
 from evolve.scoring.job import Outcome
 from evolve.scoring.wire import canonical, decode_outcome
@@ -59,7 +59,7 @@ class Row:
         try:
             if self.outcome is None:
                 return None
-            return decode_outcome(json.loads(as_text(self.outcome)), self.seconds, self.detail)
+            return decode_outcome(parse_json(self.outcome), self.seconds, self.detail)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as fault:
             raise JournalError(
                 f"row {self.number} is damaged: its outcome is none ({fault})"
@@ -116,13 +116,3 @@ class Seal:
         self.hash.update(records)
         self.hash.update(state.encode())
         return self.hash.digest()
-
-
-def as_text(value: Any) -> str:
-    """Return a text as SQLite gave it. Raises `TypeError` for another type.
-
-    `json.loads` would take bytes too, and guess their encoding.
-    """
-    if not isinstance(value, str):
-        raise TypeError("no text")
-    return value

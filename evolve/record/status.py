@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections import Counter
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
-from evolve.files import read_json
+from pydantic import TypeAdapter
+
 from evolve.record.errors import JournalError, NothingYet
 from evolve.record.folder import RunFolder
 from evolve.record.journal import Journal
 from evolve.record.lock import is_held
+from evolve.record.stored import (
+    HALL_OF_FAME,
+    STATE,
+    SUMMARY,
+    Famous,
+    Summary,
+    parse_stored,
+    read_stored,
+)
 from evolve.search.candidate import CACHED, REJECTED
+
+T = TypeVar("T")
 
 # What a run can be. Its journal says which of the last two it is, its lock whether it is running.
 RUNNING, STOPPED, FINISHED = "running", "stopped", "finished"
-ENTRY = {"candidate", "score", "program"}  # of the hall of fame
 
 
 def status(folder: RunFolder) -> dict[str, Any]:
@@ -30,19 +40,19 @@ def status(folder: RunFolder) -> dict[str, Any]:
 
     try:
         journal.db.execute("BEGIN")  # all facts are of one moment
-        statuses, reasons = _counted(journal)
+        statuses, reasons = counted(journal)
         count = journal.count()
         state = journal.get("status", STOPPED)
-        if state not in (STOPPED, FINISHED):
-            raise JournalError(f"no run can be {state!r}")
-        chain = journal.link_before(count).hex()
         elapsed = journal.get("elapsed", 0.0)
-        if not (isinstance(elapsed, int | float) and math.isfinite(elapsed)):
-            raise JournalError(f"{elapsed!r} are no seconds")
-        if not all(isinstance(word, str) for word in (*statuses, *reasons)):
-            raise JournalError("a status is no text")
+        chain = _last_link(journal, count)
+        if statuses.total() != count or (state == FINISHED and not count):
+            raise JournalError(f"it holds {count:,} rows, and had {statuses.total():,} or more")
+        if state == FINISHED and (end := summary(folder)) is not None and end.chain != chain:
+            raise JournalError(f"its chain ends in {chain}, and {folder.summary} has {end.chain}")
     except Exception as fault:  # a damaged file shows as one clear sentence
-        raise JournalError(f"{folder.journal}: cannot be read: {fault}") from None
+        raise JournalError(
+            f"{folder.journal}: cannot be read: {fault}. `evolve verify {folder.path}` says more."
+        ) from None
     finally:
         journal.close()
 
@@ -78,7 +88,7 @@ def _nothing_yet(folder: RunFolder) -> dict[str, Any]:
     }
 
 
-def _counted(journal: Journal) -> tuple[Counter[str], Counter[str]]:
+def counted(journal: Journal) -> tuple[Counter[str], Counter[str]]:
     """Count each status and each reason: the last checkpoint's tally, and the rows since then.
 
     To count all rows is to read the whole file, a gigabyte for a million candidates.
@@ -86,69 +96,85 @@ def _counted(journal: Journal) -> tuple[Counter[str], Counter[str]]:
     last = journal.db.execute(
         "SELECT number, state FROM checkpoint ORDER BY number DESC LIMIT 1"
     ).fetchone()
-    since, state = last or (0, '{"tally": {"statuses": {}, "reasons": {}}}')
-    statuses, reasons = (
-        Counter(json.loads(state)["tally"][name]) for name in ("statuses", "reasons")
-    )
+    since, statuses, reasons = 0, Counter[str](), Counter[str]()
+    if last is not None:
+        since, tally = last[0], parse_stored(last[1], STATE).tally
+        statuses, reasons = Counter(tally.statuses), Counter(tally.reasons)
     rows = f"{journal.ordered} WHERE {journal.place} >= ?"
     query = f"SELECT status, reason, COUNT(*) FROM {rows} GROUP BY status, reason"
     for status, reason, count in journal.db.execute(query, (since,)):
+        if not (isinstance(status, str) and isinstance(reason, str)):
+            raise JournalError("a status is no text")
         statuses[status] += count
         if reason:
             reasons[reason] += count
     return statuses, reasons
 
 
+def _last_link(journal: Journal, count: int) -> str:
+    """Return the last link of the chain, which must follow from the one before it.
+
+    That is all of the chain that is looked at here.
+    """
+    for _ in journal.rows(max(count - 1, 0)):
+        pass
+    return journal.link_before(count).hex()
+
+
 def best_facts(folder: RunFolder) -> dict[str, Any] | None:
     """Return the best program: the confirmed one, which is shown and exported too, else that of
     the hall of fame; None where nothing is written yet.
     """
-    return _confirmed(folder) or _best_so_far(folder)
+    if found := _confirmed(folder):
+        return found
+    entries = hall_of_fame(folder)
+    return entries[0].model_dump() | {"confirmed": False} if entries else None
 
 
 def _confirmed(folder: RunFolder) -> dict[str, Any] | None:
     """Return the best program of the last confirmation, with its score there and the interval."""
-    path = folder.summary
-    if not (path.is_file() and folder.best_program.is_file()):
+    said = summary(folder)
+    if said is None or said.best is None or not folder.best_program.is_file():
         return None
     try:
-        said = read_json(path)
-        if said["best"] is None:
-            return None
-        verdict = next(v for v in said["verdicts"] if v["name"] == said["best"])
+        verdict = next(v for v in said.verdicts if v["name"] == said.best)
         if verdict["score"] is None:  # it did badly on the fresh seeds, like all others
             return None
         return {
             "candidate": int(verdict["name"].rpartition("_")[2]),
             "score": float(verdict["score"]),
-            "program": folder.best_program.read_text(),
+            "program": folder.best_program.read_text(encoding="utf-8"),
             "confirmed": True,
             "low": float(verdict["low"]),
             "high": float(verdict["high"]),
         }
     except (OSError, ValueError, TypeError, KeyError, AttributeError, StopIteration) as fault:
-        raise JournalError(
-            f"{path}: is damaged: {fault}. `evolve resume` writes it again."
-        ) from None
+        raise rewritable(folder.summary, fault) from None
 
 
-def _best_so_far(folder: RunFolder) -> dict[str, Any] | None:
-    """Return the first entry of the hall of fame, with its score on the selection seeds."""
-    path = folder.hall_of_fame
-    if not path.is_file():
-        return None
+def hall_of_fame(folder: RunFolder) -> list[Famous]:
+    """Read the hall of fame, the best first; none before there is one. Raises `JournalError`."""
+    return _read(folder.hall_of_fame, HALL_OF_FAME) or []
+
+
+def summary(folder: RunFolder) -> Summary | None:
+    """Read how a run ended; None before it did. Raises `JournalError`."""
+    return _read(folder.summary, SUMMARY)
+
+
+def _read(path: Path, schema: TypeAdapter[T]) -> T | None:
+    """Read a file that can be written again from the journal; None where it is not there."""
     try:
-        entries = read_json(path)
-        if not (
-            isinstance(entries, list)
-            and all(isinstance(e, dict) and set(e) == ENTRY for e in entries)
-        ):
-            raise ValueError("no list of programs")
+        return read_stored(path, schema)
+    except FileNotFoundError:
+        return None
     except (OSError, ValueError) as fault:
-        raise JournalError(
-            f"{path}: is damaged: {fault}. `evolve resume` writes it again."
-        ) from None
-    return entries[0] | {"confirmed": False} if entries else None
+        raise rewritable(path, fault) from None
+
+
+def rewritable(path: Path, fault: Exception) -> JournalError:
+    """Say that a file is damaged which can be written again from the journal."""
+    return JournalError(f"{path}: is damaged: {fault}. `evolve resume` writes it again.")
 
 
 def _is_live(folder: RunFolder) -> bool:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from evolve.record.status import STOPPED
-from evolve.scoring.job import OK
+from evolve.reporting.printing import tell
+from evolve.scoring.job import OK, WORST
 from evolve.search.candidate import CACHED, REJECTED
 
 PAUSE = 10.0  # seconds between lines, where there is no terminal
@@ -61,30 +62,29 @@ def command() -> str:
 
 def print_status(found: dict[str, Any]) -> None:
     """Print the facts that `evolve.record.status.status` found."""
-    print(f"{found['run']}: {found['state']}")
+    tell(f"{found['run']}: {found['state']}")
     if not found["candidates"]:
-        print("no candidate yet")
+        tell("no candidate yet")
         return
-    print(f"{found['candidates']:,} candidates in {found['seconds']:.0f} s of search")
-    print(f"  {found['evaluated']:,} scored, {found['cached']:,} known already")
+    tell(f"{found['candidates']:,} candidates in {found['seconds']:.0f} s of search")
+    tell(f"  {found['evaluated']:,} scored, {found['cached']:,} known already")
     for reason, count in sorted(found["rejected"].items()):
-        print(f"  {count:,} rejected: {reason}")
+        tell(f"  {count:,} rejected: {reason}")
     for name, count in sorted(found["statuses"].items()):
         if name not in (OK, CACHED, REJECTED):
-            print(f"  {count:,} {name}")
+            tell(f"  {count:,} {name}")
     best = found["best"]
     if best and best["confirmed"]:
-        print(
+        tell(
             f"best: candidate {best['candidate']}, {best['score']:+.4f} ({best['low']:+.4f} to "
             f"{best['high']:+.4f}) on fresh seeds, test part"
         )
     elif best:
-        print(
-            f"best so far: candidate {best['candidate']}, {best['score']:+.4f} on the selection "
-            f"seeds"
-        )
-    print(f"hash chain: {found['hash_chain']}")
+        score = WORST if best["score"] is None else best["score"]
+        tell(f"best so far: candidate {best['candidate']}, {score:+.4f} on the selection seeds")
+    tell(f"hash chain: {found['hash_chain']}")
+    tell(f"  (not verified but for its last link: {command()} verify {found['run']})")
     if not found["repeatable"]:
-        print("committed in the order of arrival: the run can be resumed, not repeated")
+        tell("committed in the order of arrival: the run can be resumed, not repeated")
     if found["state"] == STOPPED:
-        print(f"go on with:  {command()} resume {found['run']}")
+        tell(f"go on with:  {command()} resume {found['run']}")

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from evolve.comparison.contest import Verdict
 from evolve.config.schema import Config
-from evolve.files import read_json
-from evolve.record.errors import JournalError
 from evolve.record.folder import RunFolder
 from evolve.record.journal import Journal
-from evolve.record.status import FINISHED, best_facts, status
+from evolve.record.status import (
+    FINISHED,
+    best_facts,
+    hall_of_fame,
+    rewritable,
+    status,
+    summary,
+)
+from evolve.record.stored import fitting
 from evolve.reporting.scores import Scores
 from evolve.reporting.tables import preformatted
 from evolve.running.facts import Plan, Result
@@ -27,6 +34,8 @@ COLUMNS = (
     "score", "seconds",
 )  # fmt: skip
 """What of a row of the journal is for people."""
+
+_TABLE = TypeAdapter(list[Verdict])
 
 
 @dataclass(frozen=True)
@@ -66,40 +75,18 @@ def best_of(folder: RunFolder) -> Program:
 
 def _summary(folder: RunFolder) -> tuple[tuple[Verdict, ...] | None, str]:
     """Read the table of a confirmation, and the name of the best program in it."""
-    if not folder.summary.is_file():
+    said = summary(folder)
+    if said is None:
         return None, ""
     try:
-        said = read_json(folder.summary)
-        verdicts = tuple(map(Verdict.from_facts, said["verdicts"]))
-        best = said["best"] or ""
-        if not (isinstance(best, str) and (best.isidentifier() or not best)):
-            raise TypeError("the name of the best program")
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as fault:
-        raise _damaged(folder.summary, fault) from None
+        lines = [asdict(Verdict.from_facts(facts)) for facts in said.verdicts]
+        verdicts = tuple(fitting(lines, _TABLE))
+        best = said.best or ""
+        if best and not best.isidentifier():
+            raise ValueError("the name of the best program is none")
+    except (ValueError, TypeError, KeyError, OverflowError) as fault:
+        raise rewritable(folder.summary, fault) from None
     return verdicts, best
-
-
-def _entries(folder: RunFolder) -> list[dict[str, Any]]:
-    """Read the hall of fame, the best first; none before there is one."""
-    if not folder.hall_of_fame.is_file():
-        return []
-    try:
-        entries = read_json(folder.hall_of_fame)
-        for entry in entries:
-            score = entry["score"]
-            if not (
-                isinstance(entry["program"], str)
-                and isinstance(entry["candidate"], int)
-                and (score is None or isinstance(score, float | int))
-            ):
-                raise TypeError("no program with its score")
-    except (OSError, ValueError, TypeError, KeyError) as fault:
-        raise _damaged(folder.hall_of_fame, fault) from None
-    return entries
-
-
-def _damaged(path: Path, fault: Exception) -> JournalError:
-    return JournalError(f"{path}: is damaged: {fault}. `evolve resume` writes it again.")
 
 
 def _confirmed(best: Program | None, scores: Scores | None) -> Found | None:
@@ -162,13 +149,13 @@ class Study:
         verdicts: tuple[Verdict, ...] | None,
         best: Program | None,
     ) -> Study:
-        hall_of_fame = tuple(
+        found = tuple(
             Found(
-                parse(entry["program"], name=f"found_{entry['candidate']}"),
-                -math.inf if entry["score"] is None else entry["score"],
-                entry["candidate"],
+                parse(entry.program, name=f"found_{entry.candidate}"),
+                -math.inf if entry.score is None else entry.score,
+                entry.candidate,
             )
-            for entry in _entries(folder)
+            for entry in hall_of_fame(folder)
         )
         scores = None
         if verdicts is not None:
@@ -186,8 +173,8 @@ class Study:
             config=plan.config,
             suite=plan.suite_given,
             state=facts["state"],
-            best=_confirmed(best, scores) or next(iter(hall_of_fame), None),
-            hall_of_fame=hall_of_fame,
+            best=_confirmed(best, scores) or next(iter(found), None),
+            hall_of_fame=found,
             scores=scores,
             chain=facts["hash_chain"],
             facts=facts,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import html
 import io
-import sys
 from dataclasses import dataclass
+from typing import TextIO
 
-from rich.console import Console
 from rich.table import Table
 
-NARROW = 100  # columns where the output is no terminal
+from evolve.reporting.printing import lay_out
+from primitives.errors import plain
 
 
 @dataclass(frozen=True)
@@ -30,18 +30,14 @@ class Grid:
 
     def __str__(self) -> str:
         out = io.StringIO()
-        self.print(Console(file=out, width=NARROW, highlight=False))
+        self.print(out)
         return out.getvalue().rstrip("\n")
 
-    def print(self, console: Console | None = None) -> None:
-        """Print to a console; without one, to standard output, as wide as a terminal there is."""
-        if console is None:
-            width = None if sys.stdout.isatty() else NARROW
-            console = Console(file=sys.stdout, width=width, highlight=False)
-
+    def print(self, file: TextIO | None = None) -> None:
+        """Print to a file; without one, to standard output."""
         table = Table(
-            title=self.title or None,
-            caption=self.caption or None,
+            title=plain(self.title) or None,
+            caption=plain(self.caption) or None,
             title_justify="left",
             caption_justify="left" if self.title else "center",
             expand=bool(self.wide),
@@ -56,8 +52,8 @@ class Grid:
             else:
                 table.add_column(name, justify=justify, overflow="fold")
         for row in self.rows:
-            table.add_row(*row)
-        console.print(table)
+            table.add_row(*map(plain, row))
+        lay_out(table, file)
 
     def html(self) -> str:
         """Write the table for a notebook."""

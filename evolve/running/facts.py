@@ -75,7 +75,7 @@ class Plan:
         Raises `ConfigError`; `NotARun` for a damaged folder.
         """
         config = folder.config() if config is None else config
-        inputs, given = folder.meta["inputs"], folder.suite_given()
+        inputs, given = folder.meta.inputs, folder.suite_given()
         # A config that somebody changed by hand may name a suite again.
         settings = load_suite(config.suite)[1] if isinstance(config.suite, str) else config.suite
         name = Path(given).stem if given else config.name
@@ -83,7 +83,7 @@ class Plan:
         return cls(
             config.model_copy(update={"suite": settings}),
             suite,
-            tuple(parse(text, name=name) for name, text in inputs["initial"]),
+            tuple(parse(text, name=name) for name, text in inputs.initial),
             suite.references,
             given,
         )

@@ -100,7 +100,7 @@ def _execute(
 
 def _same_inputs(journal: Journal, plan: Plan, folder: RunFolder) -> None:
     """Refuse to go on where something that a run depends on is not what it was at the beginning."""
-    if folder.meta["inputs"]["references"] != plan.references:
+    if folder.meta.inputs.references != plan.references:
         raise ConfigError(
             f"{folder.path}: its tasks are not those it began with (other data, or another "
             "version). Go on with what it began with, or start another run."

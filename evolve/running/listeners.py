@@ -15,6 +15,7 @@ from typing import Any
 from evolve.files import replace_file
 from evolve.record.folder import RunFolder
 from evolve.record.patience import attempted
+from evolve.record.stored import Famous
 from evolve.running.drive import Clock
 from evolve.running.facts import Plan, Result
 from evolve.running.sentences import (
@@ -169,11 +170,11 @@ class HallOfFameFile(Listener):
     def write(self, search: Search) -> None:
         """Write the hall of fame as it is now. Raises `OSError`."""
         entries = [
-            {
-                "candidate": e.number,
-                "score": e.score if e.score > WORST else None,
-                "program": str(prune(e.program)),
-            }
+            Famous(
+                candidate=e.number,
+                score=e.score if e.score > WORST else None,
+                program=str(prune(e.program)),
+            ).model_dump()
             for e in search.hall_of_fame.distinct()
         ]
         replace_file(self.folder.hall_of_fame, json.dumps(entries, indent=1) + "\n")

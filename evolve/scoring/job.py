@@ -20,6 +20,9 @@ ERROR, CRASH, TIMEOUT, OOM = "error", "crash", "timeout", "oom"
 MACHINE = (CRASH, TIMEOUT, OOM)
 """Statuses that depend on a clock or a machine, and not on config and seed alone."""
 
+STATUSES = (OK, EARLY, HURDLE, DIVERGED, ERROR, *MACHINE)
+"""All that an outcome can have."""
+
 
 class ReferenceDiverged(RuntimeError):
     """Nothing can be scored on this seed; no program is at fault."""

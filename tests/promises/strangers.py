@@ -58,7 +58,8 @@ from evolve.record.status import status
 from evolve.running import drive
 from evolve.running.confirmation import found_program
 from evolve.running.listeners import HallOfFameFile
-from evolve.scoring.references import read_reference
+from evolve.scoring.references import read_reference, references_of
+from evolve.scoring.suite import make_suite
 from evolve.search.search import Search
 from primitives import ProgramError, load, parse
 from primitives.canonical.cost import cost
@@ -381,7 +382,7 @@ def _status(path: Path) -> None:
 def _config(path: Path) -> None:
     folder = RunFolder.open(path)
     folder.config()
-    for name, text in folder.meta["inputs"]["initial"]:
+    for name, text in folder.meta.inputs.initial:
         parse(text, name=name)
 
 
@@ -401,7 +402,7 @@ def _resumed(path: Path) -> None:
     folder = RunFolder.open(path)
     folder.suite_given()
     search = Search(
-        folder.config(), [parse(text, name=name) for name, text in folder.meta["inputs"]["initial"]]
+        folder.config(), [parse(text, name=name) for name, text in folder.meta.inputs.initial]
     )
     with contextlib.closing(Journal(folder.journal)) as journal:
         for name in ("decisive", "machine", "status", "elapsed"):
@@ -430,12 +431,15 @@ def make_run(place: Path) -> None:
     """
     given = hostile.INLINE | {
         "suite": hostile.INLINE["suite"][:1],
+        "search": hostile.INLINE["search"] | {"lag": 8},
         "budget": {"candidates": 60},
         "name": "run",
     }
     config = validated(given, "run")
     initial = [baselines.get(name) for name in config.search.initial]
-    inputs = {"initial": [[p.name, str(p)] for p in initial], "references": {}}
+    assert not isinstance(config.suite, str)
+    references = references_of(make_suite(config.name, config.suite))
+    inputs = {"initial": [[p.name, str(p)] for p in initial], "references": references}
     folder = RunFolder.create(place, config, given, inputs)
     search = Search(config, initial)
     every, drive.EVERY = drive.EVERY, 32

@@ -21,6 +21,10 @@ def folder(tmp_path) -> RunFolder:
     return RunFolder.create(tmp_path, config, {}, inputs, [read(tmp_path / "mine.py")])
 
 
+def stored(folder: RunFolder) -> dict:
+    return json.loads(folder.meta_file.read_text())
+
+
 def test_a_plugin_is_kept_with_the_run(folder, tmp_path):
     (tmp_path / "mine.py").unlink()
     (plugin,) = RunFolder.open(folder.path).plugins()
@@ -30,7 +34,7 @@ def test_a_plugin_is_kept_with_the_run(folder, tmp_path):
 def test_a_run_without_plugins_says_nothing_of_them(tmp_path):
     folder = RunFolder.create(tmp_path, load_config("smoke"), {}, {"initial": [], "references": {}})
     assert folder.plugins() == []
-    assert "plugins" not in folder.meta
+    assert "plugins" not in stored(folder)
     assert not folder.plugin_folder.exists()
 
 
@@ -51,7 +55,7 @@ def test_a_plugin_that_is_missing_or_no_text_is_refused(folder):
 
 @pytest.mark.parametrize("name", ["../mine.py", "/etc/passwd", "", ".", "..", 3, None])
 def test_what_a_stranger_calls_a_plugin_leads_nowhere_else(folder, name):
-    meta = folder.meta
+    meta = stored(folder)
     meta["plugins"][0]["name"] = name
     folder.meta_file.write_text(json.dumps(meta))
     with pytest.raises(NotARun, match=r"meta\.json: is damaged"):
@@ -60,6 +64,6 @@ def test_what_a_stranger_calls_a_plugin_leads_nowhere_else(folder, name):
 
 @pytest.mark.parametrize("said", [3, {"mine.py": 1}, ["mine.py"], [[]], [{"name": "mine.py"}]])
 def test_what_is_no_list_of_plugins_is_damage(folder, said):
-    folder.meta_file.write_text(json.dumps(folder.meta | {"plugins": said}))
+    folder.meta_file.write_text(json.dumps(stored(folder) | {"plugins": said}))
     with pytest.raises(NotARun, match=r"meta\.json: is damaged"):
         folder.plugins()

@@ -228,7 +228,7 @@ def rows(number: int = 12) -> list[Row]:
 @pytest.fixture
 def journal(tmp_path):
     with contextlib.closing(Journal(tmp_path / "journal.sqlite")) as opened:
-        opened.put(rows(), status="running")
+        opened.put(rows(), status="stopped")
         yield opened
 
 
@@ -240,8 +240,8 @@ def test_rows_come_back_as_they_were_with_every_bit_of_the_scores(journal, tmp_p
             v.hex() for row in ODD for v in row
         ]
         assert list(again.rows(5)) == rows()[5:]
-        assert again.get("status") == "running"
-        assert again.get("nothing", 7) == 7
+        assert again.get("status") == "stopped"
+        assert again.get("elapsed", 7) == 7
 
 
 def test_outcomes_and_jobs_cross_the_wire_with_every_bit():
@@ -330,7 +330,7 @@ def test_a_file_with_flipped_bytes_is_refused_or_says_what_it_said(journal, tmp_
 def test_facts_and_rows_are_written_together_or_not_at_all(journal):
     with pytest.raises(JournalError, match="cannot be written: UNIQUE"):
         journal.put(rows()[:1], status="changed")
-    assert journal.get("status") == "running"
+    assert journal.get("status") == "stopped"
     assert journal.count() == 12
 
 

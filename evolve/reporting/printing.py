@@ -1,0 +1,49 @@
+"""The gate for all that is printed: what a stranger wrote steers no terminal.
+
+Commands and reports print through here, and nowhere else; a test keeps it so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
+
+from primitives.errors import plain
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+NARROW = 100  # columns where the output is no terminal
+
+
+def tell(text: object = "", nl: bool = True) -> None:
+    """Print a result, as text."""
+    click.echo(plain(str(text)), nl=nl)
+
+
+def say(message: str) -> None:
+    """Write a line about the progress of things, whether or not somebody hears it.
+
+    Results go to standard output.
+    """
+    with contextlib.suppress(OSError):  # the terminal was closed, or the disk of a log is full
+        click.echo(plain(message), err=True)
+
+
+def facts(content: Any) -> None:
+    """Print facts for machines."""
+    click.echo(json.dumps(content, indent=1))
+
+
+def lay_out(table: Table, file: TextIO | None = None) -> None:
+    """Print a table of texts that are plain; without a file, as wide as a terminal there is."""
+    from rich.console import Console  # `--help` needs none
+
+    out = file or sys.stdout
+    width = None if file is None and out.isatty() else NARROW
+    console = Console(file=out, width=width, highlight=False, markup=False, emoji=False)
+    console.print(table)
