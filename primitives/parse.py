@@ -580,8 +580,8 @@ def _called(node: ast.AST) -> tuple[str, str]:
     """Return what a piece of syntax is called in an error message, and what to write instead."""
     if isinstance(node, ast.Compare) and len(node.ops) > 1:
         return "a chain of comparisons", "Write (x < y) * (y < z)."
-    signs = node.ops if isinstance(node, ast.Compare) else [getattr(node, "op", None)]
-    sign, remedy = _OPERATORS.get(type(signs[0]), ("", ""))
+    called: Any = node.ops[0] if isinstance(node, ast.Compare) else getattr(node, "op", None)
+    sign, remedy = _OPERATORS.get(type(called), ("", ""))
     if sign:
         return f"the operator {sign}", remedy
     # Python may have syntax that is newer than this table.

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -47,3 +48,16 @@ def lay_out(table: Table, file: TextIO | None = None) -> None:
     width = None if file is None and out.isatty() else NARROW
     console = Console(file=out, width=width, highlight=False, markup=False, emoji=False)
     console.print(table)
+
+
+@contextlib.contextmanager
+def bar(total: int) -> Generator[Callable[[int], object]]:
+    """Show on a terminal how many of `total` are done, of which the context is told; then clear."""
+    from rich.console import Console
+    from rich.progress import Progress, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (*Progress.get_default_columns(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as shown:
+        task = shown.add_task("", total=total)
+        yield lambda done: shown.update(task, completed=done)

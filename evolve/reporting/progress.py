@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from evolve.record.status import STOPPED
-from evolve.reporting.printing import tell
+from evolve.reporting.printing import bar, tell
 from evolve.scoring.job import OK, WORST
 from evolve.search.candidate import CACHED, REJECTED
 
@@ -30,19 +30,13 @@ def watching(
     """
     say(f"{what}: 0 of {total}")
     if sys.stderr.isatty():
-        from rich.console import Console
-        from rich.progress import Progress, TimeElapsedColumn
-
-        console = Console(stderr=True)
-        columns = (*Progress.get_default_columns(), TimeElapsedColumn())
-        with Progress(*columns, console=console, transient=True) as bar:
-            task = bar.add_task("", total=total)
-            yield lambda done: bar.update(task, completed=done)
+        with bar(total) as advance:
+            yield advance
         return
 
     began = last = time.monotonic()
 
-    def tell(done: int) -> None:
+    def line(done: int) -> None:
         nonlocal last
         now = time.monotonic()
         if now - last >= PAUSE:
@@ -50,7 +44,7 @@ def watching(
             left = f", about {taken / done * (total - done):.0f} s to go" if done else ""
             say(f"{what}: {done} of {total} after {taken:.0f} s{left}")
 
-    yield tell
+    yield line
 
 
 def command() -> str:

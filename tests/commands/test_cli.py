@@ -612,7 +612,7 @@ def test_workers_find_references_in_the_folder_of_the_user():
     Path("references").mkdir()
     values = {"learning_rate": 0.01}
     Path(f"references/{fingerprint}.json").write_text(
-        json.dumps({"optimizers": {"adamw": {"values": values}}})
+        json.dumps({"fingerprint": fingerprint, "optimizers": {"adamw": {"values": values}}})
     )
     Path("small.yaml").write_text(json.dumps({"tasks": [task]}))
     found = json.loads(

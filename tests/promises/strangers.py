@@ -58,7 +58,7 @@ from evolve.record.status import status
 from evolve.running import drive
 from evolve.running.confirmation import found_program
 from evolve.running.listeners import HallOfFameFile
-from evolve.scoring.references import read_reference, references_of
+from evolve.scoring.references import read_reference
 from evolve.scoring.suite import make_suite
 from evolve.search.search import Search
 from primitives import ProgramError, load, parse
@@ -438,7 +438,7 @@ def make_run(place: Path) -> None:
     config = validated(given, "run")
     initial = [baselines.get(name) for name in config.search.initial]
     assert not isinstance(config.suite, str)
-    references = references_of(make_suite(config.name, config.suite))
+    references = make_suite(config.name, config.suite).references
     inputs = {"initial": [[p.name, str(p)] for p in initial], "references": references}
     folder = RunFolder.create(place, config, given, inputs)
     search = Search(config, initial)
