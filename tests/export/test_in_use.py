@@ -24,7 +24,7 @@ FORMS = {  # each form of a file, by one program
     "muon": "matrices and others",
 }
 each_form = pytest.mark.parametrize("name", FORMS)
-PARAMS = {"a": jnp.linspace(0.5, 1.0, 6).reshape(3, 2), "b": jnp.full(2, -0.5)}
+PARAMS = {"a": jnp.linspace(0.5, 1.0, 6).reshape(3, 2), "b": jnp.full(2, -0.5, jnp.float32)}
 GRADIENTS = {"a": jnp.linspace(-1.0, 0.25, 6).reshape(3, 2), "b": jnp.asarray([0.5, 2.0])}
 GIVEN = {"value": 0.5, "hvp": lambda x: x, "gnvp": lambda x: x}
 
@@ -159,6 +159,15 @@ def test_states_are_in_float32_unless_another_dtype_is_asked_for(name):
     assert dtypes() == {"float32"}
     assert "bfloat16" in dtypes(state_dtype="bfloat16")
     assert dtypes(state_dtype="float16") <= {"float16", "float32"}
+
+
+@each_form
+def test_leaves_of_float32_are_never_cast(name):
+    optimizer = optax.with_extra_args_support(functions(name).optimizer(0.1))
+    update = partial(optimizer.update, **GIVEN)
+    step = jax.make_jaxpr(update)(GRADIENTS, jax.eval_shape(optimizer.init, PARAMS), PARAMS)
+    casts = [e.invars[0].aval for e in step.eqns if e.primitive.name == "convert_element_type"]
+    assert not [x for x in casts if x.ndim and x.dtype == jnp.float32]
 
 
 def test_an_average_does_not_stall_in_16_bits():
