@@ -424,6 +424,8 @@ def export(
         raise ConfigError(
             f"{output}: exists already. Choose another name, or write over it with --force."
         )
+    if output.exists() and not output.is_file():  # a folder, or a device
+        raise ConfigError(f"{output}: is no file. Choose another name.")
     if output.name.removesuffix(".py") in SHADOWED:
         raise ConfigError(
             f"{output}: Python would import it in place of the module of that name. "
@@ -450,7 +452,8 @@ def to_optax(
     """Make an optimizer that Optax's users can train with at once, without a file.
 
     learning_rate: a number or a schedule of Optax; None for the program's own, at which it was
-    found or tuned. hyperparameters: as of the exported file, such as weight_decay=0.01, mask=...
+    found or tuned. hyperparameters: as of the exported file, such as weight_decay=0.01, and
+    by name what else it takes: mask, layout, state_dtype, seed.
 
     Gives an `optax.GradientTransformation`. Raises `ProgramError`.
 

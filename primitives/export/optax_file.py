@@ -51,6 +51,7 @@ TAKEN = BUILTINS | {
 _OURS = (
     "_direction", "_update", "_each_leaf", "_whole_model", "_dtype", "_wide", "_copy", "_by_shape",
     "_gradients", "_is_none", "_stored", "_refuse_16_bits", "_state_dtype", "_masked",
+    "_laid_out", "_matrices", "_as_given", "_by_letters", "_order",
     "_each_of_stacks", "_is_matrix", "_as_matrix", "_beside", "_number", "_draws",
     "_direction_of_matrices", "_direction_of_others", "_update_of_matrices", "_update_of_others",
 )  # in the template  # fmt: skip
@@ -106,8 +107,8 @@ class OptaxFile:
         taken = {*TAKEN, self.name, f"scale_by_{self.name}", self.state_class}
         if isinstance(self.rule.decay, Number):
             taken.add(DECAY)
-        if self.state_dtype:
-            taken.add("state_dtype")
+        taken |= {"given", "laid", "layout"} if self.layout else set()
+        taken |= {"state_dtype"} if self.state_dtype else set()
         if self.asked:
             keywords = [ASKED[name][0] for name in self.asked if name not in self.rule.oracles]
             taken |= {"extra_args", *keywords}
@@ -191,10 +192,12 @@ class OptaxFile:
     @cached_property
     def parameters_read(self) -> dict[str, str]:
         """Trees that the rules only read, by input: what each is called in `update_fn`."""
-        read = {"w": "params"} if self.rule.reads_parameters else {}
+        laid = "laid" if self.layout else "params"
+        read = {"w": laid} if self.rule.reads_parameters else {}
         read |= {name: self.names(name) for name in self.draws}
         decays = {h.name: self.names(h.name) for h in self.rule.inner if h.name in self.rule.decays}
-        return read | {name: f"_masked({it}, mask, params)" for name, it in decays.items()}
+        of = "params, laid" if self.layout else "params"
+        return read | {name: f"_masked({it}, mask, {of})" for name, it in decays.items()}
 
     @cached_property
     def numbers(self) -> dict[str, str]:
@@ -234,6 +237,16 @@ class OptaxFile:
         """The fields of the state, and how each is made from the parameters."""
         fields = [(self.names(state.name), self._start(state)) for state in self.rule.states]
         return [*fields, (self.point, COPY)] if self.holds_point else fields
+
+    @property
+    def layout(self) -> bool:
+        """Whether the user may say which axes of a leaf are rows and columns.
+
+        Not where somebody else must know it: who makes a product with a matrix of the model, or
+        finds the parameters to evaluate at.
+        """
+        rule = self.rule
+        return rule.by_shape and not rule.oracles and not rule.program.evaluate_at
 
     @property
     def state_dtype(self) -> bool:
@@ -290,6 +303,7 @@ class OptaxFile:
         given = ["learning_rate"] if self.rule.reads_rate else []
         given += [self.names(h.name) for h in self.rule.inner]
         given += ["mask"] if self.rule.decays else []
+        given += ["layout"] if self.layout else []
         given += ["state_dtype"] if self.state_dtype else []
         given += ["seed"] if self.draws else []
         return _call(f"scale_by_{self.name}", [f"{name}={name}" for name in given], 8)
@@ -329,6 +343,14 @@ class OptaxFile:
         if self.decay or self.rule.decays:
             lines.append("mask: a tree of bools, or a function that makes it from the parameters:")
             lines.append("    which of them decay.")
+        if self.layout:
+            lines += [
+                "layout: of leaves that have other matrices than the rule above says, a tree of",
+                "    strings or a function that makes it from the parameters. One letter an axis:",
+                '    "r" for rows, "c" for columns, "s" for a stack of matrices, as "rcc" of an',
+                '    attention kernel or "src" of scanned layers; "" for a leaf without matrices,',
+                "    None for one that the rule above is for.",
+            ]
         if self.state_dtype:
             lines.append(
                 "state_dtype: of the states that are like parameters; if None, float32, or"
@@ -361,7 +383,8 @@ class OptaxFile:
         """Return the parameters that are no hyperparameters."""
         mask = [MASK] if self.rule.decays else []
         dtype = ["state_dtype: jax.typing.DTypeLike | None = None"] if self.state_dtype else []
-        return [*mask, *(["seed: jax.typing.ArrayLike = 0"] if self.draws else []), *dtype]
+        layout = ["layout: optax.MaskOrFn = None"] if self.layout else []
+        return [*mask, *layout, *(["seed: jax.typing.ArrayLike = 0"] if self.draws else []), *dtype]
 
     @property
     def keywords(self) -> list[str]:

@@ -51,7 +51,7 @@ CONTRIB = {
 def left_out(test: unittest.TestCase) -> str:
     """Why a test does not apply; empty where it does."""
     if "test_explicit_dtype" in test.id():
-        return "asks for mu_dtype, which is no argument of ours"
+        return "asks for mu_dtype; ours is state_dtype, of all states like parameters"
     if "inject_hyperparams" in test.id() and "pride_lion" in str(test):
         return (
             "an injected schedule is a number for the optimizer inside, so its state has another "

@@ -24,9 +24,35 @@ FORMS = {  # each form of a file, by one program
     "muon": "matrices and others",
 }
 each_form = pytest.mark.parametrize("name", FORMS)
-PARAMS = {"a": jnp.linspace(0.5, 1.0, 6).reshape(3, 2), "b": jnp.full(2, -0.5)}
+PARAMS = {"a": jnp.linspace(0.5, 1.0, 6).reshape(3, 2), "b": jnp.full(2, -0.5, jnp.float32)}
 GRADIENTS = {"a": jnp.linspace(-1.0, 0.25, 6).reshape(3, 2), "b": jnp.asarray([0.5, 2.0])}
 GIVEN = {"value": 0.5, "hvp": lambda x: x, "gnvp": lambda x: x}
+
+STACKS = """
+learning_rate = 0.1
+c = 0.5
+left_side = left(0.0)
+size = scalar(0.0)
+kernels = stack()
+
+def step(w, g, lr):
+    now = gram_left(g)
+    left_side = interp(now, left_side, 0.9)
+    length = norm(g)
+    size = interp(length, size, 0.5)
+    d = left_side @ g
+    d = d / size
+    p = w * c
+    d = d + p
+    d = tanh(d)
+    return d * lr
+
+def fallback(w, g, lr):
+    p = w * c
+    d = g + p
+    d = tanh(d)
+    return d * lr
+"""
 
 
 @cache
@@ -133,6 +159,15 @@ def test_states_are_in_float32_unless_another_dtype_is_asked_for(name):
     assert dtypes() == {"float32"}
     assert "bfloat16" in dtypes(state_dtype="bfloat16")
     assert dtypes(state_dtype="float16") <= {"float16", "float32"}
+
+
+@each_form
+def test_leaves_of_float32_are_never_cast(name):
+    optimizer = optax.with_extra_args_support(functions(name).optimizer(0.1))
+    update = partial(optimizer.update, **GIVEN)
+    step = jax.make_jaxpr(update)(GRADIENTS, jax.eval_shape(optimizer.init, PARAMS), PARAMS)
+    casts = [e.invars[0].aval for e in step.eqns if e.primitive.name == "convert_element_type"]
+    assert not [x for x in casts if x.ndim and x.dtype == jnp.float32]
 
 
 def test_an_average_does_not_stall_in_16_bits():
@@ -252,28 +287,7 @@ def test_a_masked_leaf_takes_the_step_of_a_leaf_without_decay(name):
 
 
 def test_a_mask_of_stacks_of_matrices_is_one_of_leaves():
-    program = parse(
-        """
-learning_rate = 0.1
-c = 0.5
-kernels = stack()
-
-def step(w, g, lr):
-    size = norm(g)
-    d = g / size
-    p = w * c
-    d = d + p
-    d = tanh(d)
-    return d * lr
-
-def fallback(w, g, lr):
-    p = w * c
-    d = g + p
-    d = tanh(d)
-    return d * lr
-"""
-    )
-    make = partial(to_optax(program).optimizer, 1.0)
+    make = partial(to_optax(parse(STACKS)).optimizer, 1.0)
     params = {"a": jnp.ones((2, 2, 3, 4)), "b": jnp.ones((3, 4)), "c": jnp.ones(2)}
     ours, _ = step(make(mask={"a": False, "b": True, "c": False}), params, params)
     zero, _ = step(make(c=0.0), params, params)
@@ -310,3 +324,63 @@ def test_a_rule_of_two_groups_says_that_global_is_of_one():
 
 def test_eigenvectors_that_rounding_chooses_are_told_in_the_file():
     assert "rounding chooses" in " ".join(functions("soap").source.split())
+
+
+# --- layout ---------------------------------------------------------------------------------------
+
+LAID = {  # by letters: the shape of a leaf, and how its matrices are found by hand
+    "rc": ((4, 6), lambda x: x),
+    "cr": ((4, 6), lambda x: x.T),
+    "rcc": ((4, 3, 2), lambda x: x.reshape(4, 6)),  # attention, first axis | rest
+    "rrc": ((2, 2, 6), lambda x: x.reshape(4, 6)),
+    "crr": ((6, 2, 2), lambda x: x.reshape(6, 4).T),
+    "crc": ((2, 4, 3), lambda x: x.transpose(1, 0, 2).reshape(4, 6)),
+    "src": ((3, 4, 6), list),  # scanned layers
+    "rsc": ((4, 3, 6), lambda x: list(x.transpose(1, 0, 2))),
+    "scrs": ((2, 6, 4, 3), lambda x: list(x.transpose(0, 3, 2, 1).reshape(6, 4, 6))),
+    "": ((4, 6), lambda x: x.reshape(-1)),
+}
+
+
+@pytest.mark.parametrize("kernels", ["flatten", "stack", "fallback"])
+def test_a_leaf_takes_the_steps_of_the_matrices_that_its_layout_says(kernels):
+    own = to_optax(parse(STACKS.replace("stack()", f"{kernels}()")))
+    rng = np.random.default_rng(0)
+    params = {f"leaf {x}": np.float32(rng.normal(size=shape)) for x, (shape, _) in LAID.items()}
+    layout = {f"leaf {x}": x for x in LAID}
+    params["own"], layout["own"] = np.float32(rng.normal(size=3)), None
+    by_hand = {f"leaf {x}": alone(params[f"leaf {x}"]) for x, (_, alone) in LAID.items()}
+    by_hand["own"] = params["own"]
+    mask = {leaf: leaf != "leaf src" for leaf in params}
+
+    expected, _ = step(own.optimizer(0.1, mask=mask), by_hand, by_hand, times=2)
+    make = partial(own.optimizer, 0.1, mask=lambda _: mask)
+    found, state = step(make(layout=layout), params, params, times=2)
+    for x, (shape, alone) in LAID.items():
+        assert found[f"leaf {x}"].shape == shape
+        assert_close(alone(found[f"leaf {x}"]), expected[f"leaf {x}"], rtol=1e-5)
+    assert_close(found["own"], expected["own"])
+
+    made = make(layout=lambda p: {leaf: layout[leaf] for leaf in p})
+    abstract = jax.eval_shape(lambda: made.update(params, made.init(params), params)[1])
+    assert jax.tree.structure(abstract) == jax.tree.structure(state)
+
+
+def test_muon_takes_the_steps_of_attention_and_of_scanned_layers():
+    optimizer = functions("muon").optimizer(0.1, layout={"heads": "rcc", "layers": "src"})
+    rng = np.random.default_rng(0)
+    heads, layers = (np.float32(rng.normal(size=shape)) for shape in ((16, 4, 8), (2, 8, 4)))
+    params = {"heads": heads, "layers": layers}
+    by_hand = {"heads": heads.reshape(16, 32), "layers": [*layers]}
+    found, _ = step(optimizer, params, params)
+    expected, _ = step(functions("muon").optimizer(0.1), by_hand, by_hand)
+    assert_close(found["heads"].reshape(16, 32), expected["heads"], rtol=1e-5)
+    assert_close([*found["layers"]], expected["layers"], rtol=1e-5)
+
+
+@pytest.mark.parametrize("letters", ["r", "rrr", "rcx", "rc", "sss", "rcsc"])
+def test_letters_that_do_not_fit_a_leaf_are_refused_with_what_to_write(letters):
+    params = {"a": jnp.ones((2, 3, 4)), "b": jnp.ones(2)}
+    optimizer = functions("muon").optimizer(layout={"a": letters, "b": None})
+    with pytest.raises(ValueError, match=f"layout '{letters}' is not of a leaf .* with an r and"):
+        optimizer.init(params)

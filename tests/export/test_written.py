@@ -79,6 +79,12 @@ def test_a_disk_that_is_full_leaves_the_file_as_it_was(tmp_path, monkeypatch):
     assert path.read_text() == "good = True\n"
 
 
+@pytest.mark.parametrize("path", [os.devnull, "."])
+def test_what_is_no_file_is_never_replaced(path):
+    with pytest.raises(ConfigError, match="is no file"):
+        evolve.export("lion", path=path, overwrite=True)
+
+
 def test_a_link_is_written_through(tmp_path):
     (tmp_path / "link.py").symlink_to(tmp_path / "there.py")
     evolve.export("lion", path=tmp_path / "link.py")
