@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
-NARROW = 100  # columns where the output is no terminal
+UNBOUNDED = 10_000  # columns where the output is no terminal: no row is folded, nothing is left out
 
 
 @dataclass(frozen=True)
 class Grid:
     """A table: names of columns, and rows of as many texts.
 
-    numbers: columns that are aligned at their right; wide: the column that takes what room is left,
-    in a table whose rows are a line each; empty where long texts are folded.
+    A terminal that is too narrow folds the longest texts; everywhere else a row is a line.
+    numbers: columns that are aligned at their right.
     """
 
     columns: tuple[str, ...]
@@ -26,38 +26,28 @@ class Grid:
     title: str = ""
     caption: str = ""
     numbers: frozenset[str] = frozenset()
-    wide: str = ""
 
     def __str__(self) -> str:
         out = io.StringIO()
-        self.print(Console(file=out, width=NARROW, highlight=False))
+        self.print(Console(file=out, width=_width(), highlight=False, markup=False, emoji=False))
         return out.getvalue().rstrip("\n")
 
     def print(self, console: Console | None = None) -> None:
         """Print to a console; without one, to standard output, as wide as a terminal there is."""
         if console is None:
-            width = None if sys.stdout.isatty() else NARROW
-            console = Console(file=sys.stdout, width=width, highlight=False)
+            console = Console(
+                file=sys.stdout, width=_width(), highlight=False, markup=False, emoji=False
+            )
 
-        table = Table(
-            title=self.title or None,
-            caption=self.caption or None,
-            title_justify="left",
-            caption_justify="left" if self.title else "center",
-            expand=bool(self.wide),
-        )
+        table = Table()
         for name in self.columns:
             justify = "right" if name in self.numbers else "left"
-            if self.wide:
-                ratio = 1 if name == self.wide else None
-                table.add_column(
-                    name, justify=justify, overflow="ellipsis", no_wrap=True, ratio=ratio
-                )
-            else:
-                table.add_column(name, justify=justify, overflow="fold")
+            table.add_column(name, justify=justify, overflow="fold")
         for row in self.rows:
             table.add_row(*row)
-        console.print(table)
+        # Title and caption may hold commands to copy: a terminal breaks their lines, we do not.
+        for part in filter(None, (self.title, table, self.caption)):
+            console.print(part, soft_wrap=part is not table)
 
     def html(self) -> str:
         """Write the table for a notebook."""
@@ -76,3 +66,8 @@ class Grid:
 def preformatted(text: str) -> str:
     """Write a text for a notebook as it stands."""
     return f"<pre>{html.escape(text)}</pre>"
+
+
+def _width() -> int | None:
+    """Return the width of what is printed; None for that of the terminal."""
+    return None if sys.stdout.isatty() else UNBOUNDED
