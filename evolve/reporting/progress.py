@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import shutil
 import sys
 import time
@@ -10,8 +11,7 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 from evolve.record.status import STOPPED
-from evolve.scoring.job import OK
-from evolve.search.candidate import CACHED, REJECTED
+from evolve.running.sentences import tally_parts
 
 PAUSE = 10.0  # seconds between lines, where there is no terminal
 
@@ -66,12 +66,10 @@ def print_status(found: dict[str, Any]) -> None:
         print("no candidate yet")
         return
     print(f"{found['candidates']:,} candidates in {found['seconds']:.0f} s of search")
-    print(f"  {found['evaluated']:,} scored, {found['cached']:,} known already")
-    for reason, count in sorted(found["rejected"].items()):
-        print(f"  {count:,} rejected: {reason}")
-    for name, count in sorted(found["statuses"].items()):
-        if name not in (OK, CACHED, REJECTED):
-            print(f"  {count:,} {name}")
+    for count, what, ends in tally_parts(found):
+        print(f"  {count:,} {what}")
+        for n, how in ends:
+            print(f"    {n:,} {how}")
     best = found["best"]
     if best and best["confirmed"]:
         print(
@@ -87,4 +85,4 @@ def print_status(found: dict[str, Any]) -> None:
     if not found["repeatable"]:
         print("committed in the order of arrival: the run can be resumed, not repeated")
     if found["state"] == STOPPED:
-        print(f"go on with:  {command()} resume {found['run']}")
+        print(f"go on with:  {command()} resume {shlex.quote(found['run'])}")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import importlib
 import json
 import sys
-from functools import cache
 from pathlib import Path
 from typing import Any
 
