@@ -158,7 +158,9 @@ def resume(
     opened = opened_run(folder, trust, plugins)
     config = opened.config()
     changes = (*overrides, *changes_of(None, budget, workers))
-    changed = validated(overridden(config.model_dump(mode="json"), changes), "--set")
+    changed = validated(
+        overridden(config.model_dump(mode="json"), changes), str(opened.path), changes
+    )
     changed = with_lifted_budget(config, changed, changes, say)
     if changed.decisive() != config.decisive() or changed.confirm != config.confirm:
         raise ConfigError(
@@ -420,6 +422,10 @@ def export(
     if path is None:
         return Exported(name or program.name, to_optax_source(program, name=name))
     output = Path(path)
+    if output.is_dir():
+        raise ConfigError(
+            f"{output}: is a folder. Name a file in it, such as {output / (name or program.name)}.py"
+        )
     if output.exists() and not overwrite:
         raise ConfigError(
             f"{output}: exists already. Choose another name, or write over it with --force."

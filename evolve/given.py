@@ -25,6 +25,7 @@ from evolve.reporting.study import Found, Study, best_of
 from evolve.scoring.optax_optimizer import OptaxOptimizer
 from evolve.scoring.optimizers import Optimizer, known, known_names
 from evolve.scoring.suite import Suite
+from evolve.validation import program_in
 from primitives import Program, ProgramError
 
 Given = str | Path | Program | Handwritten | OptaxOptimizer | Found | Study
@@ -64,9 +65,15 @@ def config_from(
     elif isinstance(config, Mapping):
         given = json.loads(json.dumps(dict(config)))
     else:
+        if str(config) in known_names():
+            raise ConfigError(
+                f"{config}: is an optimizer, and no preset. Search from it with: evolve run "
+                f"quickstart --set search.initial=[{config}]"
+            )
         where, given = read_config(str(config))
         beside = Path(where).parent
-    given = overridden(given, (*overrides, *changes_of(seed, budget, workers)))
+    changes = (*overrides, *changes_of(seed, budget, workers))
+    given = overridden(given, changes)
 
     inside = given.get("plugins") or []
     if not isinstance(inside, list):
@@ -75,7 +82,7 @@ def config_from(
     load_named(plugins)
     if loaded := guests.loaded():
         given["plugins"] = [{"file": p.name, "sha256": p.sha256} for p in loaded]
-    return validated(given, where)
+    return validated(given, where, overrides)
 
 
 def changes_of(
@@ -147,7 +154,7 @@ def find(optimizer: Given, *, trust: bool = False) -> Optimizer:
         return best_of(opened)
     if name in known_names():
         return known(name)
-    return baselines.find(name)
+    return program_in(name)
 
 
 def with_values_of_runs(suite: Suite, optimizers: Iterable[Given]) -> Suite:

@@ -6,8 +6,10 @@ relies on. Nothing here trains.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -15,19 +17,21 @@ import numpy as np
 import baselines
 from evolve import plugins as guests
 from evolve.config.errors import ConfigError
-from evolve.config.presets import preset_names, read_config
+from evolve.config.presets import is_suite, preset_names, read_config
 from evolve.config.validation import validated
 from evolve.plugins import Plugin, PluginError
 from evolve.running.facts import Plan
 from evolve.scoring.optax_optimizer import OPTIMIZERS, OptaxOptimizer
-from evolve.scoring.suite import Suite
+from evolve.scoring.suite import Suite, suite_of
 from evolve.search.mutation import MUTATIONS, Mutation, Space
-from primitives import PRIMITIVES, ProgramError
+from primitives import PRIMITIVES, Program, ProgramError
 from primitives.canonical.question import question
 from primitives.conformance import faults as faults_of_primitive
+from primitives.files import read_file
 from proxy_tasks import TASKS, make_task
 from proxy_tasks.contract import faults as faults_of_task
 
+MAX_BYTES = 2**20  # of a file that is looked into
 CHILDREN = 20  # that a mutation of a user's is asked for
 
 
@@ -65,14 +69,43 @@ def check_file(name: str) -> Checked:
     """Check a program, or a configuration, without executing anything in it."""
     try:
         if name.endswith((".yaml", ".yml")) or name in preset_names():
+            if is_suite(name):
+                suite_of(name)
+                return Checked(name)
             where, given = read_config(name)
             for plugin in given.get("plugins") or ():
                 _refuse_to_execute(str(plugin), where)
             Plan.of(validated(given, where))
             return Checked(name)
-        return Checked(name, question=question(baselines.find(name)))
+        return Checked(name, question=question(program_in(name)))
     except (ProgramError, ConfigError) as fault:
         return Checked(name, str(fault))
+
+
+def program_in(name_or_file: str) -> Program:
+    """Return a known program or that of a file; a file of another kind is called what it is.
+
+    Raises `ProgramError`.
+    """
+    path = Path(name_or_file)
+    if path.suffix in (".yaml", ".yml"):
+        raise ProgramError(f"{name_or_file}: is YAML; an optimizer is a known name or a .py file")
+    if path.is_dir() and name_or_file not in baselines.names():
+        raise ProgramError(
+            f"{name_or_file}: is a folder; an optimizer is a known name or a .py file"
+        )
+    try:
+        return baselines.find(name_or_file)
+    except ProgramError:
+        with contextlib.suppress(OSError):
+            if b"import optax" in read_file(path, MAX_BYTES):
+                raise ProgramError(
+                    f"{name_or_file}: is Python that uses Optax, as `evolve export` writes it, "
+                    "and no program",
+                    hint="Give the program that was exported; an optimizer of your own that is "
+                    "written with Optax comes with --plugin.",
+                ) from None
+        raise
 
 
 def _refuse_to_execute(plugin: str, where: str) -> None:

@@ -269,7 +269,13 @@ def checked(kind: str, field: "dataclasses.Field[Any]", value: Any) -> int | flo
     """
     name = f"{kind}: {field.name}"
     if field.type not in NUMBERS:
-        raise ValueError(f"{name} must be declared as int or float, not {field.type!r}.")
+        declared = (
+            field.type if isinstance(field.type, str) else inspect.formatannotation(field.type)
+        )
+        raise ValueError(
+            f"{name} must be declared as int or float, not {declared}; what is chosen by a word is "
+            "a class of its own, and what never changes a ClassVar."
+        )
     kind_of_number = NUMBERS[field.type]
     whole = (int, np.integer)
     accepted = whole if kind_of_number is int else (*whole, float, np.floating)

@@ -67,6 +67,15 @@ def run(
     )
 
 
+def no_other_seed(ctx: click.Context, option: click.Parameter, given: str | None) -> None:
+    """Say that the seed of a run stays what it is."""
+    if given is not None:
+        raise click.UsageError(
+            f"--seed {given}: the seed of a run cannot change. Another one is another run: evolve "
+            f"run CONFIG --seed {given}"
+        )
+
+
 @click.command(
     epilog=example(
         "evolve resume runs/quickstart-20261122T101500Z-1a2b --set budget.candidates=100000"
@@ -76,6 +85,7 @@ def run(
 @set_option
 @workers_option
 @address_option
+@click.option("--seed", hidden=True, expose_value=False, callback=no_other_seed)
 @click.option(
     "--allow-different-machine",
     is_flag=True,

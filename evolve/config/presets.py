@@ -35,7 +35,18 @@ def load_config(name_or_file: str, overrides: tuple[str, ...] = ()) -> Config:
 def read_config(name_or_file: str) -> tuple[str, dict[str, Any]]:
     """Read what a preset or a file says, unchecked, and where it stands. Raises `ConfigError`."""
     where, content = _content_of(name_or_file, "", "preset")
+    if is_suite(name_or_file):
+        raise ConfigError(
+            f"{where}: is a suite, and a configuration has more to say. Search on it with: evolve "
+            f"run quickstart --set suite={where}"
+        )
     return where, mapping(content, where)
+
+
+def is_suite(file: str) -> bool:
+    """Tell whether a file holds a suite, and not a configuration. Raises `ConfigError`."""
+    _, content = _content_of(file, "", "preset")
+    return isinstance(content, dict) and set(content) == {"tasks"}  # pyright: ignore[reportUnknownArgumentType]
 
 
 def load_suite(name_or_file: str, of_config: bool = True) -> tuple[str, list[TaskSettings]]:
@@ -59,6 +70,11 @@ def load_suite(name_or_file: str, of_config: bool = True) -> tuple[str, list[Tas
 def _content_of(name_or_file: str, kind: str, noun: str) -> tuple[str, Any]:
     """Read a preset or a file: where it came from, and the plain data in it."""
     path = presets_folder() / kind / f"{name_or_file}.yaml"
+    if Path(name_or_file).is_dir() and not path.is_file():
+        raise ConfigError(
+            f"{name_or_file}: is a folder; give a {noun} or a file. `evolve resume FOLDER` goes on "
+            "with a run."
+        )
     if "/" in name_or_file or name_or_file.endswith((".yaml", ".yml")):
         path = Path(name_or_file)
     elif name_or_file not in (known := preset_names(kind)):

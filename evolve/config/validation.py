@@ -6,7 +6,8 @@ again here: the key as people write it, what is allowed, and the nearest name.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -25,13 +26,13 @@ _BRANCHES = ("str", "int", "float", "constrained-int", "fields")
 Model = TypeVar("Model", bound=Strict)
 
 
-def validated(given: Any, where: str) -> Config:
+def validated(given: Any, where: str, overrides: Sequence[str] = ()) -> Config:
     """Return the typed configuration.
 
     Raises `ConfigError` naming the key, what is allowed and the nearest name; `where` is what it
-    calls the data.
+    calls the data, but for what the `overrides` have said.
     """
-    return _validated(Config, mapping(given, where), where)
+    return _validated(Config, mapping(given, where), where, overrides)
 
 
 def validated_tasks(given: Any, where: str) -> list[TaskSettings]:
@@ -67,22 +68,44 @@ def _put(given: dict[str, Any], path: list[str], value: Any, override: str) -> N
     at[path[-1]] = value
 
 
-def _validated(model: type[Model], given: Mapping[str, Any], where: str) -> Model:
+def _validated(
+    model: type[Model], given: Mapping[str, Any], where: str, overrides: Sequence[str] = ()
+) -> Model:
     try:
         return model.model_validate(given)
     except ValidationError as fault:
-        raise ConfigError(f"{where}: {explained(fault, model)}") from None
+        raise ConfigError(explained(fault, model, where, overrides)) from None
 
 
-def explained(fault: ValidationError, model: type[BaseModel] | None = None) -> str:
-    """Say what does not fit, in the words of who wrote it.
+def explained(
+    fault: ValidationError,
+    model: type[BaseModel] | None = None,
+    where: str = "",
+    overrides: Sequence[str] = (),
+) -> str:
+    """Say what does not fit, in the words of who wrote it, and where that stands.
 
     model: what it was to be, where the nearest name of a key is wanted.
     """
     errors = [e for e in fault.errors() if not _is_other_branch(e)] or fault.errors()
-    said = [printable(words, 300) for words in dict.fromkeys(_explain(model, e) for e in errors)]
-    more = [f"and {len(said) - MAX_SAID} more"] if len(said) > MAX_SAID else []
-    return "; ".join(said[:MAX_SAID] + more)
+    said = dict.fromkeys((_place(e, where, overrides), _explain(model, e)) for e in errors)
+    words = [
+        printable(explained if place == before else f"{place}: {explained}", 300)
+        for (before, _), (place, explained) in pairwise([("", ""), *said])
+    ]
+    more = [f"and {len(words) - MAX_SAID} more"] if len(words) > MAX_SAID else []
+    return "; ".join(words[:MAX_SAID] + more)
+
+
+def _place(error: ErrorDetails, where: str, overrides: Sequence[str]) -> str:
+    """Say where the value stands that an error is about: in the file, or in an override of it."""
+    path = [str(part) for part in _user_path(error)]
+    for override in reversed(overrides):  # the last one counts
+        key = override.partition("=")[0].strip().split(".")
+        shorter = min(len(key), len(path))
+        if shorter and key[:shorter] == path[:shorter]:
+            return f"--set {override}"
+    return where
 
 
 def _is_other_branch(error: ErrorDetails) -> bool:
@@ -104,6 +127,9 @@ def _explain(model: type[BaseModel] | None, error: ErrorDetails) -> str:
 
     if error["type"] == "missing":
         return f"the key {key!r} is missing"
+
+    if error["type"] == "model_type":
+        return f"{key}: a mapping of keys to values belongs here"
 
     message = error["msg"].removeprefix("Value error, ")
     shown = repr(error["input"])

@@ -24,6 +24,31 @@ _NUMBER = _WHOLE + r"(\.[0-9]+)?([eE][-+]?[0-9]+)?"
 _DIGITS = list("-0123456789")  # what a number begins with
 
 
+_COLUMN = (
+    "the line is indented otherwise than those above it; keys that belong together begin in one "
+    "column"
+)
+_IN_OUR_WORDS = {
+    "mapping values are not allowed": "a ': ' where none can be: the line is indented further than "
+    "the one above it, or that one lacks its ': ', or a text with ': ' needs quotes",
+    "expected <block end>": _COLUMN,
+    "expected '<document start>'": _COLUMN,
+    "could not find expected ':'": "a line without ': '; write `key: value`",
+    "expected ',' or ']'": "a list in [ ] is not closed, or lacks a comma",
+    "expected ',' or '}'": "a mapping in { } is not closed, or lacks a comma",
+    "expected the node content": "something is missing in a list in [ ] or a mapping in { }",
+    "found unexpected end of stream": "a text in quotes is not closed",
+    "found unexpected document separator": "a text in quotes is not closed",
+    "found character '\\t'": "a tab; indent with spaces",
+    "found character": "a text that begins with this character needs quotes",
+    "found unknown escape character": "an unknown escape in a text in quotes; a backslash itself "
+    "is written twice",
+    "expected a single document": "a second document after ---; a configuration is one",
+    "but found another document": "a second document after ---; a configuration is one",
+}
+"""How PyYAML begins to say what is wrong, and what we say."""
+
+
 class _Loader(yaml.SafeLoader):
     """Reads plain data: no anchors, no tags, no repeated keys, numbers as JSON writes them."""
 
@@ -97,7 +122,9 @@ def read_yaml(text: str | bytes, where: str) -> Any:
     except yaml.MarkedYAMLError as fault:
         mark = fault.problem_mark
         place = f"{where}:{mark.line + 1}" if mark else where
-        raise ConfigError(f"{place}: {fault.problem}") from None
+        theirs = fault.problem or "not valid YAML"
+        ours = (said for begin, said in _IN_OUR_WORDS.items() if theirs.startswith(begin))
+        raise ConfigError(f"{place}: {next(ours, theirs)}") from None
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as fault:
         raise ConfigError(f"{where}: not valid YAML: {str(fault).splitlines()[0]}") from None
 

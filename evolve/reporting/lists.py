@@ -54,9 +54,7 @@ class Listing(Sequence[Row]):
         cells = tuple(
             tuple("" if row[k] is None else str(row[k]) for k in columns) for row in self.rows
         )
-        if self.what == "optimizers":  # a line each
-            return Grid(columns, cells, caption=catalogue.LEGEND, wide="what")
-        return Grid(columns, cells)
+        return Grid(columns, cells, caption=catalogue.LEGEND if self.what == "optimizers" else "")
 
 
 SHOWN = {

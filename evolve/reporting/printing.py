@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
@@ -18,7 +18,7 @@ from primitives.errors import plain
 if TYPE_CHECKING:
     from rich.table import Table
 
-NARROW = 100  # columns where the output is no terminal
+UNBOUNDED = 10_000  # columns where the output is no terminal: nothing is folded or left out
 
 
 def tell(text: object = "", nl: bool = True) -> None:
@@ -40,14 +40,18 @@ def facts(content: Any) -> None:
     click.echo(json.dumps(content, indent=1))
 
 
-def lay_out(table: Table, file: TextIO | None = None) -> None:
-    """Print a table of texts that are plain; without a file, as wide as a terminal there is."""
+def lay_out(parts: Iterable[Table | str], file: TextIO | None = None) -> None:
+    """Print tables and texts that are plain; without a file, to standard output.
+
+    A terminal folds its tables; the lines of texts stay whole, for they may hold commands to copy.
+    """
     from rich.console import Console  # `--help` needs none
 
     out = file or sys.stdout
-    width = None if file is None and out.isatty() else NARROW
+    width = None if file is None and out.isatty() else UNBOUNDED
     console = Console(file=out, width=width, highlight=False, markup=False, emoji=False)
-    console.print(table)
+    for part in filter(None, parts):
+        console.print(part, soft_wrap=isinstance(part, str))
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import shutil
 import sys
 import time
@@ -11,8 +12,8 @@ from typing import Any
 
 from evolve.record.status import STOPPED
 from evolve.reporting.printing import bar, tell
-from evolve.scoring.job import OK, WORST
-from evolve.search.candidate import CACHED, REJECTED
+from evolve.running.sentences import tally_parts
+from evolve.scoring.job import WORST
 
 PAUSE = 10.0  # seconds between lines, where there is no terminal
 
@@ -61,12 +62,10 @@ def print_status(found: dict[str, Any]) -> None:
         tell("no candidate yet")
         return
     tell(f"{found['candidates']:,} candidates in {found['seconds']:.0f} s of search")
-    tell(f"  {found['evaluated']:,} scored, {found['cached']:,} known already")
-    for reason, count in sorted(found["rejected"].items()):
-        tell(f"  {count:,} rejected: {reason}")
-    for name, count in sorted(found["statuses"].items()):
-        if name not in (OK, CACHED, REJECTED):
-            tell(f"  {count:,} {name}")
+    for count, what, ends in tally_parts(found):
+        tell(f"  {count:,} {what}")
+        for n, how in ends:
+            tell(f"    {n:,} {how}")
     best = found["best"]
     if best and best["confirmed"]:
         tell(
@@ -81,4 +80,4 @@ def print_status(found: dict[str, Any]) -> None:
     if not found["repeatable"]:
         tell("committed in the order of arrival: the run can be resumed, not repeated")
     if found["state"] == STOPPED:
-        tell(f"go on with:  {command()} resume {found['run']}")
+        tell(f"go on with:  {command()} resume {shlex.quote(found['run'])}")

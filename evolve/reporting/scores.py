@@ -88,7 +88,7 @@ class Scores(Sequence[Verdict]):
 
     def grid(self) -> Grid:
         """Show the means over tasks, the best first."""
-        numbers = ("score", "95 % interval", "statements", "state buffers", "operations")
+        numbers = ("score", "95 % interval", "size", "state", "cost")
         return Grid(
             columns=("program", "score", "95 % interval", "tuning", *numbers[2:]),
             rows=tuple(map(_row, self.ranked)),
@@ -97,9 +97,10 @@ class Scores(Sequence[Verdict]):
                 [
                     f"score: log(loss of {self.against} / loss); higher is better, 0.1 is 10 % "
                     "less loss",
-                    "state buffers and operations (cost of a step, in additions): per parameter",
                     f"*: above {self.against}, with allowance for the number of finalists",
                     "tuning: how many points or candidates its hyperparameters are the best of",
+                    "size: statements; state: buffers per parameter; cost: of a step, in additions "
+                    "per parameter",
                     *self._how_to_tune(),
                 ]
             ),

@@ -17,8 +17,8 @@ from primitives.errors import plain
 class Grid:
     """A table: names of columns, and rows of as many texts.
 
-    numbers: columns that are aligned at their right; wide: the column that takes what room is left,
-    in a table whose rows are a line each; empty where long texts are folded.
+    A terminal that is too narrow folds the longest texts; everywhere else a row is a line.
+    numbers: columns that are aligned at their right.
     """
 
     columns: tuple[str, ...]
@@ -26,7 +26,6 @@ class Grid:
     title: str = ""
     caption: str = ""
     numbers: frozenset[str] = frozenset()
-    wide: str = ""
 
     def __str__(self) -> str:
         out = io.StringIO()
@@ -35,25 +34,13 @@ class Grid:
 
     def print(self, file: TextIO | None = None) -> None:
         """Print to a file; without one, to standard output."""
-        table = Table(
-            title=plain(self.title) or None,
-            caption=plain(self.caption) or None,
-            title_justify="left",
-            caption_justify="left" if self.title else "center",
-            expand=bool(self.wide),
-        )
+        table = Table()
         for name in self.columns:
             justify = "right" if name in self.numbers else "left"
-            if self.wide:
-                ratio = 1 if name == self.wide else None
-                table.add_column(
-                    name, justify=justify, overflow="ellipsis", no_wrap=True, ratio=ratio
-                )
-            else:
-                table.add_column(name, justify=justify, overflow="fold")
+            table.add_column(name, justify=justify, overflow="fold")
         for row in self.rows:
             table.add_row(*map(plain, row))
-        lay_out(table, file)
+        lay_out([plain(self.title), table, plain(self.caption)], file)
 
     def html(self) -> str:
         """Write the table for a notebook."""

@@ -19,8 +19,18 @@ from evolve.running.facts import (
     outcomes_of_the_machine,
     tally_facts,
 )
-from evolve.scoring.job import MACHINE, OK
-from evolve.search.candidate import REJECTED
+from evolve.scoring.job import (
+    CRASH,
+    DIVERGED,
+    EARLY,
+    ERROR,
+    HURDLE,
+    MACHINE,
+    OK,
+    OOM,
+    TIMEOUT,
+)
+from evolve.search.candidate import ASCENT, CACHED, NO_GRADIENT, REJECTED
 from evolve.search.search import Search
 from primitives.canonical.cost import cost
 
@@ -92,20 +102,52 @@ def best_line(search: Search, reference: str) -> str:
 
 
 def tally_line(search: Search, elapsed: float) -> str:
-    """`60 s: 12,345 candidates, 2,010 scored, ...`"""
+    """`60 s: 12,345 candidates = 2,010 trained + 10,300 known already + 35 rejected; of ...`"""
     return tally_words(tally_facts(search) | {"seconds": elapsed})
 
 
 def tally_words(facts: dict[str, Any]) -> str:
-    """`60 s: 12,345 candidates, 2,010 scored, ...`, from what `status` of a run says."""
-    counts = [f"{facts['candidates']:,} candidates", f"{facts['evaluated']:,} scored"]
-    counts += [
-        f"{n:,} {status}"
-        for status, n in sorted(facts["statuses"].items())
-        if status not in (OK, REJECTED)
+    """`60 s: 12,345 candidates = 2,010 trained + ...`, from what `status` of a run says."""
+    parts = tally_parts(facts)
+    words = " + ".join(f"{count:,} {what}" for count, what, _ in parts)
+    words = f"{facts['seconds']:.0f} s: {facts['candidates']:,} candidates = {words}"
+    for _, what, ends in parts:
+        if ends:
+            words += f"; of those {what}: " + ", ".join(f"{n:,} {how}" for n, how in ends)
+    return words
+
+
+Part = tuple[int, str, list[tuple[int, str]]]
+"""How many candidates, what became of them, and into which parts these fall again."""
+
+
+def tally_parts(facts: dict[str, Any]) -> list[Part]:
+    """Cut the candidates into parts. Their numbers add up to that of the whole, on both levels."""
+    trained = {s: n for s, n in facts["statuses"].items() if s not in (CACHED, REJECTED)}
+    return [
+        _part(trained, "trained", _ENDS),
+        (facts["cached"], "known already", []),
+        _part(facts["rejected"], "rejected", _REASONS),
     ]
-    counts += [f"{n:,} rejected ({reason})" for reason, n in sorted(facts["rejected"].items())]
-    return f"{facts['seconds']:.0f} s: {', '.join(counts)}"
+
+
+def _part(counts: dict[str, int], what: str, words: dict[str, str]) -> Part:
+    """Make a part of counts by name, in the order of their words; some may have none."""
+    names = [*(name for name in words if counts.get(name)), *sorted(counts.keys() - words.keys())]
+    return sum(counts.values()), what, [(counts[name], words.get(name, name)) for name in names]
+
+
+_ENDS = {
+    OK: "to the end",
+    EARLY: "stopped early in the first seed",
+    HURDLE: "stopped after the first seed",
+    DIVERGED: "diverged",
+    ERROR: "failed",
+    CRASH: "crashed",
+    TIMEOUT: "timed out",
+    OOM: "out of memory",
+}
+_REASONS = {ASCENT: "whose first step goes up", NO_GRADIENT: "without a gradient"}
 
 
 # --- after the search -----------------------------------------------------------------------------

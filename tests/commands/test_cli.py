@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -19,7 +20,7 @@ from baselines import handwritten
 from evolve.commands.main import main
 from evolve.commands.programs import LISTS
 from evolve.config.errors import ConfigError
-from evolve.config.presets import load_config, preset_names
+from evolve.config.presets import load_config, load_suite, preset_names, presets_folder
 from evolve.config.validation import validated
 from evolve.config.yaml import read_yaml, write_yaml
 from evolve.reporting.lists import KINDS
@@ -124,12 +125,15 @@ MISTAKES = [
         ("run", "missing.yaml"),
         "missing.yaml: cannot be read: No such file or directory. Check the path.",
     ),
-    (("run", "./"), "cannot be read: Is a directory"),
+    (("run", "./"), "./: is a folder; give a preset or a file."),
     (
         (*SET, "search.populaton=5"),
-        "tiny.yaml: no key is called 'search.populaton'; did you mean 'population'?",
+        "--set search.populaton=5: no key is called 'search.populaton'; did you mean 'population'?",
     ),
-    ((*SET, "sarch.population=5"), "tiny.yaml: no key is called 'sarch'; did you mean 'search'?"),
+    (
+        (*SET, "sarch.population=5"),
+        "--set sarch.population=5: no key is called 'sarch'; did you mean 'search'?",
+    ),
     (
         (*SET, "search.population=0"),
         "search.population: Input should be greater than or equal to 1, not 0",
@@ -218,8 +222,8 @@ MISTAKES = [
     ((*SET, "suite=smok"), "no suite is called 'smok'. Did you mean 'smoke'?"),
     ((*SET, "suite=5"), "suite: Input should be a valid string, not 5"),
     ((*SET, "suite=[]"), "suite tiny has no task: give at least one"),
-    ((*SET, "suite=[{width: 5}]"), "tiny.yaml: the key 'suite.1.kind' is missing"),
-    ((*SET, "suite=[digits_dense]"), "tiny.yaml: suite.1: Input should be a valid dictionary"),
+    ((*SET, "suite=[{width: 5}]"), "--set suite=[{width: 5}]: the key 'suite.1.kind' is missing"),
+    ((*SET, "suite=[digits_dense]"), "--set suite=[digits_dense]: suite.1: a mapping of keys"),
     (
         (*SET, "suite=[{kind: digits_dens}]"),
         "suite tiny, task 1: no task is called 'digits_dens' (did you mean",
@@ -344,9 +348,9 @@ TRAPS = {
     "a: [" * 5000: "x.yaml:1: nested too deeply",
     "x" * 65537: "x.yaml: larger than 65536 bytes; a configuration fits into a page",
     "? [a]\n: 1": "x.yaml:1: a key must be plain text",
-    '\na: "x': "x.yaml:2: found unexpected end of stream",
-    "\ta: 1": "x.yaml:1: found character '\\t' that cannot start any token",
-    "a: 1\n---\nb: 1": "x.yaml:2: but found another document",
+    '\na: "x': "x.yaml:2: a text in quotes is not closed",
+    "\ta: 1": "x.yaml:1: a tab; indent with spaces",
+    "a: 1\n---\nb: 1": "x.yaml:2: a second document after ---",
     "": "x.yaml: a configuration is a mapping of keys to values",
     "[1, 2]": "x.yaml: a configuration is a mapping of keys to values",
 }
@@ -360,6 +364,98 @@ def test_a_trap_in_yaml_is_refused_with_its_line(text, desk):
         assert result.exit_code == 2
         assert TRAPS[text] in (result.stderr or result.stdout)
     assert len(list(desk.iterdir())) == 2
+
+
+PARSER = re.compile(
+    r"expected|found|mapping values|token|scalar|node|block|flow|stream|<|not allowed here"
+)
+
+
+def test_a_slip_in_yaml_is_told_in_words_of_the_file():
+    """Each line of each preset gets each of some slips; PyYAML's words are for who knows YAML."""
+    slips = [
+        lambda line: "  " + line,
+        lambda line: " " + line.lstrip(),
+        lambda line: "\t" + line,
+        lambda line: line.replace(": ", " ", 1),
+        lambda line: line.replace(": ", ': "', 1),
+        lambda line: line.replace("}", "", 1).replace("]", "", 1),
+        lambda line: line.replace("[", "", 1).replace("{", "", 1),
+        lambda line: line.replace(", ", " ", 1),
+        lambda line: line + ": x",
+        lambda line: "- " + line,
+    ]
+    tried = 0
+    for preset in [*preset_names(), *(f"suites/{name}" for name in preset_names("suites"))]:
+        lines = (presets_folder() / f"{preset}.yaml").read_text().splitlines()
+        for number, line in enumerate(lines):
+            for slip in slips:
+                text = "\n".join([*lines[:number], slip(line), *lines[number + 1 :]])
+                try:
+                    read_yaml(text, "x.yaml")
+                except ConfigError as fault:
+                    place, _, words = str(fault).partition(": ")
+                    assert re.fullmatch(r"x.yaml:\d+", place)
+                    assert not PARSER.search(words), (text, words)
+                    tried += 1
+    assert tried > 100
+
+
+WRONG = {
+    "suite.yaml": {
+        "run": "suite.yaml: is a suite, and a configuration has more to say. Search on it with: "
+        "evolve run quickstart --set suite=suite.yaml",
+        "show score export tune": "suite.yaml: is YAML; an optimizer is a known name or a .py file",
+        "resume status": "suite.yaml: there is no such folder",
+    },
+    "tiny.yaml": {
+        "show score export tune": "tiny.yaml: is YAML; an optimizer is a known name or a .py file",
+        "resume status": "tiny.yaml: there is no such folder",
+    },
+    "exported.py": {
+        "show score export tune validate": "exported.py: is Python that uses Optax, as `evolve "
+        "export` writes it, and no program\nGive the program that was exported",
+    },
+    "folder": {
+        "run reference": "folder: is a folder; give a ",
+        "validate": "folder: is a folder; an optimizer is a known name or a .py file",
+        "show score export tune resume status": "folder: is no run: it has no meta.json",
+    },
+    "lion": {
+        "run": "lion: is an optimizer, and no preset. Search from it with: evolve run quickstart "
+        "--set search.initial=[lion]",
+    },
+}
+
+
+def test_what_is_given_to_the_wrong_command_is_called_what_it_is(desk):
+    Path("suite.yaml").write_text("tasks:\n  - {kind: noisy_quadratic, dim: 32, steps: 60}\n")
+    Path("folder").mkdir()
+    fine("export", "lion", "-o", "exported.py")
+    assert fine("validate", "suite.yaml") == "suite.yaml: fine\n"
+    tried = 0
+    for given, commands in WRONG.items():
+        for names, words in commands.items():
+            for name in names.split():
+                result = call(name, given)
+                assert result.exit_code == 2
+                assert words in (result.stderr or result.stdout)
+                tried += 1
+    assert tried == 28
+    result = call("export", "lion", "-o", "folder")
+    assert result.stderr == "folder: is a folder. Name a file in it, such as folder/lion.py\n"
+    result = call("resume", "folder", "--seed", 3)
+    assert "--seed 3: the seed of a run cannot change." in result.stderr
+
+
+def test_a_configuration_stands_for_its_suite(desk):
+    Path("named.yaml").write_text("suite: smoke\n")
+    Path("itself.yaml").write_text("suite: itself.yaml\n")
+    assert load_suite("named.yaml") == load_suite("smoke")
+    (task,) = load_suite("tiny.yaml")[1]
+    assert (task.kind, task.fields) == ("noisy_quadratic", {"dim": 32, "steps": 60})
+    with pytest.raises(ConfigError, match="a suite has one key, `tasks`"):
+        load_suite("itself.yaml")
 
 
 @pytest.mark.parametrize(
@@ -648,8 +744,11 @@ def test_a_run_says_what_it_found_and_what_to_do_next(finished):
     assert str(program) in out
     assert "Candidate" in program.doc
     relative = folder.relative_to(folder.parent.parent)
-    assert f"evolve resume {relative} --set budget.candidates=240" in out
+    assert f"evolve resume {relative} --set budget.candidates=240\n" in out
     assert f"evolve export {relative} --to optax" in out
+    suite = next(line for line in out.splitlines() if "--suite" in line).split()[-1]
+    (task,) = load_suite(str(folder.parent.parent / suite))[1]  # that of the run, which is inline
+    assert task.kind == "noisy_quadratic"
     meta = json.loads((folder / "meta.json").read_text())
     assert meta["command"][0] == "evolve"
     assert meta["packages"]["jax"]
@@ -717,6 +816,14 @@ def test_a_run_with_nobody_to_confirm_ends_as_finished(desk):
     assert (
         json.loads(fine("status", result.stdout.splitlines()[-1], "--json"))["state"] == "finished"
     )
+
+
+def test_a_run_that_found_nothing_offers_nothing_that_needs_a_find(desk):
+    out = fine("run", "tiny.yaml", "--set", "budget.candidates=1")
+    assert "Nothing was found" in out
+    assert not any(word in out for word in ("evolve export", "evolve score"))
+    hint = next(line for line in out.splitlines() if "evolve resume" in line)
+    assert hint.endswith("--set budget.candidates=2")
 
 
 def test_the_command_is_installed_and_pins_the_environment_before_jax():

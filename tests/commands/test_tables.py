@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import io
 import json
+from collections import Counter
 
 import pytest
+from click.testing import CliRunner
+from rich.console import Console
 
 import baselines
+from evolve.commands.main import main
 from evolve.comparison.contest import AS_IT_STANDS, UNTUNED, Contestant, Verdict, judge
 from evolve.config.presets import preset_names
+from evolve.reporting.lists import KINDS, listing
 from evolve.reporting.scores import Scores
+from evolve.reporting.tables import UNBOUNDED, Grid
 from evolve.scoring.job import DIVERGED, OK, Outcome
 from evolve.scoring.optimizers import known, known_names
 from evolve.scoring.references import SHIPPED, file_name
@@ -106,3 +113,60 @@ def test_a_verdict_is_read_back_from_json_as_it_was(outcome):
     assert Verdict.from_facts(facts) == verdict
     older = {k: v for k, v in facts.items() if k != "tasks"}
     assert Verdict.from_facts(older).tasks == []
+
+
+# --- how wide ------------------------------------------------------------------------------------
+
+BORDERS = set("┏━┳┓┃┡╇┩│└─┴┘├┼┤ \n")
+
+
+def grids() -> list[Grid]:
+    every = [listing(what).grid() for what in KINDS]
+    for name in preset_names("suites"):
+        every += table(suite_of(name), [FILE, FOUND, MIXED]).grids()
+    return [grid for grid in every if grid.rows]
+
+
+def printed(grid: Grid, width: int) -> str:
+    out = io.StringIO()
+    grid.print(Console(file=out, width=width, highlight=False, markup=False, emoji=False))
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("width", [72, 80, 100, 200, UNBOUNDED])
+def test_no_table_loses_a_character_at_any_width(width):
+    for grid in grids():
+        said = Counter(c for c in printed(grid, width) if c not in BORDERS)
+        texts = [
+            grid.title,
+            grid.caption,
+            *grid.columns,
+            *(cell for row in grid.rows for cell in row),
+        ]
+        assert said == Counter(c for text in texts for c in text if c not in BORDERS)
+    assert len(grids()) >= 14
+
+
+def test_a_short_column_is_not_folded_for_a_long_one():
+    lines = printed(listing("optimizers").grid(), 80).splitlines()
+    assert max(map(len, lines[:20])) <= 80
+    assert all(f"│ {row['year']:4} │" in "\n".join(lines) for row in listing("optimizers"))
+
+
+def test_what_is_piped_has_a_line_for_each_row():
+    """CliRunner's output is no terminal."""
+    for what in KINDS:
+        grid = listing(what).grid()
+        lines = CliRunner().invoke(main, ["list", what]).stdout.splitlines()
+        assert len(lines) == len(grid.rows) + 4 + len(grid.caption.splitlines())
+        for row, line in zip(grid.rows, lines[3:], strict=False):
+            assert [cell.strip() for cell in line.split("│")[1:-1]] == [
+                cell.strip() for cell in row
+            ]
+
+
+def test_a_command_to_copy_is_never_broken():
+    scores = table(suite_of("smoke"), [Contestant(n, known(n), known=n) for n in known_names()])
+    lines = printed(scores.grid(), 72).splitlines()
+    (line,) = [line for line in lines if "evolve reference smoke --optimizers" in line]
+    assert len(line.split(",")) > 100

@@ -10,6 +10,7 @@ import json
 import re
 from typing import Any
 
+import numpy as np
 import pytest
 from kit.doubles import Pool
 
@@ -23,11 +24,14 @@ from evolve.given import with_lifted_budget
 from evolve.interrupt import Interrupted
 from evolve.record.folder import NotARun, RunFolder
 from evolve.record.journal import Journal
+from evolve.reporting.progress import print_status
 from evolve.running import facts, life
 from evolve.running.facts import Plan, Result
 from evolve.running.listeners import Listener, Listeners, Printer
-from evolve.scoring.job import OK, Outcome
+from evolve.running.sentences import tally_words
+from evolve.scoring.job import CRASH, DIVERGED, EARLY, ERROR, HURDLE, OK, OOM, TIMEOUT, Outcome
 from evolve.scoring.suite import suite_of
+from evolve.search.candidate import ASCENT, CACHED, NO_GRADIENT, REJECTED
 
 CANDIDATES = 150
 
@@ -280,7 +284,7 @@ def test_the_printer_says_how_a_run_goes(tmp_path, monkeypatch):
     folder, plan = begun(tmp_path, "search.order=arrival")
     lines: list[str] = []
     life.execute(folder, plan, [Printer(lines.append)])
-    tally = [line for line in lines if re.match(r"\d+ s: [\d,]+ candidates, ", line)]
+    tally = [line for line in lines if re.match(r"\d+ s: [\d,]+ candidates = ", line)]
     assert len(tally) == CANDIDATES + 1, "after each, and at the end"
     best = [line for line in lines if " s: found so far: " in line]
     assert best
@@ -302,6 +306,51 @@ def test_the_printer_says_how_a_run_goes(tmp_path, monkeypatch):
     assert len(others) == len(patterns)
     for line, pattern in zip(others, patterns, strict=True):
         assert re.fullmatch(pattern, line)
+
+
+# --- the tally ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_the_words_of_a_tally_add_up_for_a_reader(seed, capsys):
+    rng = np.random.default_rng(seed)
+    known = [OK, EARLY, HURDLE, DIVERGED, ERROR, CRASH, TIMEOUT, OOM, "of another software"]
+    statuses = {s: int(n) for s in known if (n := rng.integers(0, 4000)) % 3}
+    rejected = {
+        r: int(n) for r in (ASCENT, NO_GRADIENT, "other") if (n := rng.integers(0, 900)) % 2
+    }
+    trained, cached = sum(statuses.values()), int(rng.integers(0, 9000))
+    found = {
+        "run": "runs/x",
+        "state": "stopped",
+        "candidates": trained + cached + sum(rejected.values()),
+        "evaluated": trained,
+        "cached": cached,
+        "rejected": rejected,
+        "statuses": statuses | {CACHED: cached, REJECTED: sum(rejected.values())},
+        "seconds": 60.0,
+        "best": None,
+        "hash_chain": "",
+        "repeatable": True,
+    }
+
+    def numbers(text: str) -> list[int]:
+        return [int(n.replace(",", "")) for n in re.findall(r"[\d,]*\d", text)]
+
+    whole, *parts = tally_words(found).removeprefix("60 s: ").split("; of those ")
+    total, *split = numbers(whole)
+    assert total == found["candidates"] == sum(split)
+    said = dict(zip(re.findall(r"\d (trained|known already|rejected)", whole), split, strict=True))
+    assert list(said) == ["trained", "known already", "rejected"]
+    for part in parts:
+        what, _, ends = part.partition(": ")
+        assert sum(numbers(ends)) == said[what]
+
+    print_status(found)
+    lines = capsys.readouterr().out.splitlines()[2:]
+    outer = [numbers(line)[0] for line in lines if re.match(r"  \d", line)]
+    assert sum(outer) == total
+    assert sum(numbers(line)[0] for line in lines if re.match(r"    \d", line)) == total - cached
 
 
 # --- budgets --------------------------------------------------------------------------------------

@@ -36,6 +36,48 @@ def test_a_task_of_this_package_has_no_fault(kind):
     assert faults(make_task(kind, steps=20, **SMALL.get(kind, {}))) == []
 
 
+def declared(annotation: object, value: object) -> type[Task]:
+    """A task with a field `mode` that is annotated so."""
+    own = {
+        "__annotations__": {"mode": annotation, "steps": "int"},
+        "mode": value,
+        "steps": 30,
+        "init": lambda self, key: {"point": {"w": jnp.ones(2)}},
+        "evaluate": lambda self, params, data, part: 1.0 + jnp.sum(params["point"]["w"] ** 2),
+    }
+    return dataclass(frozen=True)(type("Declared", (Task,), own))
+
+
+@pytest.mark.parametrize("postponed", [False, True])
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [
+        (str, "hard"), (bool, True), (complex, 1j), (bytes, b""), (list[int], ()), (dict, ()),
+        (int | None, None), (tuple[int, int], (1, 2)), (None, None), (object, 1), (np.float32, 1.0),
+    ],
+)  # fmt: skip
+def test_a_field_that_is_no_number_is_refused_in_one_sentence(annotation, value, postponed):
+    written = getattr(annotation, "__name__", None) if isinstance(annotation, type) else None
+    written = written or str(annotation)
+    declared(written if postponed else annotation, value)
+    with pytest.raises(
+        ValueError, match="declared: mode must be declared as int or float, not "
+    ) as f:
+        make_task("declared")
+    assert "<class" not in str(f.value)
+
+
+@pytest.mark.parametrize("postponed", [False, True])
+@pytest.mark.parametrize(("kind", "value"), [(int, 60), (float, 60.0), (float, 60)])
+def test_a_number_stays_what_it_is_declared_as_where_annotations_are_postponed(
+    kind, value, postponed
+):
+    declared(kind.__name__ if postponed else kind, value)
+    made = make_task("declared", mode=value)
+    assert type(made.mode) is kind  # pyright: ignore[reportAttributeAccessIssue]
+    assert type(made.steps) is int
+
+
 # Writing one.
 
 
@@ -354,5 +396,8 @@ def test_a_class_that_is_no_complete_task_is_said_before_it_is_built():
         "endless has no value for steps and depth: give a default in its class, such as "
         "steps: int = 100, or a value in the suite."
     ]
-    assert faults("worded") == ["worded: activation must be declared as int or float, not 'str'."]
+    assert faults("worded") == [
+        "worded: activation must be declared as int or float, not str; what is chosen by a word is "
+        "a class of its own, and what never changes a ClassVar."
+    ]
     assert faults("ended")[0].startswith("no task is called 'ended'")
