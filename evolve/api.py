@@ -24,6 +24,7 @@ from evolve.environment import available_cores
 from evolve.given import (
     Given,
     changes_of,
+    check_address,
     config_from,
     find,
     listed,
@@ -139,8 +140,8 @@ def resume(
     """Go on with a run that was stopped or killed.
 
     Budgets are totals; only budget and workers can change. trust: execute the plug-ins that the
-    run's folder names, which is done without asking only where this user has named them before.
-    For the rest, see `run`.
+    run's folder names, which is done without asking only where this user has named them before,
+    and connect to the Ray cluster that it names. For the rest, see `run`.
 
     Raises `ConfigError`, `RunIsLive`, `JournalError`, `PluginError`, `Interrupted`.
 
@@ -155,6 +156,8 @@ def resume(
             f"{opened.path}: only the budget and the workers of a run can change, so that it stays "
             "one run. Start another one with `evolve run`."
         )
+    if not trust:
+        check_address(opened, changed, changes)
     plan = Plan.from_folder(opened, changed)
     began(opened.path)
     return _lived(opened, plan, listeners, say or _to_stderr, stop, allow_different_machine)

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from evolve.compiled import make_folder
 from evolve.environment import fingerprint
 from evolve.files import replace_file
 from evolve.scoring.optimizers import Optimizer, known
@@ -157,7 +158,7 @@ def write_reference(folder: Path, content: dict[str, Any]) -> Path:
     Optimizers that the file has already stay in it. A file under the older name of its kind is
     taken over.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, 0o755)
     path = folder / file_name(content["task"]["kind"], content["fingerprint"])
     older = folder / old_file_name(content["fingerprint"])
     there = path if path.is_file() else older
