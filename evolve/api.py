@@ -340,7 +340,7 @@ def reference(
     >>> evolve.reference("my_suite.yaml", ["adamw"], trials=32)  # doctest: +SKIP
     [PosixPath('references/noisy_quadratic-55d7d1dd48e662ab.json')]
     """
-    from evolve.tuning.reference import tune_task, write_reference
+    from evolve.tuning.reference import kept, tune_task, write_reference
 
     load_named(plugins)
     names = tuple(dict.fromkeys(optimizers))
@@ -350,6 +350,7 @@ def reference(
     for task in tasks:
         for name in names:
             check_fit(known(name), task)
+        kept(Path(into), task.kind, task.fingerprint)
     paths = []
     for task in tasks:
         content = tune_task(task, names, trials, seeds, say or _to_stderr)
