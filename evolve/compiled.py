@@ -6,6 +6,7 @@ jax loads it and executes it, so it must come from a folder into which nobody el
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import os
@@ -70,8 +71,9 @@ def why_unsafe(place: Path) -> str:
 def make_folder(folder: Path, mode: int) -> None:
     """Make a folder and those that it lies in, whatever the umask. Raises `OSError`."""
     for place in (*reversed(folder.parents), folder):
-        if not place.is_dir():
-            place.mkdir(mode, exist_ok=True)  # another process may have made it meanwhile
+        if place.exists() and not place.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
+        place.mkdir(mode, exist_ok=True)
 
 
 def forget_half_written() -> None:
