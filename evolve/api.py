@@ -26,6 +26,7 @@ from evolve.files import replace_file
 from evolve.given import (
     Given,
     changes_of,
+    check_address,
     config_from,
     find,
     listed,
@@ -147,8 +148,8 @@ def resume(
 
     Budgets are totals; only budget and workers can change. A longer budget in candidates lifts one
     in seconds that is not given too, and the other way round. trust: execute the plug-ins that the
-    run's folder names, which is done without asking only where this user has named them before.
-    For the rest, see `run`.
+    run's folder names, which is done without asking only where this user has named them before,
+    and connect to the Ray cluster that it names. For the rest, see `run`.
 
     Raises `ConfigError`, `RunIsLive`, `JournalError`, `PluginError`, `Interrupted`.
 
@@ -167,6 +168,8 @@ def resume(
             f"{opened.path}: only the budget and the workers of a run can change, so that it stays "
             "one run. Start another one with `evolve run`."
         )
+    if not trust:
+        check_address(opened, changed, changes)
     plan = Plan.from_folder(opened, changed)
     began(opened.path)
     return _lived(opened, plan, listeners, say, stop, allow_different_machine)
@@ -375,7 +378,7 @@ def reference(
     >>> evolve.reference("my_suite.yaml", ["adamw"], trials=32)  # doctest: +SKIP
     [PosixPath('references/noisy_quadratic-55d7d1dd48e662ab.json')]
     """
-    from evolve.tuning.reference import tune_task, write_reference
+    from evolve.tuning.reference import kept, tune_task, write_reference
 
     load_named(plugins)
     names = tuple(dict.fromkeys(optimizers))
@@ -385,6 +388,7 @@ def reference(
     for task in tasks:
         for name in names:
             check_fit(known(name), task)
+        kept(Path(into), task.kind, task.fingerprint)
     paths, say = [], say or _to_stderr
     for task in tasks:
         content = tune_task(task, names, trials, seeds, say, partial(watching, say=say))

@@ -13,6 +13,14 @@ from primitives.files import read_file
 MAX_JSON = 16 * 2**20  # bytes of a JSON file that is read
 
 
+def ours(path: str, flags: int) -> int:
+    """Open a file of ours: others may read it, whatever the umask; no link is followed.
+
+    An opener for `open`.
+    """
+    return os.open(path, flags | os.O_NOFOLLOW, 0o644)
+
+
 def replace_file(path: Path, text: str) -> None:
     """Write a file so that a reader or a kill never sees half of it.
 
@@ -20,7 +28,7 @@ def replace_file(path: Path, text: str) -> None:
     """
     new = path.with_name(path.name + ".new")
     try:
-        with new.open("w", encoding="utf-8") as file:
+        with open(new, "w", encoding="utf-8", opener=ours) as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

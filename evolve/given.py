@@ -42,6 +42,20 @@ def opened_run(
     return opened
 
 
+def check_address(run: RunFolder, config: Config, changes: Sequence[str]) -> None:
+    """Refuse to connect to a cluster that only a run's folder names: it gets code, and sends some.
+
+    changes: overrides, which are the user's word. Raises `ConfigError`.
+    """
+    address = config.workers.address
+    if address and "address" not in overridden({"workers": {}}, tuple(changes))["workers"]:
+        raise ConfigError(
+            f"{run.path}: names a Ray cluster, at {address}, which would be connected to. If it is "
+            f"yours, or you trust it, say so with --address {address}. "
+            "--set 'workers={kind: local}' scores here."
+        )
+
+
 def load_named(names: Iterable[str | Path], beside: Path | None = None) -> list[guests.Plugin]:
     """Load plug-ins that the user has named, and remember that they have."""
     found = [guests.read(name, beside) for name in names]
@@ -164,8 +178,7 @@ def with_values_of_runs(suite: Suite, optimizers: Iterable[Given]) -> Suite:
     """
     found: dict[tuple[str, str], tuple[dict[str, float], Path]] = {}
     for given in optimizers:
-        folder = _folder_of(given)
-        if folder is None:
+        if (folder := _folder_of(given)) is None:
             continue
         for task, values in folder.references().items():
             for name, tuned in values.items():

@@ -13,7 +13,7 @@ from pathlib import Path
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
-from evolve.environment import pin
+from evolve.environment import pin, pinned
 
 pin()
 
@@ -55,8 +55,9 @@ def compiled(tmp_path_factory, worker_id):
     user's cache.
     """
     folder = tmp_path_factory.getbasetemp()
-    folder = str((folder if worker_id == "master" else folder.parent) / "compiled")
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
+    folder = (folder if worker_id == "master" else folder.parent) / "compiled"
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+    folder = pinned()["JAX_COMPILATION_CACHE_DIR"]  # as workers name it
     jax.config.update("jax_compilation_cache_dir", folder)
     # Most is compiled once, and not worth a file.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

@@ -38,7 +38,7 @@ def test_imports_run_one_way(package):
 
 
 ORDER = (
-    {"environment", "interrupt", "files", "plugins"},
+    {"compiled", "environment", "interrupt", "files", "plugins"},
     {"config"},
     {"scoring"},
     {"search"},

@@ -63,7 +63,8 @@ def run(
             root=root,
             say=say,
             **more,
-        )
+        ),
+        _cluster(address),
     )
 
 
@@ -118,8 +119,13 @@ def resume(
             say=say,
             **more,
         ),
-        "".join(f" --set {shlex.quote(o)}" for o in overrides),
+        "".join(f" --set {shlex.quote(o)}" for o in overrides) + _cluster(address),
     )
+
+
+def _cluster(address: str | None) -> str:
+    """Write the option that a resume needs where the cluster was named: a folder's word is none."""
+    return "" if address is None else f" --address {shlex.quote(address)}"
 
 
 def _live(life: Callable[[dict[str, Any]], Study], options: str = "") -> None:

@@ -21,6 +21,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from evolve.compiled import make_folder
 from evolve.config.errors import ConfigError
 from evolve.config.schema import Config
 from evolve.config.validation import validated
@@ -125,11 +126,12 @@ class RunFolder:
                 {"name": p.name, "sha256": p.sha256, "entry": p.entry} for p in plugins
             ]
         try:
-            path.mkdir(parents=True, exist_ok=False, mode=0o755)
+            make_folder(root, 0o755)
+            path.mkdir(0o755)
             for part in (folder.best_program, folder.workers_log):
-                part.parent.mkdir()
+                part.parent.mkdir(0o755)
             if plugins:
-                folder.plugin_folder.mkdir()
+                folder.plugin_folder.mkdir(0o755)
             for plugin in plugins:
                 replace_file(folder.plugin_folder / _file_name(plugin.name), plugin.source)
             replace_file(folder.given_config, write_yaml(given))

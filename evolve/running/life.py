@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from evolve.config.errors import ConfigError
-from evolve.environment import collect_rarely
+from evolve.environment import collect_rarely, differences, not_recorded
 from evolve.interrupt import Interrupted, ctrl_c
 from evolve.record.folder import RunFolder
 from evolve.record.journal import Journal
@@ -70,7 +70,7 @@ def _execute(
         # Reads the record while workers start.
         driver = Driver(search, executor, journal, config.budget, clock, stop, say=tell.note)
         machine = executor.ready(stop)
-        _same_machine(journal, machine, folder, allow_different_machine)
+        _same_machine(journal, machine, folder, allow_different_machine, tell)
         finished = journal.get("status") == FINISHED
         journal.put([], status=STOPPED)  # what it is if it is killed from here on
         tell.started(plan, machine, time.monotonic() - began)
@@ -116,7 +116,7 @@ def _same_inputs(journal: Journal, plan: Plan, folder: RunFolder) -> None:
 
 
 def _same_machine(
-    journal: Journal, machine: dict[str, Any], folder: RunFolder, allowed: bool
+    journal: Journal, machine: dict[str, Any], folder: RunFolder, allowed: bool, tell: Listeners
 ) -> None:
     """Refuse to go on where scores may have other bits, unless that is allowed; and record it."""
     before = journal.get("machine")
@@ -125,16 +125,16 @@ def _same_machine(
         return
     if before == machine:
         return
-    if not allowed:
-        differ = ", ".join(
-            f"{k}: {before.get(k)!r} → {machine.get(k)!r}"
-            for k in machine
-            if before.get(k) != machine.get(k)
-        )
+    if (differ := differences(before, machine)) and not allowed:
         raise ConfigError(
-            f"{folder.path}: was begun on another machine or software ({differ}), so its "
-            f"scores cannot be "
-            "continued exactly. Resume it there, or accept it with --allow-different-machine."
+            f"{folder.path}: was begun on another machine or software ({', '.join(differ)}), so "
+            "its scores cannot be continued exactly. Resume it there, or accept it with "
+            "--allow-different-machine."
+        )
+    if unknown := not_recorded(before):
+        tell.note(
+            f"an older version began this run and did not record {', '.join(unknown)}: whether "
+            "they are the same, nobody can tell"
         )
     journal.put([], machines=[*journal.get("machines", [before]), machine], machine=machine)
 

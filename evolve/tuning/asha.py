@@ -41,9 +41,10 @@ from ray import tune as ray_tune
 from ray.tune.error import TuneError
 from ray.tune.schedulers import ASHAScheduler
 
+from evolve.compiled import make_folder
 from evolve.config.errors import ConfigError
 from evolve.config.schema import WorkerSettings
-from evolve.environment import available_cores, fingerprint
+from evolve.environment import available_cores, differences, fingerprint
 from evolve.files import replace_file
 from evolve.interrupt import Interrupted
 from evolve.record.errors import JournalError
@@ -215,7 +216,7 @@ def tune(
             be written, and `TuningFailed`.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o755)
+        make_folder(folder, 0o755)
         if why := strange(folder, ()):
             raise ConfigError(f"{why}. A tuning is made of plain files; choose another folder.")
         lock = Lock(folder / "tune.lock")
@@ -324,7 +325,7 @@ def same_machine(plan: Plan) -> None:
     They do where Ray was started without our environment.
     """
     theirs = ray.get(ray.remote(fingerprint).remote())
-    if theirs != plan.machine:
+    if differ := differences(plan.machine, theirs):
         raise WorkerFailure(
-            f"Ray's processes run on other software or settings than this one: {theirs}"
+            f"Ray's processes run on other software or settings than this one: {', '.join(differ)}"
         )

@@ -19,10 +19,11 @@ from typing import Any
 
 import numpy as np
 
+from evolve.compiled import make_folder
 from evolve.environment import fingerprint
-from evolve.files import replace_file
+from evolve.files import read_json, replace_file
 from evolve.scoring.optimizers import Optimizer, known
-from evolve.scoring.references import file_name, old_file_name
+from evolve.scoring.references import file_name, old_file_name, read_reference
 from evolve.scoring.suite import task_fields
 from evolve.scoring.trial import Trials
 from evolve.tuning.ranges import (
@@ -193,14 +194,23 @@ def write_reference(folder: Path, content: dict[str, Any]) -> Path:
     Optimizers that the file has already stay in it. A file under the older name of its kind is
     taken over.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / file_name(content["task"]["kind"], content["fingerprint"])
-    older = folder / old_file_name(content["fingerprint"])
-    there = path if path.is_file() else older
-    if there.is_file():
-        content = content | {
-            "optimizers": json.loads(there.read_text())["optimizers"] | content["optimizers"]
-        }
-    replace_file(path, json.dumps(content, indent=1, sort_keys=True) + "\n")
-    older.unlink(missing_ok=True)
+    make_folder(folder, 0o755)
+    kind, fingerprint = content["task"]["kind"], content["fingerprint"]
+    optimizers = kept(folder, kind, fingerprint) | content["optimizers"]
+    path = folder / file_name(kind, fingerprint)
+    text = json.dumps(content | {"optimizers": optimizers}, indent=1, sort_keys=True)
+    replace_file(path, text + "\n")
+    (folder / old_file_name(fingerprint)).unlink(missing_ok=True)
     return path
+
+
+def kept(folder: Path, kind: str, fingerprint: str) -> dict[str, Any]:
+    """Return what a folder's file of a task says of optimizers; empty where there is none.
+
+    Raises `ConfigError` where it is damaged, which is better known before minutes of tuning.
+    """
+    for name in (file_name(kind, fingerprint), old_file_name(fingerprint)):
+        if (path := folder / name).is_file():
+            read_reference(path)
+            return read_json(path)["optimizers"]
+    return {}

@@ -9,7 +9,7 @@ from typing import Any
 
 from evolve.config.errors import ConfigError
 from evolve.config.schema import TaskSettings
-from evolve.environment import fingerprint
+from evolve.environment import differences, fingerprint
 from evolve.plugins import load_sources, to_send
 from evolve.record.errors import JournalError
 from evolve.record.journal import Journal
@@ -142,7 +142,7 @@ class Record(Journal):
                 f"{self.path.parent}: holds a tuning. Go on with --resume, or choose another "
                 f"folder."
             )
-        elif differing := sorted(k for k in given | recorded if given.get(k) != recorded.get(k)):
+        elif differing := _differing(recorded, given):
             raise ConfigError(
                 f"{self.path.parent}: holds a tuning with other {', '.join(differing)}. "
                 "Go on with what it was begun with, or choose another folder."
@@ -183,6 +183,15 @@ class Record(Journal):
                 f"the disk, then go on "
                 "with --resume."
             ) from None
+
+
+def _differing(recorded: dict[str, Any], given: dict[str, Any]) -> list[str]:
+    """List what of a plan is not as it is recorded; of the machine, each fact."""
+    names = sorted(k for k in given | recorded if given.get(k) != recorded.get(k))
+    if "machine" in names and "machine" in recorded:
+        place = names.index("machine")
+        names[place : place + 1] = differences(recorded["machine"], given["machine"])
+    return names
 
 
 def counted(points: list[Point]) -> dict[str, int]:

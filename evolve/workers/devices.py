@@ -14,6 +14,7 @@ from typing import Any
 
 import jax
 
+from evolve.environment import differences
 from evolve.interrupt import Interrupted
 from evolve.scoring.job import Job, Outcome
 from evolve.scoring.scorer import Scorer
@@ -57,8 +58,8 @@ class Devices:
 
     def ready(self, stop: Callable[[], bool] = lambda: False) -> dict[str, Any]:
         first, *others = [self.started(stop) for _ in self.threads]
-        if any(other != first for other in others):
-            raise WorkerFailure(f"the devices of this machine differ: {[first, *others]}")
+        if differ := [fact for other in others for fact in differences(first, other)]:
+            raise WorkerFailure(f"the devices of this machine differ: {', '.join(differ)}")
         return first
 
     def submit(self, number: int, job: Job) -> None:

@@ -5,8 +5,9 @@ and a bounded share of the memory. The kernel kills it when the driver dies, so 
 process behind. A call over its pipe costs 44 microseconds.
 
 A job is blamed when workers were lost on it again and again, alone on fresh ones, or when it has
-used up its time. And nobody is blamed before the next worker has scored a program that is known to
-be good: an outage is never taken for a bad program.
+used up its time; while driver and workers are suspended, no time passes. And nobody is blamed
+before the next worker has scored a program that is known to be good: an outage is never taken for a
+bad program.
 """
 
 from __future__ import annotations
@@ -18,17 +19,18 @@ import selectors
 import signal
 import subprocess
 import sys
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
-from evolve.environment import available_memory, pinned
+from evolve.environment import available_memory, differences, pinned
+from evolve.files import ours
 from evolve.interrupt import Interrupted
 from evolve.scoring.job import CRASH, OOM, TIMEOUT, Job, Outcome
 from evolve.scoring.wire import decode_outcome, encode_job
+from evolve.workers.clock import AwakeClock
 from evolve.workers.errors import Outage, WorkerFailure
 from evolve.workers.setup import Setup
 from primitives.errors import printable
@@ -99,6 +101,7 @@ class Local:
         self.queue: deque[_Asked] = deque()
         self.finished: list[tuple[int, Outcome]] = []
         self.failed_starts = 0
+        self.clock = AwakeClock()
         self.looked = 0.0
         self.fingerprint: dict[str, Any] | None = None
         self.selector = selectors.DefaultSelector()
@@ -123,7 +126,7 @@ class Local:
         )
         assert process.stdin and process.stdout and process.stderr  # noqa: PT018  (all are pipes)
         pipes = (process.stdin, process.stdout, process.stderr)
-        worker = _Worker(process, *pipes, time.monotonic(), list(first), list(blamed))
+        worker = _Worker(process, *pipes, self.clock(), list(first), list(blamed))
         with contextlib.suppress(OSError):  # it is dead already, as the end of its output will tell
             worker.stdin.write(self.setup)
             worker.stdin.flush()
@@ -156,7 +159,7 @@ class Local:
 
     def look_after_workers(self) -> None:
         """Replace those that have died, hang or were stopped."""
-        now = time.monotonic()
+        now = self.clock()
         look = now - self.looked > LOOK
         if look:
             self.looked = now
@@ -192,7 +195,7 @@ class Local:
             self.queue.appendleft(asked)
             return
         if not worker.held:
-            worker.since = time.monotonic()
+            worker.since = self.clock()
         worker.held.append(asked)
 
     def read(self, worker: _Worker) -> bool:
@@ -233,9 +236,11 @@ class Local:
         if "failure" in answer:
             raise WorkerFailure(answer["failure"])
         if "fingerprint" in answer and not worker.ready:
-            if self.fingerprint not in (None, answer["fingerprint"]):
+            if differ := differences(
+                self.fingerprint or answer["fingerprint"], answer["fingerprint"]
+            ):
                 raise WorkerFailure(
-                    f"a worker runs on other software or hardware: {answer['fingerprint']}"
+                    f"a worker runs on other software or hardware: {', '.join(differ)}"
                 )
             self.fingerprint, worker.ready, self.failed_starts = answer["fingerprint"], True, 0
             self.finished += worker.blamed
@@ -252,7 +257,7 @@ class Local:
             self.lost(worker, OOM, outcome.detail)
             return
         worker.held.popleft()
-        worker.since, worker.printed, worker.words = time.monotonic(), 0, b""
+        worker.since, worker.printed, worker.words = self.clock(), 0, b""
         self.finished.append((asked.number, outcome))
 
     def hear(self, worker: _Worker) -> None:
@@ -272,7 +277,7 @@ class Local:
         if self.log and self.logged < LOG_BYTES:
             self.logged += len(data)
             # Of a full disk, the journal will tell.
-            with contextlib.suppress(OSError), self.log.open("ab") as log:
+            with contextlib.suppress(OSError), open(self.log, "ab", opener=ours) as log:
                 log.write(data)
 
     def lost(self, worker: _Worker, why: str, detail: str = "") -> None:
@@ -299,12 +304,14 @@ class Local:
             self.queue.extendleft(reversed(worker.held))
             if not foreign:
                 asked.strikes += 1
-                asked.spent += time.monotonic() - worker.since
+                asked.spent += self.clock() - worker.since
             asked.kills += foreign
             if asked.strikes >= STRIKES or asked.kills >= KILLS or asked.spent > self.deadline:
                 words = detail or (
                     f"over {self.deadline:g} s" if why == TIMEOUT else _ending(status, worker.words)
                 )
+                if asked.kills >= KILLS:
+                    words += ", which others send: the kernel for want of memory, or somebody"
                 lost = asked.strikes + asked.kills
                 told = f"{lost} worker{'s were' if lost > 1 else ' was'} lost on it: {words}"
                 blamed = [*blamed, (asked.number, Outcome(why, seconds=asked.spent, detail=told))]

@@ -18,14 +18,16 @@ import os
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from evolve.config.schema import WorkerSettings
-from evolve.environment import available_cores
+from evolve.environment import available_cores, differences, software
+from evolve.files import ours
 from evolve.interrupt import Interrupted
 from evolve.scoring.job import CRASH, Job, Outcome
+from evolve.workers.clock import AwakeClock
 from evolve.workers.errors import Outage, WorkerFailure
 from evolve.workers.gather import gather
 from evolve.workers.local import COMMAND, KILLS, START_LIMIT, Local
@@ -66,7 +68,7 @@ class _Flight:
 
     actor: _Actor
     batch: list[_Asked]  # jobs to score; none: the question is whether the actor can score
-    since: float = field(default_factory=time.monotonic)
+    since: float  # by the clock of the cluster
 
 
 class Agent:
@@ -132,14 +134,15 @@ class Cluster:
         self.fingerprint: dict[str, Any] | None = None
         self.seconds = BATCH_SECONDS  # that a job takes, about
         self.failed_starts = 0
+        self.clock = AwakeClock()
         self.looked, self.paused = -math.inf, -math.inf
 
     def ready(self, stop: Callable[[], bool] = lambda: False) -> dict[str, Any]:
-        started, limit = time.monotonic(), NODE_LIMIT if self.settings.address else START_LIMIT
+        started, limit = self.clock(), NODE_LIMIT if self.settings.address else START_LIMIT
         while self.fingerprint is None:
             if stop():
                 raise Interrupted
-            if time.monotonic() - started > limit:
+            if self.clock() - started > limit:
                 raise WorkerFailure(
                     f"no worker could begin on the Ray cluster in {limit:.0f} s: each one asks for "
                     f"{_wanted(self.settings)}, and all nodes together have "
@@ -165,13 +168,14 @@ class Cluster:
         for ref in done:
             self.take(ref)
 
+        now = self.clock()
         for flight in list(self.flying.values()):
             limit = (
                 len(flight.batch) * (self.settings.deadline + START_LIMIT)
                 if flight.actor.ready
                 else math.inf
             )
-            if time.monotonic() - flight.since > AHEAD * limit:
+            if now - flight.since > AHEAD * limit:
                 self.lost(flight.actor, "it does not answer any more")
         self.hand_out()
         finished, self.finished = self.finished, []
@@ -184,7 +188,7 @@ class Cluster:
 
         Those that find no room yet wait for a node to come.
         """
-        now = time.monotonic()
+        now = self.clock()
         if now - self.looked < LOOK or now - self.paused < PAUSE:
             return
         self.looked = now
@@ -192,7 +196,7 @@ class Cluster:
         for _ in range(len(self.actors), self.room() if count == "auto" else count):
             actor = _Actor(self.agent.remote(*self.arguments))
             self.actors.append(actor)
-            self.flying[actor.handle.ready.remote()] = _Flight(actor, [])
+            self.flying[actor.handle.ready.remote()] = _Flight(actor, [], self.clock())
 
     def room(self) -> int:
         """Return for how many actors there is room on the nodes of now."""
@@ -227,17 +231,24 @@ class Cluster:
                     self.queue.appendleft(asked)
         if actor.ready:
             self.looked = -math.inf  # the next one at once
-            return
+        else:
+            self.not_started(why)
+
+    def not_started(self, why: str) -> None:
+        """Count an actor that could not begin; after many, give the machines up for a while.
+
+        Raises `WorkerFailure` where none else scores.
+        """
         self.failed_starts += 1
         if self.failed_starts > BAD_STARTS * max(1, len(self.actors)):
             if not any(other.ready for other in self.actors):
                 raise WorkerFailure(f"workers cannot be started on the Ray cluster: {why}")
-            self.failed_starts, self.paused = 0, time.monotonic()
+            self.failed_starts, self.paused = 0, self.clock()
 
     def note(self, text: str) -> None:
         """Write a line to the log of the workers."""
         if self.log:
-            with contextlib.suppress(OSError), self.log.open("a") as log:
+            with contextlib.suppress(OSError), open(self.log, "a", opener=ours) as log:
                 log.write(f"{text}\n")
 
     # --- jobs -----------------------------------------------------------------------------------
@@ -250,7 +261,7 @@ class Cluster:
                 if self.queue and actor.flying == depth:
                     batch = self.batch(len(ready))
                     ref = actor.handle.score.remote([asked.job for asked in batch])
-                    self.flying[ref] = _Flight(actor, batch)
+                    self.flying[ref] = _Flight(actor, batch, self.clock())
                     actor.flying += 1
 
     def batch(self, actors: int) -> list[_Asked]:
@@ -290,10 +301,14 @@ class Cluster:
 
     def begin(self, actor: _Actor, fingerprint: dict[str, Any]) -> None:
         """Use an actor, if what it computes has the bits of the first one's."""
-        if self.fingerprint not in (None, fingerprint):
-            self.note(f"a node is not used, for it has other software or hardware: {fingerprint}")
+        expected = self.fingerprint or fingerprint | software()
+        if differ := differences(expected, fingerprint):
+            whose = "the first one" if self.fingerprint else "the driver"
+            why = f"a node has other software or hardware than {whose} ({', '.join(differ)})"
+            self.note(f"{why}; it is not used")
             self.dismiss(actor)
-            self.paused = time.monotonic()
+            self.not_started(why)
+            self.paused = self.clock()
             return
         self.fingerprint, actor.ready, self.failed_starts = fingerprint, True, 0
 

@@ -15,6 +15,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from evolve.compiled import forget_damaged
 from evolve.interrupt import STOPPING
 from evolve.workers.setup import Setup
 
@@ -36,6 +37,7 @@ def main(driver: int) -> None:
     line = jobs.readline()
     if not line:
         return
+    forget_damaged()
     setup = Setup.read(line)
     with contextlib.suppress(OSError):  # another machine need not have the folder
         os.chdir(setup.folder)

@@ -707,9 +707,8 @@ def test_workers_find_references_in_the_folder_of_the_user():
     fingerprint = make_task("noisy_quadratic", dim=3, steps=5).fingerprint
     Path("references").mkdir()
     values = {"learning_rate": 0.01}
-    Path(f"references/{fingerprint}.json").write_text(
-        json.dumps({"fingerprint": fingerprint, "optimizers": {"adamw": {"values": values}}})
-    )
+    file = {"fingerprint": fingerprint, "optimizers": {"adamw": {"values": values}}}
+    Path(f"references/{fingerprint}.json").write_text(json.dumps(file))
     Path("small.yaml").write_text(json.dumps({"tasks": [task]}))
     found = json.loads(
         fine("score", "adamw", "--suite", "small.yaml", "--seeds", 2, "--workers", 1, "--json")

@@ -313,6 +313,18 @@ def test_a_record_that_cannot_be_written_ends_the_tuning(plan, ray_here, tmp_pat
         tune(replace(plan, trials=1), tmp_path)
 
 
+@pytest.mark.parametrize("name", ["tune.lock", "tune.sqlite", "tuned.json", "program.py"])
+def test_a_folder_with_a_link_is_refused_and_what_it_leads_to_stays(plan, tmp_path, name):
+    victim, folder = tmp_path / "victim.txt", tmp_path / "into"
+    victim.write_text("precious")
+    folder.mkdir()
+    (folder / name).symlink_to(victim)
+    with pytest.raises(ConfigError, match=f"{name}: is a link, which may lead out"):
+        tune(plan, folder)
+    assert victim.read_text() == "precious"
+    assert [path.name for path in folder.iterdir()] == [name]
+
+
 def test_what_cannot_be_tuned_is_said_before_anything_starts(tmp_path):
     bare = tmp_path / "bare.py"
     bare.write_text(

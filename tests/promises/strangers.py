@@ -211,6 +211,8 @@ class Watch:
                 return os.path.abspath(args[0]) in self.writable
             case "os.truncate":
                 return isinstance(args[0], int)  # open already
+            case "os.chmod":  # a lock is closed to others
+                return isinstance(args[0], int) and args[1] == 0o600
             case "sqlite3.connect":
                 return (
                     str(args[0])

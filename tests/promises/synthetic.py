@@ -10,6 +10,7 @@ import hashlib
 import math
 import sys
 
+from evolve.environment import software
 from evolve.scoring.job import DIVERGED, HURDLE, OK, Job, Outcome, mean
 from evolve.workers import serve
 
@@ -35,5 +36,5 @@ class Hashed:
 
 
 if __name__ == "__main__":
-    serve._start = lambda setup: (Hashed(), {"fingerprint": {"platform": "synthetic"}})
+    serve._start = lambda setup: (Hashed(), {"fingerprint": software() | {"platform": "none"}})
     serve.main(int(sys.argv[1]))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from evolve import api
 from evolve.config.errors import ConfigError
 from evolve.config.schema import CAME_LATER, TaskSettings, completed
 from evolve.config.validation import validated
@@ -135,6 +136,13 @@ def test_what_no_hyperparameter_can_be_is_named_wherever_it_stands(key, value, w
     (tmp_path / "meta.json").write_text(meta.replace('"learning_rate": 0.5', f'"{key}": {value}'))
     with pytest.raises(NotARun, match=rf"meta\.json: is damaged: .*{words}"):
         RunFolder(tmp_path).references()
+
+
+def test_a_damaged_file_is_said_before_its_task_is_tuned_again(here):
+    (task,) = suite_of("quickstart").tasks
+    (here / file_name(task.kind, task.fingerprint)).write_text("{")
+    with pytest.raises(ConfigError, match="is no reference"):
+        api.reference("quickstart", ["adamw"], say=pytest.fail)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import platform
 import shutil
 import sys
 import tempfile
@@ -31,6 +30,7 @@ from evolve.commands import main as cli
 from evolve.config.presets import load_config
 from evolve.config.schema import Config
 from evolve.config.validation import validated
+from evolve.environment import processor
 from evolve.record.folder import RunFolder
 from evolve.record.journal import Journal
 from evolve.running.drive import Clock, Driver
@@ -100,17 +100,6 @@ def chain(name: str, candidates: int, trained: bool) -> str:
             if trained:
                 executor.close()
             journal.close()
-
-
-def processor() -> str:
-    """The kind of processor, as far as the bits of a score may depend on it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    facts = dict(line.split(":", 1) for line in lines if ":" in line)
-    facts = {name.strip(): value.strip() for name, value in facts.items()}
-    return " ".join(facts.get(name, "?") for name in ("vendor_id", "cpu family", "model"))
 
 
 def helps() -> str:

@@ -36,6 +36,7 @@ for answered, line in enumerate(sys.stdin):
     asked = json.loads(line)
     what, status = asked["job"]["program"], "ok"
     if what == "hang": time.sleep(60)
+    if what == "slow": time.sleep(0.3)
     if what == "crash": sys.exit("no more")
     if what == "segfault": os.kill(os.getpid(), signal.SIGSEGV)
     if what == "once" and ever("once") == 1: os._exit(1)
@@ -125,7 +126,7 @@ def test_a_job_on_which_workers_crash_or_hang_is_blamed_and_no_other(local):
         ("huge", "crash", "it said what cannot be understood"),
         ("stops", "crash", "2 workers were lost on it: it was stopped"),
         ("greedy", "oom", "2 workers were lost on it: greedy"),
-        ("doomed", "crash", r"10 workers were lost on it: signal 9 \(SIGKILL\)"),
+        ("doomed", "crash", r"10 workers were lost on it: signal 9 \(SIGKILL\), which others send"),
         ("parent", "crash", "exit status 1"),
         ("deaf", "crash", "2 workers were lost on it"),
     ],
@@ -143,6 +144,29 @@ def test_what_a_job_can_do_nothing_for_is_no_fault_of_its(local, what):
     before, in two ways.
     """
     found = collect(local(count=1), ["fine", what, "fine"])
+    assert [found[n].status for n in range(3)] == ["ok"] * 3
+
+
+@pytest.mark.parametrize("hours", [0.01, 1.0, 1000.0])
+@pytest.mark.parametrize("what", ["slow", "stopped", "once", "shot"])
+def test_nobody_is_blamed_for_the_time_in_which_driver_and_workers_were_suspended(
+    local, what, hours
+):
+    """By a laptop's lid, `docker pause`, Slurm: three times, so much has passed from one look of
+    the driver to the next. What is lost then is lost once, and tried again.
+    """
+    executor = local(count=1, deadline=3.0)
+    suspended = 0.0
+    executor.clock.read = lambda: time.monotonic() + suspended
+    executor.ready()
+    for number, asked in enumerate(["fine", what, "fine"]):
+        executor.submit(number, Job(asked, ("s",)))
+    found: dict[int, Outcome] = {}
+    for look in range(1000):
+        suspended += 3600 * hours * (look < 3)
+        found |= dict(executor.arrivals(0.02))
+        if len(found) == 3:
+            break
     assert [found[n].status for n in range(3)] == ["ok"] * 3
 
 
