@@ -45,12 +45,18 @@ class Commands(click.Group):
             fail(str(fault), 2)
         except (JournalError, WorkerFailure) as fault:
             fail(str(fault), 1)
+        except MemoryError:
+            fail("there is not enough memory; see to `ulimit -v` and to the size of the tasks", 1)
         except KeyboardInterrupt:
             sys.exit(130)
         except BrokenPipeError:
             sys.exit(1)
         except OSError as fault:
             fail(f"{fault.filename or 'the disk'}: {fault.strerror or fault}", 1)
+        except Exception:
+            if why := _no_device():
+                fail(why, 2)
+            raise
         finally:
             for stream in filter(None, (sys.stdout, sys.stderr)):
                 try:
@@ -87,6 +93,21 @@ def _ready_to_print() -> None:
     os.close(free)
     # A locale may lack some of our characters.
     cast(io.TextIOWrapper, sys.stdout).reconfigure(errors="backslashreplace")
+
+
+def _no_device() -> str:
+    """Say that jax has no device to compute with, where that is why a command failed."""
+    import jax
+
+    platforms = os.environ.get("JAX_PLATFORMS", "")
+    try:
+        jax.devices()  # pyright: ignore[reportUnknownMemberType]
+    except Exception:  # of any kind, by the platform
+        return (
+            f"JAX_PLATFORMS={platforms}: jax finds no such device here. Unset it to compute on the "
+            "CPU, or install jax for that platform."
+        )
+    return ""
 
 
 def fail(message: str, code: int) -> NoReturn:
