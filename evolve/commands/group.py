@@ -85,12 +85,12 @@ def _plain(fault: click.UsageError) -> click.UsageError:
 
 def _ready_to_print() -> None:
     """See that there is somewhere to print, before anything is worked for."""
-    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]  (it was closed: >&-)
-        fail("standard output is closed; let it be a file, or /dev/null", 2)
     # Whatever is opened next would take the place of a stream that is closed, and get its text.
     while (free := os.open(os.devnull, os.O_RDWR)) < 3:
         pass
     os.close(free)
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]  (it was closed: >&-)
+        fail("standard output is closed; let it be a file, or /dev/null", 2)
     # A locale may lack some of our characters.
     cast(io.TextIOWrapper, sys.stdout).reconfigure(errors="backslashreplace")
 

@@ -49,7 +49,7 @@ from evolve.interrupt import Interrupted
 from evolve.record.errors import JournalError
 from evolve.record.lock import Lock
 from evolve.scoring.job import DIVERGED
-from evolve.scoring.scorer import FLOOR, Scorer
+from evolve.scoring.scorer import Scorer
 from evolve.tuning.choice import choose
 from evolve.tuning.trials import (
     COMPLETE,
@@ -64,6 +64,7 @@ from evolve.tuning.trials import (
 )
 from evolve.workers.errors import WorkerFailure
 from primitives import parse
+from proxy_tasks.task import LEAST_LOSS
 
 # What ASHA is told of a trial that diverged: it cannot rank -inf, and no logarithm of two losses is
 # as low.
@@ -127,7 +128,7 @@ class Trainer(ray_tune.Trainable):
             against = self.scorer.reference_loss(number, seed, "validation", stops)[
                 stops[self.rung]
             ]
-            scores.append(math.log(against / max(losses[-1], FLOOR)))
+            scores.append(math.log(against / max(losses[-1], LEAST_LOSS)))
 
         score = math.fsum(scores) / len(scores)
         return {

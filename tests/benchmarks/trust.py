@@ -35,12 +35,12 @@ from evolve.record.journal import Journal  # noqa: E402
 from evolve.running.facts import Plan  # noqa: E402
 from evolve.scoring.loops import machine_loop  # noqa: E402
 from evolve.scoring.references import reference  # noqa: E402
-from proxy_tasks.task import LEAST_LOSS  # noqa: E402
 from evolve.scoring.trial import Runner, Trials  # noqa: E402
 from primitives import Program, parse  # noqa: E402
 from primitives.canonical.graph import graph  # noqa: E402
 from primitives.canonical.liveness import live_statements, prune  # noqa: E402
 from primitives.machine import step as machine  # noqa: E402
+from proxy_tasks.task import LEAST_LOSS  # noqa: E402
 
 LION = {
     "known already": 89.1,
