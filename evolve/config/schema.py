@@ -170,7 +170,7 @@ class ScoringSettings(Strict):
     # Share of the steps of the first seed, after which it may be stopped; 0: nowhere.
     early: Annotated[float, Field(ge=0, lt=1)] = 0.25
     # How many times the reference's loss there is too much: what is worse is stopped.
-    bound: Annotated[float, Field(gt=1, le=1e30)] = 20.0
+    bound: Annotated[float, Field(gt=1, le=1e12)] = 20.0
 
 
 class ConfirmSettings(Strict):
