@@ -198,14 +198,12 @@ class Watch:
                 return sys._getframe(2).f_code is ast.parse.__code__
             case "open":
                 path, _, flags = args
-                if path in OF_THE_MACHINE or isinstance(
+                if path in ("", MOUNTS) or isinstance(
                     path, int
                 ):  # of no name, of this machine, open already
                     return True
                 path = os.path.abspath(path)
                 write = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND)
-                if path.endswith("/pride/trusted-plugins"):  # which plug-ins the user has named
-                    return not write
                 return path in self.writable if write else self.readable(path)
             case "os.listdir" | "os.scandir" | "glob.glob" | "pathlib.Path.glob":
                 return f"{args[0]}/".startswith((PRESETS, *self.folders))
@@ -230,10 +228,6 @@ class Watch:
 
 PRESETS = str(Path(load_config.__code__.co_filename).parent.parent / "configs")
 MOUNTS = "/proc/self/mountinfo"  # which kind of file system holds a journal
-OF_THE_MACHINE = (
-    "", MOUNTS, os.devnull, "/sys/fs/cgroup/memory.max",
-    "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-)  # fmt: skip
 # They look at what exists already.
 HARMLESS = frozenset(("array.__new__", "builtins.id", "object.__getattr__", "sys._getframe"))
 
