@@ -47,6 +47,9 @@ def symbols() -> dict[str, Int[np.ndarray, " _"]]:
     return {part: frozen(coded[positions], np.int32) for part, positions in parts.items()}
 
 
+MOST_LAYERS = 1000  # each is traced on its own
+
+
 @dataclass(frozen=True)
 class CharTransformer(PredictionTask):
     """Cross-entropy of a causal transformer on characters of real text.
@@ -85,6 +88,8 @@ class CharTransformer(PredictionTask):
     steps: int = 200
 
     def impossible(self) -> str | None:
+        if self.layers > MOST_LAYERS:
+            return f"layers must be at most {MOST_LAYERS}, not {self.layers}"
         if self.width % self.heads:
             return f"width must be a multiple of heads, not {self.width} for {self.heads} heads"
         longest = min(map(len, symbols().values())) - 1

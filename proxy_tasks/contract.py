@@ -23,7 +23,7 @@ from proxy_tasks import oracles
 from proxy_tasks.parts import PARTS
 from proxy_tasks.registry import make_task
 from proxy_tasks.sentences import listed
-from proxy_tasks.task import DenseTask, Task
+from proxy_tasks.task import LEAST_LOSS, DenseTask, Task
 
 SEEDS = 3
 DTYPES = ("float32", "int32", "int16", "int8", "uint32", "uint16", "uint8", "bool")
@@ -239,7 +239,7 @@ def at_the_start(once: dict[str, Array], again: dict[str, Array]) -> Iterator[st
             yield f"{name} is {value} at the start: choose an init where it is finite"
         elif not same(value, again[name]):
             yield f"{name} differs between two calls with the same arguments: draw in draws"
-        elif name != "loss" and value <= 0:
+        elif name != "loss" and value <= LEAST_LOSS:
             yield f"{name} is {value:.3g} at the start: {POSITIVE}"
 
 
@@ -270,12 +270,12 @@ def of_training(attempt: Attempt) -> Iterator[str]:
 
     end = trained(attempt, params, data)
     for name, value in attempt.losses[0](end, data, draw).items():
-        if name != "loss" and value <= 0:
+        if name != "loss" and value <= LEAST_LOSS:
             steps = min(task.steps, TRAINED)
             yield f"{name} is {value:.3g} after {steps} steps of training: {POSITIVE}"
 
 
-POSITIVE = "a score is a logarithm of it, so add what keeps it above 0"
+POSITIVE = f"a score is a logarithm of it, so add what keeps it above {LEAST_LOSS:g}"
 PLAIN = "keep it to operations of jax.numpy"
 
 

@@ -29,6 +29,9 @@ Params = dict[str, dict[str, Array]]
 
 DEFAULT_SCHEDULE = "warmup_cosine"
 
+LEAST_LOSS = 1e-30
+"""Below it one loss cannot be told from another: a score is a logarithm, and must stay finite."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Task(abc.ABC):

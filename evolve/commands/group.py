@@ -48,12 +48,18 @@ class Commands(click.Group):
             fail(str(fault), 2)
         except (JournalError, WorkerFailure) as fault:
             fail(str(fault), 1)
+        except MemoryError:
+            fail("there is not enough memory; see to `ulimit -v` and to the size of the tasks", 1)
         except KeyboardInterrupt:
             sys.exit(130)
         except BrokenPipeError:
             sys.exit(1)
         except OSError as fault:
             fail(f"{fault.filename or 'the disk'}: {fault.strerror or fault}", 1)
+        except Exception:
+            if why := _no_device():
+                fail(why, 2)
+            raise
         finally:
             for stream in filter(None, (sys.stdout, sys.stderr)):
                 try:
@@ -82,14 +88,29 @@ def _plain(fault: click.UsageError) -> click.UsageError:
 
 def _ready_to_print() -> None:
     """See that there is somewhere to print, before anything is worked for."""
-    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]  (it was closed: >&-)
-        fail("standard output is closed; let it be a file, or /dev/null", 2)
     # Whatever is opened next would take the place of a stream that is closed, and get its text.
     while (free := os.open(os.devnull, os.O_RDWR)) < 3:
         pass
     os.close(free)
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]  (it was closed: >&-)
+        fail("standard output is closed; let it be a file, or /dev/null", 2)
     # A locale may lack some of our characters.
     cast(io.TextIOWrapper, sys.stdout).reconfigure(errors="backslashreplace")
+
+
+def _no_device() -> str:
+    """Say that jax has no device to compute with, where that is why a command failed."""
+    import jax
+
+    platforms = os.environ.get("JAX_PLATFORMS", "")
+    try:
+        jax.devices()  # pyright: ignore[reportUnknownMemberType]
+    except Exception:  # of any kind, by the platform
+        return (
+            f"JAX_PLATFORMS={platforms}: jax finds no such device here. Unset it to compute on the "
+            "CPU, or install jax for that platform."
+        )
+    return ""
 
 
 def fail(message: str, code: int) -> NoReturn:

@@ -33,7 +33,28 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
-Positive = Annotated[int, Field(ge=1)]
+# The most that a number may be: beyond anything that a machine could hold or a life could wait for,
+# so that a digit too many is said and not tried.
+MOST_CANDIDATES = 10**12
+MOST_MEMBERS = 100_000  # of a population; some kilobytes each
+MOST_SEEDS = 10_000
+MOST_WORKERS = 4096
+MOST_SECONDS = 1e10
+
+Weight = Annotated[float, Field(ge=0, le=1e6)]
+Seeds = Annotated[int, Field(ge=1, le=MOST_SEEDS)]
+Seconds = Annotated[float, Field(gt=0, le=MOST_SECONDS)]
+Candidates = Annotated[int, Field(ge=1, le=MOST_CANDIDATES)]
+Members = Annotated[int, Field(ge=1, le=MOST_MEMBERS)]
+
+
+def planned_lag(workers: int) -> int:
+    """Return the lag that keeps so many workers busy.
+
+    They are busy 95 % of their time and more, whatever law their work follows. Simulated:
+    tests/benchmarks/lag.py, and a table in DECISIONS.md.
+    """
+    return workers * (16 if workers <= 4 else 64 if workers <= 16 else 128)
 
 
 class TaskSettings(Strict):
@@ -80,19 +101,19 @@ class SearchSettings(Strict):
     kind: Literal["evolution", "random", "constants"] = "evolution"
     initial: list[str] = Field(default=["adamw"], min_length=1)
     families: list[str] = Field(default=["lion"], min_length=1)
-    population: Positive = 100
-    tournament: Positive = 4
-    lag: Positive = 32
+    population: Members = 100
+    tournament: Members = 4
+    lag: Annotated[int, Field(ge=1, le=planned_lag(MOST_WORKERS))] = 32
     # arrival: stragglers hold up nobody; such a run is not repeatable
     order: Literal["number", "arrival"] = "number"
     max_statements: Annotated[int, Field(ge=2, le=128)] = 24
-    phase: Positive = 4000
-    repeats: Positive = 2
-    insert: Annotated[float, Field(ge=0)] = 1.0
-    delete: Annotated[float, Field(ge=0)] = 1.0
-    modify: Annotated[float, Field(ge=0)] = 1.0
+    phase: Candidates = 4000
+    repeats: Candidates = 2
+    insert: Weight = 1.0
+    delete: Weight = 1.0
+    modify: Weight = 1.0
     # Of mutations that plug-ins bring, by name; not written down where there is none.
-    mutations: dict[str, Annotated[float, Field(ge=0)]] = Field(default_factory=dict)
+    mutations: dict[str, Weight] = Field(default_factory=dict)
 
     @model_serializer(mode="wrap")
     def _without_what_nobody_brought(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -123,23 +144,14 @@ class SearchSettings(Strict):
         return self
 
 
-def planned_lag(workers: int) -> int:
-    """Return the lag that keeps so many workers busy.
-
-    They are busy 95 % of their time and more, whatever law their work follows. Simulated:
-    tests/benchmarks/lag.py, and a table in DECISIONS.md.
-    """
-    return workers * (16 if workers <= 4 else 64 if workers <= 16 else 128)
-
-
 class Budget(Strict):
     """Where the sequence of candidates stops: at the first that is reached.
 
     Totals, also over a resume.
     """
 
-    candidates: Positive | None = None
-    seconds: Annotated[float, Field(gt=0)] | None = None
+    candidates: Candidates | None = None
+    seconds: Seconds | None = None
 
     @model_validator(mode="after")
     def _some_end(self) -> Budget:
@@ -151,21 +163,21 @@ class Budget(Strict):
 class ScoringSettings(Strict):
     """How many seeds are spent on whom."""
 
-    seeds: Positive = 2
-    select_seeds: Positive = 10
-    hall_of_fame: Positive = 10
+    seeds: Seeds = 2
+    select_seeds: Seeds = 10
+    hall_of_fame: Members = 10
     hurdle_percentile: Annotated[float, Field(ge=0, lt=100)] = 20.0
     # Share of the steps of the first seed, after which it may be stopped; 0: nowhere.
     early: Annotated[float, Field(ge=0, lt=1)] = 0.25
     # How many times the reference's loss there is too much: what is worse is stopped.
-    bound: Annotated[float, Field(gt=1)] = 20.0
+    bound: Annotated[float, Field(gt=1, le=1e12)] = 20.0
 
 
 class ConfirmSettings(Strict):
     """The last word: finalists against tuned baselines on fresh seeds and the test part."""
 
-    seeds: Annotated[int, Field(ge=2)] = 10
-    finalists: Positive = 3
+    seeds: Annotated[int, Field(ge=2, le=MOST_SEEDS)] = 10
+    finalists: Members = 3
     baselines: list[str] = Field(default=["adamw", "lion"])
 
 
@@ -174,17 +186,17 @@ class WorkerSettings(Strict):
 
     # auto: local on a CPU, devices on accelerators.
     kind: Literal["auto", "inline", "local", "devices", "ray"] = "auto"
-    count: Positive | Literal["auto"] = "auto"
-    deadline: Annotated[float, Field(gt=0)] = 300.0  # seconds for one candidate, with all attempts
+    count: Annotated[int, Field(ge=1, le=MOST_WORKERS)] | Literal["auto"] = "auto"
+    deadline: Seconds = 300.0  # seconds for one candidate, with all attempts
     # GiB for one worker; auto: its share of what the machine has.
-    memory: Annotated[float, Field(gt=0)] | Literal["auto"] = "auto"
+    memory: Annotated[float, Field(gt=0, le=1e6)] | Literal["auto"] = "auto"
 
     # The Ray cluster, auto or HOST:PORT; empty for one that is started on this machine.
     address: str = ""
     # What a Ray worker asks for.
-    cpus: Annotated[float, Field(gt=0)] = 1.0
-    gpus: Annotated[float, Field(ge=0)] = 0.0
-    tpus: Annotated[int, Field(ge=0)] = 0
+    cpus: Annotated[float, Field(gt=0, le=1e4)] = 1.0
+    gpus: Annotated[float, Field(ge=0, le=1e4)] = 0.0
+    tpus: Annotated[int, Field(ge=0, le=10_000)] = 0
 
     @model_validator(mode="after")
     def _one_place(self) -> WorkerSettings:

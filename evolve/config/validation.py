@@ -21,7 +21,7 @@ from primitives.errors import nearest, printable
 MAX_SAID = 5  # errors that are told at once
 
 # Pydantic's words in the path of an error, which are none of the user's.
-_BRANCHES = ("str", "int", "float", "constrained-int", "fields")
+_BRANCHES = ("str", "int", "float", "constrained-int", "constrained-float", "fields")
 
 Model = TypeVar("Model", bound=Strict)
 

@@ -95,7 +95,7 @@ def _primitives() -> list[Row]:
 
 def _schedules() -> list[Row]:
     return [
-        {"name": name, "what": (curve.__doc__ or "").splitlines()[0]}
+        {"name": name, "what": (curve.__doc__ or "").partition("\n")[0]}
         for name, curve in CURVES.items()
     ]
 

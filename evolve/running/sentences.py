@@ -34,6 +34,13 @@ from evolve.search.candidate import ASCENT, CACHED, NO_GRADIENT, REJECTED
 from evolve.search.search import Search
 from primitives.canonical.cost import cost
 
+# A rough estimate is enough to tell hours from months.
+STEPS_A_SECOND = 100_000  # of training, by one worker, on a small task
+STEPS = 300  # of a task that does not say
+ROW_BYTES = 1000
+LARGE = 2**32  # bytes
+LONG = 86_400  # seconds
+
 # --- before it goes on ----------------------------------------------------------------------------
 
 
@@ -51,6 +58,7 @@ def notes(folder: RunFolder, config: Config, journal: Journal, lock: Lock) -> It
             f"--set search.lag={planned} and a search.phase of several times that "
             f"keeps them busy"
         )
+    yield from size_lines(config, workers)
     if not journal.repeatable:
         yield (
             "outcomes are committed in the order of their arrival: this run can be stopped and "
@@ -66,6 +74,25 @@ def notes(folder: RunFolder, config: Config, journal: Journal, lock: Lock) -> It
         yield (
             f"{folder.path} lies on a file system without locks: nothing keeps a second driver "
             "out, so start none"
+        )
+
+
+def size_lines(config: Config, workers: int) -> Iterator[str]:
+    """Say that a run may be long, or its record large."""
+    candidates, seconds = config.budget.candidates, config.budget.seconds
+    if candidates is not None:
+        tasks = () if isinstance(config.suite, str) else config.suite
+        given = (task.fields.get("steps", STEPS) for task in tasks)
+        steps = sum(count for count in given if isinstance(count, int))
+        trained = candidates * config.scoring.seeds * steps / (STEPS_A_SECOND * workers)
+        seconds = min(trained, seconds or math.inf)
+        if candidates * ROW_BYTES > LARGE:
+            size = candidates * ROW_BYTES / 2**30
+            yield f"a record of {candidates:,} candidates takes about {size:,.0f} GiB of disk"
+    if seconds is not None and seconds > LONG:
+        yield (
+            f"this run may take {seconds / 86_400:,.1f} days or more; it can be stopped and "
+            "resumed at any time"
         )
 
 

@@ -37,8 +37,7 @@ from evolve.scoring.suite import Suite
 from evolve.scoring.trial import Trials, memory_of
 from primitives import parse
 from primitives.errors import printable
-
-FLOOR = 1e-30  # losses below it count as it: a score stays finite
+from proxy_tasks.task import LEAST_LOSS
 
 
 def _out_of_memory(fault: Exception) -> bool:
@@ -150,7 +149,12 @@ class Scorer:
                 if math.isnan(loss):
                     raise _Stopped(DIVERGED)
                 reference = self.reference_loss(number, seed, job.part, stops)[stop]
-                score = math.log(reference / max(loss, FLOOR))
+                if loss < 0:
+                    raise ValueError(
+                        f"the loss on {trials.task.kind} is {loss:.3g}, and a score is a logarithm "
+                        "of it"
+                    )
+                score = math.log(reference / max(loss, LEAST_LOSS))
                 if early is None or stop == steps:
                     row.append(score)
                 else:
@@ -176,4 +180,10 @@ class Scorer:
                 f"the reference diverges on {kind} in seed {seed!r}; tune it again: evolve "
                 f"reference"
             )
-        return {stop: max(loss, FLOOR) for stop, loss in zip(stops, losses, strict=True)}
+        if min(losses) <= LEAST_LOSS:
+            raise ReferenceDiverged(
+                f"the loss of the reference on {self.trials[number].task.kind} comes down to "
+                f"{min(losses):.3g} in seed {seed!r}, and a score is a logarithm of it: add to the "
+                f"task what keeps it above {LEAST_LOSS:g}"
+            )
+        return dict(zip(stops, losses, strict=True))

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from typing import Any
+
+import jax
+from jaxtyping import PRNGKeyArray
 
 from evolve.config.errors import ConfigError
 from evolve.config.presets import load_suite
 from evolve.config.schema import TaskSettings
+from evolve.environment import available_memory
 from evolve.scoring.optimizers import Optimizer, known, title
 from evolve.scoring.references import References, Values, reference, tuned, tuned_values
 from proxy_tasks import TASKS, Task, make_task
@@ -94,11 +101,39 @@ def make_suite(
         except ValueError as fault:
             hint = "" if entry.kind in TASKS else " One of your own comes with --plugin FILE."
             raise ConfigError(f"suite {name}, task {number + 1}: {fault}{hint}") from None
+        needed, there = least_memory(tasks[-1]), available_memory()
+        if needed > there:
+            raise ConfigError(
+                f"suite {name}, task {number + 1}: {entry.kind} needs at least "
+                f"{needed / 2**30:,.1f} GiB for its parameters and what is drawn for a training, "
+                f"and this machine has {there / 2**30:,.1f} GiB; make it smaller"
+            )
     if not tasks:
         raise ConfigError(
             f"suite {name} has no task: give at least one, such as - kind: digits_dense"
         )
     return Suite(name, tuple(tasks), reference, given)
+
+
+@functools.cache
+def least_memory(task: Task) -> int:
+    """Estimate the bytes that training on a task needs at least, without building any of it.
+
+    Four times the parameters, for their gradient, a state and the update, and all that is drawn.
+    """
+
+    def began(key: PRNGKeyArray) -> tuple[Any, Any]:
+        return task.init(key), task.draws(key)
+
+    try:
+        shapes = jax.eval_shape(began, jax.random.key(0))
+    except Exception:  # of the user's own code; the contract says what is wrong with it
+        return 0
+    params, draws = (
+        sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(part))
+        for part in shapes
+    )
+    return 4 * params + draws
 
 
 def suite_of(name_or_file: str, reference: str = REFERENCE) -> Suite:

@@ -184,7 +184,8 @@ class Search:
         `outcome` is None where no worker was asked.
         """
         number, program = candidate.number, candidate.program
-        assert number not in self.scores, "an outcome is committed once"
+        if number in self.scores:
+            raise RuntimeError(f"candidate {number} has an outcome already")
         status, fitness, first = self.result(candidate, outcome)
         self.scores.keep(number, fitness, first)
 

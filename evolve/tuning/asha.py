@@ -51,7 +51,7 @@ from evolve.record.errors import JournalError
 from evolve.record.lock import Lock
 from evolve.record.untrusted import strange
 from evolve.scoring.job import DIVERGED
-from evolve.scoring.scorer import FLOOR, Scorer
+from evolve.scoring.scorer import Scorer
 from evolve.tuning.choice import choose
 from evolve.tuning.reference import Watching, unwatched
 from evolve.tuning.trials import (
@@ -67,6 +67,7 @@ from evolve.tuning.trials import (
 )
 from evolve.workers.errors import WorkerFailure
 from primitives import parse
+from proxy_tasks.task import LEAST_LOSS
 
 # What ASHA is told of a trial that diverged: it cannot rank -inf, and no logarithm of two losses is
 # as low.
@@ -130,7 +131,7 @@ class Trainer(ray_tune.Trainable):
             against = self.scorer.reference_loss(number, seed, "validation", stops)[
                 stops[self.rung]
             ]
-            scores.append(math.log(against / max(losses[-1], FLOOR)))
+            scores.append(math.log(against / max(losses[-1], LEAST_LOSS)))
 
         score = math.fsum(scores) / len(scores)
         return {

@@ -35,12 +35,12 @@ from evolve.record.journal import Journal  # noqa: E402
 from evolve.running.facts import Plan  # noqa: E402
 from evolve.scoring.loops import machine_loop  # noqa: E402
 from evolve.scoring.references import reference  # noqa: E402
-from evolve.scoring.scorer import FLOOR  # noqa: E402
 from evolve.scoring.trial import Runner, Trials  # noqa: E402
 from primitives import Program, parse  # noqa: E402
 from primitives.canonical.graph import graph  # noqa: E402
 from primitives.canonical.liveness import live_statements, prune  # noqa: E402
 from primitives.machine import step as machine  # noqa: E402
+from proxy_tasks.task import LEAST_LOSS  # noqa: E402
 
 LION = {
     "known already": 89.1,
@@ -172,7 +172,7 @@ def score(trials: Trials, program: Program) -> float:
     """In one seed; -inf where it diverges."""
     loss = trials.loss(program, SEED)
     return (
-        math.log(trials.loss(reference("adamw", trials.task), SEED) / max(loss, FLOOR))
+        math.log(trials.loss(reference("adamw", trials.task), SEED) / max(loss, LEAST_LOSS))
         if loss == loss
         else -math.inf
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -12,18 +14,34 @@ import pytest
 import baselines
 from evolve.comparison.contest import Contestant, judge
 from evolve.comparison.statistics import interval
+from evolve.config.errors import ConfigError
 from evolve.config.presets import load_config, load_suite, preset_names
-from evolve.scoring.job import DIVERGED, EARLY, HURDLE, OK, WORST, Job, Outcome, mean
+from evolve.config.schema import TaskSettings
+from evolve.scoring.job import (
+    DIVERGED,
+    EARLY,
+    ERROR,
+    HURDLE,
+    OK,
+    WORST,
+    Job,
+    Outcome,
+    ReferenceDiverged,
+    mean,
+)
 from evolve.scoring.references import SHIPPED, file_name, reference, tuned, tuned_values
 from evolve.scoring.scorer import Scorer
-from evolve.scoring.suite import suite_of
+from evolve.scoring.suite import make_suite, suite_of
 from evolve.scoring.trial import Trials, seed_key
 from evolve.search.mutation import Child
 from evolve.search.search import Search
+from evolve.workers.errors import WorkerFailure
+from evolve.workers.inline import Inline
 from primitives import Program, parse
 from primitives.canonical.graph import graph
 from primitives.machine import step as machine
 from proxy_tasks import make_task
+from proxy_tasks.task import LEAST_LOSS
 
 ONE = suite_of("quickstart")  # a suite of one task
 SEEDS = ("0:search:0", "0:search:1", "0:search:2")
@@ -312,3 +330,67 @@ def test_whoever_diverges_comes_last_and_beats_nobody():
     verdict = judge(Contestant("x", baselines.get("lion")), ONE, Outcome(DIVERGED, ((9.0,),)), 1)
     assert (verdict.score, verdict.low, verdict.beats_reference) == (-math.inf, -math.inf, False)
     assert json.loads(json.dumps(verdict.facts(), allow_nan=False))["score"] is None
+
+
+@pytest.mark.parametrize(
+    ("reference_loss", "loss", "comes"),
+    [
+        (1.0, -1e-3, "the loss on .* is -0.001, and a score is a logarithm of it"),
+        (-1.0, -1.0, "comes down to -1 in seed"),
+        (-1.0, 0.5, "comes down to -1 in seed"),
+        (0.0, 0.0, "comes down to 0 in seed"),
+        (1e-32, 1e-32, "comes down to 1e-32 in seed"),
+        (1.0, 0.0, None),  # what a float cannot tell from 0 has the best score there is
+    ],
+)
+def test_a_loss_that_has_no_logarithm_gives_no_score(monkeypatch, reference_loss, loss, comes):
+    fresh = Scorer(suite_of("noisy_quadratic"))
+    reference_of = fresh.suite.reference_on(fresh.suite.tasks[0])
+
+    def losses(optimizer, seed, stops, *rest):
+        return [reference_loss if optimizer == reference_of else loss] * len(stops)
+
+    monkeypatch.setattr(fresh.trials[0], "losses", losses)
+    job = Job(str(baselines.get("lion")), ("0",))
+    if comes is None:
+        assert fresh.try_to_score(job).scores == ((-math.log(LEAST_LOSS),),)
+    elif reference_loss > LEAST_LOSS:
+        assert re.search(comes, fresh.try_to_score(job).detail)
+    else:
+        with pytest.raises(ReferenceDiverged, match=comes):
+            fresh.try_to_score(job)
+
+
+def test_a_process_that_can_score_nothing_says_so_and_records_nothing(monkeypatch):
+    """As where what jax keeps of compiled loops was exchanged."""
+    inline = Inline(suite_of("noisy_quadratic"))
+    trials = inline.scorer.trials[0]
+    monkeypatch.setattr(trials, "losses", mock.Mock(side_effect=TypeError("another executable")))
+    inline.submit(0, Job(str(baselines.get("lion")), ("0",)))
+    with pytest.raises(WorkerFailure, match="nothing can be scored in this process: TypeError: an"):
+        inline.arrivals(0.0)
+
+
+def test_a_process_whose_reference_can_be_scored_goes_on_after_a_program_that_fails(monkeypatch):
+    inline = Inline(suite_of("noisy_quadratic"))
+    monkeypatch.setattr(inline.scorer, "check", check := mock.Mock())
+    monkeypatch.setattr(inline.scorer.trials[0], "losses", mock.Mock(side_effect=TypeError("odd")))
+    for number in range(3):
+        inline.submit(number, Job(str(baselines.get("lion")), ("0",)))
+    assert [inline.arrivals(0.0)[0][1].status for _ in range(3)] == [ERROR] * 3
+    assert check.call_count == 1
+
+
+TOO_LARGE = [
+    ("noisy_quadratic", "dim", 4 * 10**10), ("noisy_quadratic", "dim", 4e10),
+    ("noisy_quadratic", "steps", 10**12), ("digits_dense", "width", 10**12),
+    ("digits_conv", "channels", 10**9), ("char_transformer", "batch", 10**12),
+    ("char_transformer", "layers", 10**9), ("char_transformer", "width", 10**12),
+    ("diabetes_regression", "width", 10**15),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "field", "value"), TOO_LARGE)
+def test_a_task_that_no_memory_holds_is_refused_before_it_is_built(kind, field, value):
+    with pytest.raises(ConfigError, match=f"{kind}.*(GiB|must be)"):
+        make_suite("mine", [TaskSettings(kind=kind, fields={field: value})])
