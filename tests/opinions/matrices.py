@@ -403,3 +403,43 @@ def psgd_kron(w, g, s, lr, t, *, whitening_rate, momentum):
     beta = min((t - 1) / t, momentum)
     s["m"] = beta * s.get("m", 0.0) + (1 - beta) * white.reshape(g.shape)
     return w - lr * s["m"]
+
+
+@by_paper("apollo", "Zhu et al. 2024, algorithm 1 and the authors' code, on rows")
+def apollo(w, g, s, lr, t, *, noise, rank, every, beta1, beta2, eps, scale, growth, weight_decay):
+    w_decayed = (1 - lr * weight_decay) * w
+    if g.ndim < 2:
+        return w_decayed - lr * adam(s, g, t, beta1, beta2, eps)
+    if (t - 1) % every == 0:
+        s["p"] = matrix(noise)[:, : int(rank)].T / np.sqrt(rank)
+    small = s["p"] @ matrix(g)
+    factor = np.linalg.norm(adam(s, small, t, beta1, beta2, eps), axis=0) / np.maximum(
+        np.linalg.norm(small, axis=0), 1e-300
+    )
+    scaled = matrix(g) * factor
+    size = np.linalg.norm(scaled)
+    limit = max(size / (s["size"] + eps), growth) / growth if "size" in s else 1.0
+    s["size"] = size / limit
+    return w_decayed - lr * scale * (scaled / limit).reshape(w.shape)
+
+
+@by_paper("dion", "Ahn et al. 2025, algorithm 1, by Gram and Schmidt")
+def dion(w, g, s, lr, t, *, rank, momentum, weight_decay, others_rate, beta1, beta2):
+    if g.ndim < 2:
+        rate, m = lr * others_rate, s.get("m", 0.0)
+        s["m"] = beta2 * m + (1 - beta2) * g
+        return (1 - rate * weight_decay) * w - rate * np.sign(beta1 * m + (1 - beta1) * g)
+    x = matrix(g)
+    b = s.get("m", 0.0) + x
+    columns = []
+    for column in (b @ s.get("q", np.eye(x.shape[1])[:, : int(rank)])).T:
+        for _ in range(2):  # once more, for accuracy
+            for p in columns:
+                column = column - (p @ column) * p
+        columns.append(column / np.linalg.norm(column))
+    p = np.array(columns).T
+    r = b.T @ p
+    s["m"] = b - (1 - momentum) * p @ r.T
+    s["q"] = r / np.linalg.norm(r, axis=0)
+    step = np.sqrt(x.shape[1] / x.shape[0]) * p @ s["q"].T
+    return (1 - lr * weight_decay) * w - lr * step.reshape(w.shape)
