@@ -53,6 +53,20 @@ OUT_OF_REACH = {
 }
 """Optimizers of optax that no row stands for, and why."""
 
+UNSAID = {
+    "layer-wise rates": "ask for the name or the depth of a leaf, and a program sees neither: "
+    "`optax.partition` puts an exported optimizer on some leaves with a rate of their own",
+    "the share of the run that is done": "is in `lr`, by the schedule; a search would learn to "
+    "read it as a clock",
+    "quantiles of all gradients so far": "need a memory that grows; a ring keeps 128 values at "
+    "most, as for `autoclip_adam`",
+    "a window whose length is tuned": "is no ring, whose length is part of the program, as for "
+    "`grokfast_ma`",
+    "states of rank x columns": "have no kind: `apollo` and `dion` keep theirs in the first rows "
+    "or columns of a square, with the same steps and more memory",
+}
+"""What optimizers are published with and the language does not say, and why."""
+
 
 @dataclass(frozen=True)
 class Row:
@@ -209,6 +223,8 @@ def markdown() -> str:
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     lines += ["", "Out of reach:", ""]
     lines += [f"- `{name}` {why}." for name, why in OUT_OF_REACH.items()]
+    lines += ["", "What the language does not say:", ""]
+    lines += [f"- {what[0].upper()}{what[1:]} {why}." for what, why in UNSAID.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -13,7 +13,7 @@ from primitives.export.names import BUILTINS, Names
 from primitives.export.placement import DECAY
 from primitives.export.rule import ExportedRule, Part
 from primitives.kinds import SCALAR, TENSOR
-from primitives.registry import AXIS, ELEMENTWISE, MATRIX, ORACLE
+from primitives.registry import AXIS, ELEMENTWISE, MATRIX, ORACLE, WINDOW
 from primitives.statements import INPUTS, State
 from primitives.writing.listing import Number
 from primitives.writing.source import Definitions
@@ -353,7 +353,7 @@ class OptaxFile:
             f"`optax.cosine_decay_schedule({peak:g}, steps)`, or a number to keep it constant."
         ]
         scopes = {line.scope for part in self.rule.parts for line in part.full.lines}
-        if scopes - {ELEMENTWISE, ORACLE}:
+        if scopes - {ELEMENTWISE, WINDOW, ORACLE}:
             advice.append(
                 "Sums run over what this process sees of a leaf: inside shard_map or pmap they "
                 "are local."

@@ -14,7 +14,7 @@ from dataclasses import replace
 import jax
 import numpy as np
 import optax
-from opinions.beyond_optax import adam, average, corrected
+from opinions.beyond_optax import adam, average, corrected, fraction
 from opinions.harness import OPINIONS, by_optax, by_paper
 
 
@@ -405,6 +405,20 @@ def psgd_kron(w, g, s, lr, t, *, whitening_rate, momentum):
     return w - lr * s["m"]
 
 
+def limited(s, x, eps, growth):
+    """The limit on growth of the authors of Fira, which those of APOLLO took over."""
+    size = np.linalg.norm(x)
+    limit = max(size / (s["size"] + eps), growth) / growth if "size" in s else 1.0
+    s["size"] = size / limit
+    return x / limit
+
+
+def along_columns(s, small, t, beta1, beta2, eps):
+    """Adam's direction, and how much longer it is than what it is of, column by column."""
+    direction = adam(s, small, t, beta1, beta2, eps)
+    return direction, fraction(np.linalg.norm(direction, axis=0), np.linalg.norm(small, axis=0))
+
+
 @by_paper("apollo", "Zhu et al. 2024, algorithm 1 and the authors' code, on rows")
 def apollo(w, g, s, lr, t, *, noise, rank, every, beta1, beta2, eps, scale, growth, weight_decay):
     w_decayed = (1 - lr * weight_decay) * w
@@ -412,15 +426,22 @@ def apollo(w, g, s, lr, t, *, noise, rank, every, beta1, beta2, eps, scale, grow
         return w_decayed - lr * adam(s, g, t, beta1, beta2, eps)
     if (t - 1) % every == 0:
         s["p"] = matrix(noise)[:, : int(rank)].T / np.sqrt(rank)
-    small = s["p"] @ matrix(g)
-    factor = np.linalg.norm(adam(s, small, t, beta1, beta2, eps), axis=0) / np.maximum(
-        np.linalg.norm(small, axis=0), 1e-300
-    )
-    scaled = matrix(g) * factor
-    size = np.linalg.norm(scaled)
-    limit = max(size / (s["size"] + eps), growth) / growth if "size" in s else 1.0
-    s["size"] = size / limit
-    return w_decayed - lr * scale * (scaled / limit).reshape(w.shape)
+    factor = along_columns(s, s["p"] @ matrix(g), t, beta1, beta2, eps)[1]
+    return w_decayed - lr * scale * limited(s, matrix(g) * factor, eps, growth).reshape(w.shape)
+
+
+@by_paper("fira", "Chen et al. 2024, algorithm 1 and the authors' code, by singular values")
+def fira(w, g, s, lr, t, *, rank, every, beta1, beta2, eps, scale, growth, weight_decay):
+    w_decayed = (1 - lr * weight_decay) * w
+    if g.ndim < 2:
+        return w_decayed - lr * adam(s, g, t, beta1, beta2, eps)
+    x = matrix(g)
+    if (t - 1) % every == 0:
+        s["p"] = with_sign(np.linalg.svd(x)[0][:, : int(rank)])
+    small = s["p"].T @ x
+    direction, factor = along_columns(s, small, t, beta1, beta2, eps)
+    step = s["p"] @ direction + limited(s, factor * (x - s["p"] @ small), eps, growth)
+    return w_decayed - lr * scale * step.reshape(w.shape)
 
 
 @by_paper("dion", "Ahn et al. 2025, algorithm 1, by Gram and Schmidt")
