@@ -10,7 +10,7 @@ import functools
 from primitives.kinds import Left, Right, Tensor
 from primitives.registry import MATRIX, primitive
 
-projection = functools.partial(primitive, family="projection", scope=MATRIX)
+projection = functools.partial(primitive, family="projection", scope=MATRIX, flat=False)
 
 
 @projection(flops=64, linear=((0,), (1,)), source="numpy.matmul")

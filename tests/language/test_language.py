@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kit.strategies import MATRICES, MORE, docstrings, programs
+from kit.strategies import MORE, SAID, docstrings, programs
 
 import baselines
 from primitives import (
@@ -49,7 +49,7 @@ def body(*lines: str, head: str = "", inputs: str = "w, g, lr") -> str:
 
 @settings(max_examples=500)
 @given(
-    programs() | programs(features=MORE) | programs(features=MATRICES),
+    programs() | programs(features=MORE) | programs(features=SAID),
     st.randoms(use_true_random=True),
 )
 def test_other_statements_are_checked_as_the_whole_program_is(program, rng):
@@ -89,9 +89,7 @@ def test_other_statements_are_checked_as_the_whole_program_is(program, rng):
 
 @settings(max_examples=500)
 @given(
-    programs(docs=docstrings)
-    | programs(docs=docstrings, features=MORE)
-    | programs(features=MATRICES)
+    programs(docs=docstrings) | programs(docs=docstrings, features=MORE) | programs(features=SAID)
 )
 def test_printing_then_parsing_returns_the_same_program(program):
     text = str(program)
