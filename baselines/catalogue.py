@@ -33,7 +33,7 @@ CLASSES = {
     "E": "elementwise", "T": "reduces over a leaf", "A": "over an axis", "G": "over the model",
     "M": "matrix", "p": "reads the parameters", "V": "reads the loss",
     "H": "Hessian or Gauss-Newton products", "R": "random", "S": "evaluated elsewhere",
-    "L": "written by hand: searches, accepts or rejects",
+    "C": "reads the share of the run done", "L": "written by hand: searches, accepts or rejects",
 }  # fmt: skip
 
 LEGEND = (
@@ -56,8 +56,6 @@ OUT_OF_REACH = {
 UNSAID = {
     "layer-wise rates": "ask for the name or the depth of a leaf, and a program sees neither: "
     "`optax.partition` puts an exported optimizer on some leaves with a rate of their own",
-    "the share of the run that is done": "is in `lr`, by the schedule; a search would learn to "
-    "read it as a clock",
     "quantiles of all gradients so far": "need a memory that grows; a ring keeps 128 values at "
     "most, as for `autoclip_adam`",
     "a window whose length is tuned": "is no ring, whose length is part of the program, as for "
@@ -165,6 +163,7 @@ def class_of(program: Program) -> str:
         "V": "loss" in program.needs,
         "H": bool(program.needs & {"hvp", "gnvp"}),
         "R": bool(program.needs & {"noise", "rademacher"}),
+        "C": "run_progress" in program.needs,
         "S": bool(program.evaluate_at),
     }
     return "".join(letters or ["E"]) + "".join(letter for letter, so in reads.items() if so)

@@ -20,9 +20,11 @@ STANDING: dict[str, Kind] = {"w": TENSOR, "g": TENSOR, "lr": SCALAR, "t": SCALAR
 number of the step (1, 2, ...).
 """
 
-INPUTS: dict[str, Kind] = STANDING | {"loss": SCALAR, "noise": TENSOR, "rademacher": TENSOR}
-"""What the task may offer besides: the loss of this step at w, fresh normal numbers, and fresh
-signs (-1 or 1).
+INPUTS: dict[str, Kind] = STANDING | {
+    "loss": SCALAR, "noise": TENSOR, "rademacher": TENSOR, "run_progress": SCALAR,
+}  # fmt: skip
+"""What the task may offer besides: the loss of this step at w, fresh normal numbers, fresh signs
+(-1 or 1), and the share of the run's steps that is done before this one, from 0 to 1.
 """
 
 LEARNING_RATE = "learning_rate"

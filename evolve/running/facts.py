@@ -113,6 +113,11 @@ def _initial_programs(config: Config, suite: Suite) -> tuple[Program, ...]:
             )
         program = tuned(name, suite.tasks[0]) or baselines.find(name)
         assert isinstance(program, Program)
+        if "run_progress" in program.needs:
+            raise ConfigError(
+                f"search.initial: {name} reads the progress of the run, from which its children "
+                "would learn when they are looked at; start from a program without it"
+            )
         programs.append(program)
     return tuple(programs)
 

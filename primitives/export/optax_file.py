@@ -40,6 +40,11 @@ ASKED = {
             "gnvp = lambda x: back(jax.jvp(jax.grad(loss_of_y), (y,), (tangent(x),))[1])[0]",
         ),
     ),
+    "run_progress": (
+        "progress",
+        "the share of the steps that is done before this one: count / steps.",
+        (),
+    ),
 }
 """Inputs that `update` takes by keyword: the keyword, what it is, and how it is made with jax."""
 
@@ -183,7 +188,7 @@ class OptaxFile:
     @cached_property
     def numbers(self) -> dict[str, str]:
         """Numbers that the rules read, by variable: what each is called in `update_fn`."""
-        sources = {"t": "count", "lr": "lr", "loss": "value"}
+        sources = {"t": "count", "lr": "lr", "loss": "value", "run_progress": "progress"}
         sources |= {h.name: self.names(h.name) for h in self.rule.tuned}
         return {name: source for name, source in sources.items() if name in self.rule.entries}
 

@@ -438,7 +438,7 @@ ERRORS = {
     "an unknown input": (
         body("return g", inputs="w, g, zzz"),
         "x.py:1: no input is called 'zzz'\n    def step(w, g, zzz):\n"
-        "There are: w, g, lr, t, loss, noise, rademacher, hvp, gnvp.",
+        "There are: w, g, lr, t, loss, noise, rademacher, run_progress, hvp, gnvp.",
     ),
     "an undeclared t": (
         body("c = g * t", "return c"),

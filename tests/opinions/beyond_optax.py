@@ -432,3 +432,10 @@ def grokfast_ma(w, g, s, lr, t, *, amplitude, beta1, beta2, eps):
     s["past"] = [*s.get("past", []), g][-100:]
     filtered = g + amplitude * np.mean(s["past"], axis=0)
     return w - lr * adam(s, filtered, t, beta1, beta2, eps)
+
+
+@by_paper("demon_sgd", "Chen et al. 2019, algorithm 1")
+def demon_sgd(w, g, s, lr, t, *, momentum):
+    left = 1 - (t - 1) / STEPS
+    s["m"] = momentum * left / (1 - momentum + momentum * left) * s.get("m", 0.0) + g
+    return w - lr * s["m"]
