@@ -33,7 +33,7 @@ CLASSES = {
     "E": "elementwise", "T": "reduces over a leaf", "A": "over an axis", "G": "over the model",
     "M": "matrix", "p": "reads the parameters", "V": "reads the loss",
     "H": "Hessian or Gauss-Newton products", "R": "random", "S": "evaluated elsewhere",
-    "L": "written by hand: searches, accepts or rejects",
+    "C": "reads the share of the run done", "L": "written by hand: searches, accepts or rejects",
 }  # fmt: skip
 
 LEGEND = (
@@ -52,6 +52,18 @@ OUT_OF_REACH = {
     "real here",
 }
 """Optimizers of optax that no row stands for, and why."""
+
+UNSAID = {
+    "layer-wise rates": "ask for the name or the depth of a leaf, and a program sees neither: "
+    "`optax.partition` puts an exported optimizer on some leaves with a rate of their own",
+    "quantiles of all gradients so far": "need a memory that grows; a ring keeps 128 values at "
+    "most, as for `autoclip_adam`",
+    "a window whose length is tuned": "is no ring, whose length is part of the program, as for "
+    "`grokfast_ma`",
+    "states of rank x columns": "have no kind: `apollo` and `dion` keep theirs in the first rows "
+    "or columns of a square, with the same steps and more memory",
+}
+"""What optimizers are published with and the language does not say, and why."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +163,7 @@ def class_of(program: Program) -> str:
         "V": "loss" in program.needs,
         "H": bool(program.needs & {"hvp", "gnvp"}),
         "R": bool(program.needs & {"noise", "rademacher"}),
+        "C": "run_progress" in program.needs,
         "S": bool(program.evaluate_at),
     }
     return "".join(letters or ["E"]) + "".join(letter for letter, so in reads.items() if so)
@@ -209,6 +222,8 @@ def markdown() -> str:
         lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
     lines += ["", "Out of reach:", ""]
     lines += [f"- `{name}` {why}." for name, why in OUT_OF_REACH.items()]
+    lines += ["", "What the language does not say:", ""]
+    lines += [f"- {what[0].upper()}{what[1:]} {why}." for what, why in UNSAID.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -427,9 +427,8 @@ def export(
         return Exported(name or program.name, to_optax_source(program, name=name))
     output = Path(path)
     if output.is_dir():
-        raise ConfigError(
-            f"{output}: is a folder. Name a file in it, such as {output / (name or program.name)}.py"
-        )
+        file = output / f"{name or program.name}.py"
+        raise ConfigError(f"{output}: is a folder. Name a file in it, such as {file}")
     if output.exists() and not overwrite:
         raise ConfigError(
             f"{output}: exists already. Choose another name, or write over it with --force."

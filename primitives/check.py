@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from primitives.errors import ProgramError, did_you_mean
 from primitives.kinds import LEFT, OF_MATRICES, RIGHT, SCALAR, TENSOR, Kind, shown, takes
-from primitives.registry import ORACLE, PRIMITIVES, of_matrices, oracles
+from primitives.registry import ORACLE, PRIMITIVES, WINDOW, of_matrices, oracles
 from primitives.statements import (
     IDENTITY,
     INPUTS,
@@ -280,10 +280,12 @@ def _check_call(
     if primitive is None:
         hint = of_another_name(instruction.op)
         raise Illegal(part, f"no primitive is called {instruction.op!r}", hint)
-    if len(instruction.args) != len(primitive.slots):
+    count, window = len(instruction.args), primitive.scope == WINDOW
+    if count < primitive.arity or (count > primitive.arity and not window):
+        least = "at least " if window else ""
         raise Illegal(
             part,
-            f"{primitive.name} takes {primitive.arity} arguments, not {len(instruction.args)}",
+            f"{primitive.name} takes {least}{primitive.arity} arguments, not {count}",
             f"Write {primitive.signature}.",
         )
     if primitive.scope == ORACLE:
@@ -294,9 +296,12 @@ def _check_call(
     given = []
     for argument in instruction.args:
         if isinstance(argument, str):
-            if argument not in kinds:
+            if window and argument in draft.rings:  # it stands for all that the ring holds
+                given.append(draft.rings[argument].kind)
+            elif argument not in kinds:
                 raise _Unknown(part, argument, kinds)
-            given.append(kinds[argument])
+            if argument in kinds:
+                given.append(kinds[argument])
         else:
             _check_constant(part, argument)
             given.append(SCALAR)
@@ -304,7 +309,9 @@ def _check_call(
     if kind is None:
         wrong = [
             f"argument {n + 1} is a {have}, not a {shown(want)}"
-            for n, (have, want) in enumerate(zip(given, primitive.slots, strict=True))
+            for n, (have, want) in enumerate(
+                zip(given, primitive.slots_of(len(given)), strict=True)
+            )
             if not takes(want, have)
         ]
         what = wrong[0] if wrong else f"{' and '.join(map(str, given))} do not combine"

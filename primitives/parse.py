@@ -560,7 +560,7 @@ _WORDS: dict[type[ast.AST], tuple[str, str]] = {
     ast.UnaryOp: ("a sign before a value", ""),
 }
 
-_OPERATORS: dict[type[ast.AST], tuple[str, str]] = {
+_OPERATORS: dict[type, tuple[str, str]] = {
     ast.FloorDiv: ("//", "Write floor(x / y)."),
     ast.LShift: ("<<", "Write x * 2 ** y."),
     ast.RShift: (">>", "Write floor(x / 2 ** y)."),
@@ -580,8 +580,8 @@ def _called(node: ast.AST) -> tuple[str, str]:
     """Return what a piece of syntax is called in an error message, and what to write instead."""
     if isinstance(node, ast.Compare) and len(node.ops) > 1:
         return "a chain of comparisons", "Write (x < y) * (y < z)."
-    called: Any = node.ops[0] if isinstance(node, ast.Compare) else getattr(node, "op", None)
-    sign, remedy = _OPERATORS.get(type(called), ("", ""))
+    operator = node.ops[0] if isinstance(node, ast.Compare) else getattr(node, "op", None)
+    sign, remedy = _OPERATORS.get(operator.__class__, ("", ""))
     if sign:
         return f"the operator {sign}", remedy
     # Python may have syntax that is newer than this table.

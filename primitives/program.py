@@ -20,8 +20,8 @@ from functools import cached_property
 from primitives.check import check, check_ends, check_length, check_statements
 from primitives.kinds import OF_MATRICES, Kind
 from primitives.printing import print_program
-from primitives.registry import of_matrices
-from primitives.statements import KERNELS, STANDING, Draft, Instruction
+from primitives.registry import PRIMITIVES, WINDOW, of_matrices
+from primitives.statements import KERNELS, STANDING, Argument, Draft, Instruction
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,22 @@ def _checked(draft: Draft) -> Program:
     return Program(**{f.name: getattr(draft, f.name) for f in fields(draft)})
 
 
+def _with_windows(program: Program) -> list[Instruction]:
+    """Return the statements, where a ring given to a window is the last values of the ring."""
+    body, assigned = [], set()
+    for instruction in program.body:
+        if PRIMITIVES[instruction.op].scope == WINDOW:
+            args: list[Argument] = []
+            for a in instruction.args:
+                ring = program.rings.get(a) if isinstance(a, str) else None
+                new = [a] if ring is None or a in assigned else []
+                args += [*new, *ring.slots][: ring.ring] if ring is not None else new
+            instruction = replace(instruction, args=tuple(args))
+        body.append(instruction)
+        assigned.add(instruction.target)
+    return body
+
+
 def _unrolled(program: Program) -> Program:
     """Return the program with a plain state for each slot of its rings.
 
@@ -145,7 +161,7 @@ def _unrolled(program: Program) -> Program:
     """
     if not any(s.ring for s in program.states):
         return program
-    states, body = [], list(program.body)
+    states, body = [], _with_windows(program)
     taken = {*program.entry_kinds, *(i.target for i in body)}
 
     # What is returned may be an earlier value of a ring, which moves on before the end.

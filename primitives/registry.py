@@ -24,8 +24,9 @@ LEAF = "leaf"  # called on one leaf at a time; may reduce over it
 MODEL = "model"  # called on the tuple of all leaves; may reduce over the model
 AXIS = "axis"  # called on one leaf as a matrix [r, c]; reduces over one of its axes
 MATRIX = "matrix"  # called on one leaf as a matrix; mixes its rows or its columns
+WINDOW = "window"  # called on any arrays, as many as there are; as elementwise otherwise
 ORACLE = "oracle"  # computed by the task, which the program must ask for as an input
-SCOPES = (ELEMENTWISE, LEAF, MODEL, AXIS, MATRIX, ORACLE)
+SCOPES = (ELEMENTWISE, LEAF, MODEL, AXIS, MATRIX, WINDOW, ORACLE)
 
 SIGNS = ("+", "-", "*", "/", "**", "%", "@", ">", ">=", "<", "<=", "==", "!=")
 """What may stand between two arguments in a program."""
@@ -34,6 +35,8 @@ MEANING, COMPILER, MACHINE = "meaning", "compiler", "machine"
 READINGS = dict.fromkeys(SCOPES, (MEANING, COMPILER, MACHINE)) | {
     # The machine's registers are flat vectors: they hold no left and no right.
     MATRIX: (MEANING, COMPILER),
+    # An instruction of the machine has room for a few operands.
+    WINDOW: (MEANING, COMPILER),
     # The machine would ask the task in every step, whatever the program.
     ORACLE: (MEANING, COMPILER),
 }
@@ -51,7 +54,9 @@ class Primitive:
 
     name: str
     apply: Callable[..., Any]  # apply(xp, *arguments)
-    slots: tuple[Slot, ...]  # kinds that each argument may have; None takes any
+    slots: tuple[
+        Slot, ...
+    ]  # kinds that each argument may have; None takes any; a window repeats its last
     result: Kind | None  # None: the join of the arguments whose slots leave a choice
     scope: str
     family: str
@@ -66,10 +71,11 @@ class Primitive:
     linear: tuple[tuple[int, ...], ...]  # groups of arguments; linear in one while the others stay
     rule: Callable[..., Kind | None] | None  # the result's kind, where no join of kinds says it
     source: str
+    flat: bool  # whether the machine knows it, as far as its scope allows
 
     @property
     def arity(self) -> int:
-        """How many arguments it takes."""
+        """How many arguments it takes; of a window, the fewest."""
         return len(self.slots)
 
     @property
@@ -89,12 +95,17 @@ class Primitive:
         parts = [
             n if k is ANY else f"{n}: {shown(k)}" for n, k in zip(names, self.slots, strict=True)
         ]
-        return f"{self.name}({', '.join(parts)})"
+        return f"{self.name}({', '.join(parts)}{', ...' * (self.scope == WINDOW)})"
+
+    def slots_of(self, count: int) -> tuple[Slot, ...]:
+        """Return the slots of a call with so many arguments."""
+        more = count - self.arity if self.scope == WINDOW else 0
+        return self.slots + self.slots[-1:] * more
 
     @property
     def readings(self) -> tuple[str, ...]:
         """The readings of a program that know it."""
-        return READINGS[self.scope]
+        return tuple(r for r in READINGS[self.scope] if self.flat or r != MACHINE)
 
     @cached_property
     def code(self) -> int:
@@ -104,7 +115,8 @@ class Primitive:
     @cache  # noqa: B019  (primitives live as long as the process)
     def kind(self, *arguments: Kind) -> Kind | None:
         """Return the kind of the result; None where these arguments do not fit the signature."""
-        if not all(map(takes, self.slots, arguments)):
+        slots = self.slots_of(len(arguments))
+        if not all(map(takes, slots, arguments)):
             return None
         if self.rule is not None:
             return self.rule(*arguments)
@@ -113,7 +125,7 @@ class Primitive:
         return join(
             *(
                 given
-                for slot, given in zip(self.slots, arguments, strict=True)
+                for slot, given in zip(slots, arguments, strict=True)
                 if not isinstance(slot, Kind)
             )
         )
@@ -206,6 +218,7 @@ def primitive(
     linear: tuple[tuple[int, ...], ...] = (),
     rule: Callable[..., Kind | None] | None = None,
     source: str = "",
+    flat: bool = True,
 ) -> Callable[[Callable[..., Any]], Primitive]:
     """Return a decorator that enters a definition into the registry.
 
@@ -222,10 +235,11 @@ def primitive(
             raise ValueError(f"a primitive called {name!r} exists already")
         if scope not in SCOPES:
             raise ValueError(f"{name}: no scope is called {scope!r}")
-        slots, result = _signature(name, function)
+        slots, result = _signature(name, function, scope)
         entry = Primitive(
             name, function, slots, result, scope, family, flops, infix,
             commutative, idempotent, involution, identity, mirror, jumps, linear, rule, source,
+            flat,
         )  # fmt: skip
         _refuse_contradictions(entry)
         PRIMITIVES[name] = entry
@@ -235,7 +249,9 @@ def primitive(
     return enter
 
 
-def _signature(name: str, function: Callable[..., Any]) -> tuple[tuple[Slot, ...], Kind | None]:
+def _signature(
+    name: str, function: Callable[..., Any], scope: str
+) -> tuple[tuple[Slot, ...], Kind | None]:
     """Read the slots and the kind of the result from the annotations of a definition."""
     hints = get_type_hints(function, include_extras=True)
     parameters = list(inspect.signature(function).parameters)
@@ -246,6 +262,11 @@ def _signature(name: str, function: Callable[..., Any]) -> tuple[tuple[Slot, ...
         raise ValueError(
             f"{name}: its first argument must be xp, and all others and the result annotated with "
             "kinds, as in `def twice(xp, x: Tensor) -> Tensor`; primitives.kinds has them"
+        )
+    last = list(inspect.signature(function).parameters.values())[-1]
+    if (last.kind is last.VAR_POSITIONAL) != (scope == WINDOW):
+        raise ValueError(
+            f"{name}: the last argument is *x where the scope is window, and only there"
         )
     *slots, result = (hints[a].__metadata__[0] for a in annotated)
     return tuple(slots), result if isinstance(result, Kind) else ANY

@@ -20,9 +20,11 @@ STANDING: dict[str, Kind] = {"w": TENSOR, "g": TENSOR, "lr": SCALAR, "t": SCALAR
 number of the step (1, 2, ...).
 """
 
-INPUTS: dict[str, Kind] = STANDING | {"loss": SCALAR, "noise": TENSOR, "rademacher": TENSOR}
-"""What the task may offer besides: the loss of this step at w, fresh normal numbers, and fresh
-signs (-1 or 1).
+INPUTS: dict[str, Kind] = STANDING | {
+    "loss": SCALAR, "noise": TENSOR, "rademacher": TENSOR, "run_progress": SCALAR,
+}  # fmt: skip
+"""What the task may offer besides: the loss of this step at w, fresh normal numbers, fresh signs
+(-1 or 1), and the share of the run's steps that is done before this one, from 0 to 1.
 """
 
 LEARNING_RATE = "learning_rate"
@@ -44,7 +46,7 @@ IDENTITY = "identity"  # the start of a square state
 
 MAX_STATEMENTS = 256
 MAX_DECLARED = 256  # hyperparameters and states
-MAX_RING = 64
+MAX_RING = 128
 MAX_CONSTANT = 1e10  # the bound that Lion's search has on constants
 
 
@@ -63,7 +65,8 @@ class State:
 
     `start` is a number, or "w" (a copy of the parameter), "g" (the first gradient) or "identity"
     (of a square). A ring of k keeps the last k values that were assigned to `name`; past1 is the
-    last of `past`, past2 the one before.
+    last of `past`, past2 the one before. A call of a window, as `window_mean(past)`, is given the
+    last k so far: with that of this step, where it is assigned before.
     """
 
     name: str
@@ -166,6 +169,11 @@ class Draft(Tunable):
     def fixed(self) -> frozenset[str]:
         """The names that no statement may assign: hyperparameters, and earlier values of rings."""
         return frozenset(self.values).union(*(s.slots for s in self.states if s.ring))
+
+    @cached_property
+    def rings(self) -> Mapping[str, State]:
+        """The states that are rings, by name."""
+        return {s.name: s for s in self.states if s.ring}
 
     @cached_property
     def entry_kinds(self) -> Mapping[str, Kind]:

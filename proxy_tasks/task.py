@@ -101,7 +101,7 @@ class Task(abc.ABC):
     says when they change, and for a class that no file defines.
     """
 
-    offers = frozenset({"loss", "hvp", "noise", "rademacher"})
+    offers = frozenset({"loss", "hvp", "noise", "rademacher", "run_progress"})
     """The inputs that a program may ask for here, beyond w, g, lr and t."""
 
     steps: int  # training steps, the length of the schedule

@@ -118,6 +118,11 @@ def _initial_programs(config: Config, suite: Suite) -> tuple[Program, ...]:
                 f"search.max_statements: {most} is less than the {size} statements of {name}, "
                 f"which the search starts from; write {size} or more, or start from a shorter one"
             )
+        if "run_progress" in program.needs:
+            raise ConfigError(
+                f"search.initial: {name} reads the progress of the run, from which its children "
+                "would learn when they are looked at; start from a program without it"
+            )
         programs.append(program)
     return tuple(programs)
 

@@ -41,6 +41,7 @@ class Batch(NamedTuple):
     draw: Any  # of the task, for its oracles
     data: Any
     key: PRNGKeyArray
+    run_progress: Float[Array, ""]  # the share of the steps that is done before this one
 
 
 class Begin(NamedTuple):
@@ -104,7 +105,9 @@ def train(
         value, gradient = jax.value_and_grad(lambda params: task.loss(params, begin.data, draw))(
             loop.params(carried)
         )
-        batch = Batch(value, draw, begin.data, jax.random.fold_in(begin.draws.key, i))
+        batch = Batch(
+            value, draw, begin.data, jax.random.fold_in(begin.draws.key, i), share_done(i, schedule)
+        )
         after = loop.step(
             args, carried, gradient, schedule[i], (i + 1).astype(schedule.dtype), batch
         )
@@ -151,13 +154,18 @@ def program_loop(task: Task, layout: Layout, program: Program) -> Loop:
     )
 
 
+def share_done(step: Int32[Array, ""], schedule: Float[Array, " steps"]) -> Float[Array, ""]:
+    """Return which share of the run's steps is done, after some steps."""
+    return step.astype(schedule.dtype) / schedule.shape[0]
+
+
 def offer(task: Task, layout: Layout, name: str, params: Any, batch: Batch) -> Any:
     """Return what a task offers to programs under a name.
 
     That is a number, a tree as `params`, or a function of such a tree.
     """
-    if name == "loss":
-        return batch.loss
+    if name in ("loss", "run_progress"):
+        return getattr(batch, name)
     if name == "noise":
         return layout.unflatten(jax.random.normal(jax.random.fold_in(batch.key, 0), (layout.size,)))
     if name == "rademacher":

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int32
 
-from evolve.scoring.loops import Batch, Begin, offer
+from evolve.scoring.loops import Batch, Begin, offer, share_done
 from primitives import Program
 from primitives.kinds import TENSOR
 from primitives.machine.calls import ASKED, Flat
@@ -66,7 +66,7 @@ class Stepwise:
         ]
         clock = Clock(jnp.int32(0), jnp.bool(True))
         peak = jnp.asarray(program.learning_rate, begin.w.dtype)
-        drawn = sorted(program.needs - {"loss", *oracles()})
+        drawn = sorted(program.needs - {"loss", "run_progress", *oracles()})
         done = 0
         for end in steps:
             for number in range(done, end):
@@ -104,6 +104,7 @@ class Stepwise:
             "lr": schedule[clock.step] * peak,
             "t": after.step.astype(schedule.dtype),
             "loss": loss,
+            "run_progress": share_done(clock.step, schedule),
         }
         return after, common, self._split(gradient)
 
@@ -121,7 +122,11 @@ class Stepwise:
             lambda d: jax.lax.dynamic_index_in_dim(d, step, 0, keepdims=False), begin.draws.task
         )
         return Batch(
-            jnp.array(jnp.nan), draw, begin.data, jax.random.fold_in(begin.draws.key, step)
+            jnp.array(jnp.nan),
+            draw,
+            begin.data,
+            jax.random.fold_in(begin.draws.key, step),
+            jnp.array(jnp.nan),
         )
 
     def _point(self, w: Parts, clock: Clock) -> tuple[Float[Array, " size"], Bool[Array, ""]]:

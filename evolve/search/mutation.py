@@ -270,7 +270,7 @@ def modify(program: Program, space: Space, rng: np.random.Generator) -> Program 
     old = instruction.args[slot]
     if isinstance(old, float) and rng.random() < 0.5:
         return with_scaled_literal(program, line, slot, rng)
-    wanted = PRIMITIVES[instruction.op].slots[slot]
+    wanted = PRIMITIVES[instruction.op].slots_of(len(instruction.args))[slot]
     new = _draw_argument(wanted, program.kinds_before(line), rng)
     return None if new is None or new == old else _with_argument(program, line, slot, new)
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from primitives.program import Program
+from primitives.registry import PRIMITIVES, WINDOW
 from primitives.statements import LEARNING_RATE, Fallback, Instruction
 
 Place = TypeVar("Place", bound=Hashable)
@@ -46,7 +47,10 @@ def _alive(program: Program, function: Program | Fallback) -> tuple[frozenset[in
     # step
     reads: list[list[int | str]] = []
     for number, instruction in enumerate(function.body):
-        reads.append([wrote.get(a, a) for a in instruction.args if isinstance(a, str)])
+        args = [a for a in instruction.args if isinstance(a, str)]
+        if PRIMITIVES[instruction.op].scope == WINDOW:
+            args += [slot for a in args if a in program.rings for slot in program.rings[a].slots]
+        reads.append([wrote.get(a, a) for a in args])
         wrote[instruction.target] = number
 
     def needs(place: int | str) -> list[int | str]:

@@ -116,7 +116,8 @@ class Graph:
 def _plainly_flat() -> frozenset[str]:
     """Return operations that run on flat vectors in any graph."""
     scopes = (ELEMENTWISE, LEAF, MODEL)
-    return (FLAT - {MATRIX_LEAF}).union(p.name for p in PRIMITIVES.values() if p.scope in scopes)
+    known = [p.name for p in PRIMITIVES.values() if p.scope in scopes and MACHINE in p.readings]
+    return (FLAT - {MATRIX_LEAF}).union(known)
 
 
 def _is_square(kind: Kind) -> bool:

@@ -50,7 +50,12 @@ def _differ(x: np.ndarray, y: np.ndarray) -> float:
 def _after(program: Program, weights: list[np.ndarray]) -> list[np.ndarray]:
     """Return the weights after the first step from some weights."""
     gradients = _GRADIENTS[: len(weights)]
-    feed: dict[str, Any] = {"loss": 1.0, "noise": gradients, "rademacher": gradients}
+    feed: dict[str, Any] = {
+        "loss": 1.0,
+        "noise": gradients,
+        "rademacher": gradients,
+        "run_progress": 0.0,
+    }
     feed |= {name: lambda x: x for name in oracles()}
     states = meaning.init(program, weights, np)
     return meaning.step(program, weights, gradients, states, 1.0, 1, np, feed)[0]

@@ -13,7 +13,7 @@ from primitives.export.names import BUILTINS, Names
 from primitives.export.placement import DECAY
 from primitives.export.rule import ExportedRule, Part
 from primitives.kinds import SCALAR, TENSOR
-from primitives.registry import AXIS, ELEMENTWISE, MATRIX, ORACLE
+from primitives.registry import AXIS, ELEMENTWISE, MATRIX, ORACLE, WINDOW
 from primitives.statements import INPUTS, State
 from primitives.writing.listing import Number
 from primitives.writing.source import Definitions
@@ -39,6 +39,11 @@ ASKED = {
             "tangent = lambda x: jax.jvp(model, (params,), (x,))[1]",
             "gnvp = lambda x: back(jax.jvp(jax.grad(loss_of_y), (y,), (tangent(x),))[1])[0]",
         ),
+    ),
+    "run_progress": (
+        "progress",
+        "the share of the steps that is done before this one: count / steps.",
+        (),
     ),
 }
 """Inputs that `update` takes by keyword: the keyword, what it is, and how it is made with jax."""
@@ -202,7 +207,7 @@ class OptaxFile:
     @cached_property
     def numbers(self) -> dict[str, str]:
         """Numbers that the rules read, by variable: what each is called in `update_fn`."""
-        sources = {"t": "count", "lr": "lr", "loss": "value"}
+        sources = {"t": "count", "lr": "lr", "loss": "value", "run_progress": "progress"}
         constant = [h.name for h in self.rule.tuned if h.name not in self.rule.decays]
         sources |= {name: self.names(name) for name in constant}
         return {name: source for name, source in sources.items() if name in self.rule.entries}
@@ -417,7 +422,7 @@ class OptaxFile:
             f"`optax.cosine_decay_schedule({peak:g}, steps)`, or a number to keep it constant."
         ]
         scopes = {line.scope for part in self.rule.parts for line in part.full.lines}
-        if scopes - {ELEMENTWISE, ORACLE}:
+        if scopes - {ELEMENTWISE, WINDOW, ORACLE}:
             advice.append(
                 "Sums run over what this process sees of a leaf: inside shard_map or pmap they "
                 "are local."

@@ -2,7 +2,16 @@
 
 from importlib import import_module
 
-FAMILIES = ("arithmetic", "lion", "logic", "matrix", "oracles", "reductions")
+FAMILIES = (
+    "arithmetic",
+    "lion",
+    "logic",
+    "matrix",
+    "oracles",
+    "reductions",
+    "statistics",
+    "projections",
+)
 """The modules of our primitives, in the order in which they register.
 
 Mutations draw from the registry in its order, so another order here is another search from the same

@@ -25,7 +25,7 @@ from primitives.canonical.liveness import prune
 from primitives.errors import ProgramError
 from primitives.kinds import SCALAR
 from primitives.program import Program
-from primitives.registry import MODEL, PRIMITIVES, per_registry, signs
+from primitives.registry import MODEL, PRIMITIVES, WINDOW, per_registry, signs
 from primitives.statements import INPUTS, LEARNING_RATE, State
 from primitives.writing.listing import FIRST, Line, Number, Value, listing
 from primitives.writing.notation import (
@@ -331,7 +331,9 @@ class _Writer:
         """Count how often a value would be written."""
         uses = [self.code.update, self.evaluate_at, *more].count(n)
         for line in (self.code.lines[m] for m in self.order):
-            uses += sum(_times(line.op)[slot] for slot, a in enumerate(line.args) if a == n)
+            uses += sum(
+                _times(line.op, len(line.args))[slot] for slot, a in enumerate(line.args) if a == n
+            )
         return uses
 
     def _shown(self, value: Value) -> Expression:
@@ -393,7 +395,7 @@ def _arithmetic(op: str) -> ast.expr | None:
     None of any other.
     """
     primitive = PRIMITIVES[op]
-    if primitive.scope == MODEL or primitive.infix or op in FORMS or op in SAME_AS:
+    if primitive.scope in (MODEL, WINDOW) or primitive.infix or op in FORMS or op in SAME_AS:
         return None
     slots = [f"_{slot}" for slot in range(primitive.arity)]
     try:
@@ -407,13 +409,13 @@ def _arithmetic(op: str) -> ast.expr | None:
 
 
 @per_registry
-def _times(op: str) -> list[int]:
+def _times(op: str, count: int) -> list[int]:
     """Count how often each argument is written."""
     formula = _arithmetic(op)
     if formula is None:
-        return [1] * PRIMITIVES[op].arity
+        return [1] * count
     written = Counter(node.id for node in ast.walk(formula) if isinstance(node, ast.Name))
-    return [written[f"_{slot}"] for slot in range(PRIMITIVES[op].arity)]
+    return [written[f"_{slot}"] for slot in range(count)]
 
 
 def _operation(line: Line, args: list[Expression]) -> Expression:

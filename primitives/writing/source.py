@@ -20,7 +20,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from primitives.errors import ProgramError
-from primitives.registry import MODEL, PRIMITIVES
+from primitives.registry import MODEL, PRIMITIVES, WINDOW
 
 
 class Definitions:
@@ -202,6 +202,9 @@ def _head(function: Callable) -> str:
     """
     shown = []
     for name, parameter in inspect.signature(function).parameters.items():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            shown.append(f"*{name}")
+            continue
         if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD:
             raise _unexportable(function, f"its parameter {name!r} is not given by position")
         default = parameter.default
@@ -232,7 +235,7 @@ def in_place(op: str) -> ast.expr | None:
     """
     primitive = PRIMITIVES[op]
     try:
-        return None if primitive.scope == MODEL else _formula(primitive.apply)
+        return None if primitive.scope in (MODEL, WINDOW) else _formula(primitive.apply)
     except ProgramError:
         return None
 

@@ -176,6 +176,11 @@ MISTAKES = [
         "search.initial: lbfgs_zoom is written by hand; a search starts from pro",
     ),
     (
+        (*SET, "search.initial=[demon_sgd]"),
+        "search.initial: demon_sgd reads the progress of the run, from which its children would "
+        "learn when they are looked at; start from a program without it",
+    ),
+    (
         (*SET, "search.initial=[clip+adam]"),
         "no prologue is called 'clip'\nThere are: clip_by_norm, clip_by_value.",
     ),
@@ -585,7 +590,7 @@ def test_a_program_that_asks_for_what_a_task_does_not_offer_is_said_before_anyth
         in result.stderr
     )
     assert (
-        "noisy_quadratic offers gnvp, loss, noise, rademacher: use another program, or a suite"
+        "noisy_quadratic offers gnvp, loss, noise, rademacher, run_progress: use another program, or a suite"
         in result.stderr
     )
 

@@ -395,6 +395,7 @@ def gnvp(x):
 ORACLES = {"hvp": hvp, "gnvp": gnvp}
 GIVEN = {
     "value": np.float32(0.5),
+    "progress": np.float32(0.25),
     **ORACLES,
 }  # keywords of update; those that an optimizer does not know are ignored
 
@@ -405,7 +406,9 @@ def offered(seed: int, steps: int, dtype=jnp.float32) -> dict:
     signs = jax.tree.map(
         lambda x: jnp.where(x < 0.0, -1.0, 1.0).astype(dtype), tree(seed + 1, steps, dtype)
     )
-    return {"loss": losses, "noise": tree(seed, steps, dtype), "rademacher": signs}
+    progress = jnp.arange(steps, dtype=dtype) / steps
+    given = {"loss": losses, "run_progress": progress}
+    return given | {"noise": tree(seed, steps, dtype), "rademacher": signs}
 
 
 @contextmanager
@@ -436,9 +439,8 @@ def walk(optimizer, params, gradients, more=None, module=None, oracles=ORACLES, 
             updates, state = optimizer.update(g, state, params, **given)
         else:
             with drawing(module, more):
-                updates, state = optimizer.update(
-                    g, state, params, **given | {"value": more["loss"]}
-                )
+                given |= {"value": more["loss"], "progress": more.get("run_progress", 0.0)}
+                updates, state = optimizer.update(g, state, params, **given)
         params = optax.apply_updates(params, updates)
         return (params, state), (params, evaluated(state, params) if evaluated else ())
 
@@ -902,7 +904,8 @@ def test_an_input_that_optax_cannot_give_is_refused_with_a_remedy(monkeypatch):
         to_optax_source(baselines.get("newton_cg"))
     assert str(refused.value) == (
         "optax gives an optimizer no 'hvp'\n"
-        "Export a program that reads no more than w, g, lr, t, noise, rademacher, loss, gnvp."
+        "Export a program that reads no more than w, g, lr, t, noise, rademacher, loss, gnvp, "
+        "run_progress."
     )
 
 

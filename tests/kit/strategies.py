@@ -22,7 +22,7 @@ from primitives import (
     State,
 )
 from primitives.kinds import COLUMN, LEFT, OF_MATRICES, RIGHT, ROW, Kind, takes
-from primitives.registry import AXIS, ELEMENTWISE, LEAF, MATRIX, MODEL
+from primitives.registry import AXIS, ELEMENTWISE, LEAF, MATRIX, MODEL, WINDOW
 from primitives.statements import (
     IDENTITY,
     INPUTS,
@@ -93,13 +93,14 @@ class Features:
     inputs: tuple[str, ...] = tuple(STANDING)
     kinds: tuple[Kind, ...] = (TENSOR, TENSOR, SCALAR)  # of states
     scopes: tuple[str, ...] = (ELEMENTWISE, LEAF, MODEL)
+    flat: bool = True  # whether primitives that the machine is not to know are left out
     kernels: tuple[
         str, ...
     ] = ()  # rules for kernels, of which one is drawn; with any, there is a fallback
 
     @property
     def primitives(self) -> list[Primitive]:
-        return [p for p in PRIMITIVES.values() if p.scope in self.scopes]
+        return [p for p in PRIMITIVES.values() if p.scope in self.scopes and p.flat >= self.flat]
 
 
 PLAIN = Features()
@@ -121,6 +122,9 @@ MATRICES = replace(
     scopes=(ELEMENTWISE, LEAF, MODEL, AXIS, MATRIX),
 )  # fmt: skip
 """All that matrices have."""
+
+SAID = replace(MATRICES, scopes=(*MATRICES.scopes, WINDOW), flat=False)
+"""All that can be said."""
 
 
 @st.composite
@@ -211,7 +215,13 @@ class _Writer:
         self.kinds[target] = self.kind(PRIMITIVES[op], args)
 
     def kind(self, op: Primitive, args) -> Kind | None:
-        return op.kind(*(self.kinds[a] if isinstance(a, str) else SCALAR for a in args))
+        kinds = []
+        for a in args:
+            if op.scope == WINDOW and a == "past":  # the ring, whether it was assigned or not
+                kinds.append(self.kinds["past1"])
+            if a in self.kinds or not isinstance(a, str):
+                kinds.append(self.kinds.get(a, SCALAR))
+        return op.kind(*kinds)
 
     def tensors(self) -> list[str]:
         return [name for name, kind in self.kinds.items() if kind is TENSOR]
@@ -230,6 +240,8 @@ class _Writer:
             while True:  # what is no number is preferred, for the same reason
                 op = rng.choice(of_matrices if of_matrices and rng.random() < 0.4 else primitives)
                 args = [_argument(rng, slot, kinds, recent, calm) for slot in op.slots]
+                if op.scope == WINDOW and "past1" in kinds:
+                    args[-1] = "past"
                 kind = self.kind(op, args)
                 tries += kind is not None
                 if kind is not None and (kind is not SCALAR or rng.random() < 0.3 or tries == 3):

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from kit.strategies import MATRICES, MORE, docstrings, programs
+from kit.strategies import MORE, SAID, docstrings, programs
 
 import baselines
 from primitives import (
@@ -33,6 +33,7 @@ from primitives import (
     load,
     parse,
 )
+from primitives.canonical.liveness import prune
 from primitives.parse import MAX_BYTES
 
 ROOT = Path(__file__).parents[2]
@@ -48,7 +49,7 @@ def body(*lines: str, head: str = "", inputs: str = "w, g, lr") -> str:
 
 @settings(max_examples=500)
 @given(
-    programs() | programs(features=MORE) | programs(features=MATRICES),
+    programs() | programs(features=MORE) | programs(features=SAID),
     st.randoms(use_true_random=True),
 )
 def test_other_statements_are_checked_as_the_whole_program_is(program, rng):
@@ -88,9 +89,7 @@ def test_other_statements_are_checked_as_the_whole_program_is(program, rng):
 
 @settings(max_examples=500)
 @given(
-    programs(docs=docstrings)
-    | programs(docs=docstrings, features=MORE)
-    | programs(features=MATRICES)
+    programs(docs=docstrings) | programs(docs=docstrings, features=MORE) | programs(features=SAID)
 )
 def test_printing_then_parsing_returns_the_same_program(program):
     text = str(program)
@@ -307,6 +306,30 @@ def test_a_fallback_has_its_own_variables_and_its_own_use_of_the_states():
     assert [[s.name for s in part.states] for part in program.parts] == [[], ["m", "p1", "p2"]]
 
 
+@pytest.mark.parametrize(
+    ("lines", "seen"),
+    [
+        (("past = g", "u = window_total(past)"), ("past", "past1", "past2")),
+        (("u = window_total(past)", "past = g"), ("past1", "past2", "past3")),
+        (("u = window_total(past, w)", "past = g"), ("past1", "past2", "past3", "w")),
+        (("u = window_quantile(0.5, past)", "past = u"), (0.5, "past1", "past2", "past3")),
+    ],
+)
+def test_a_ring_given_to_a_window_is_its_last_values_so_far(lines, seen):
+    text = body(*lines, "return u", head="past = ring(zeros_like(w), 3)\n\n")
+    program = parse(text)
+    assert str(program) == text
+    call = next(i for i in program.parts[0].body if i.target == "u")
+    assert call.args == seen
+    assert prune(program).states == program.states
+
+
+def test_a_window_keeps_a_ring_alive_and_nothing_else_does():
+    head = "past = ring(zeros_like(w), 3)\n"
+    assert not prune(parse(body("past = g", "u = past * 2.0", "return u", head=head))).states
+    assert prune(parse(body("past = g", "u = window_mean(past)", "return u", head=head))).states
+
+
 def test_a_nested_expression_keeps_out_of_the_way_of_a_ring():
     program = parse(
         body("v = g + 2 * g", "return v3", head="v = ring(zeros_like(w), 3)\n", inputs="g")
@@ -392,6 +415,16 @@ ERRORS = {
         "x.py:2: interp takes 3 arguments, not 2\n    c = interp(g, w)\nWrite interp(x, y, a: "
         "scalar).",
     ),
+    "too few arguments of a window": (
+        body("past = g", "c = window_quantile(0.5)", "return c", head="past = ring(copy(w), 2)\n"),
+        "x.py:4: window_quantile takes at least 2 arguments, not 1\n    c = window_quantile(0.5)\n"
+        "Write window_quantile(q: scalar, x, ...).",
+    ),
+    "a window of values that do not fit": (
+        body("r = 1.0", "return window_mean(r, mean_over_rows(g), gram_left(g))"),
+        "x.py:3: window_mean: scalar and row and left do not combine\n    return window_mean(r, "
+        "mean_over_rows(g), gram_left(g))\nIts signature is window_mean(x, ...).",
+    ),
     "a wrong kind": (
         body("c = g + w", "d = interp(g, w, c)", "return d"),
         "x.py:3: interp: argument 3 is a tensor, not a scalar\n    d = interp(g, w, c)\n"
@@ -405,7 +438,7 @@ ERRORS = {
     "an unknown input": (
         body("return g", inputs="w, g, zzz"),
         "x.py:1: no input is called 'zzz'\n    def step(w, g, zzz):\n"
-        "There are: w, g, lr, t, loss, noise, rademacher, hvp, gnvp.",
+        "There are: w, g, lr, t, loss, noise, rademacher, run_progress, hvp, gnvp.",
     ),
     "an undeclared t": (
         body("c = g * t", "return c"),
@@ -651,7 +684,7 @@ ERRORS = {
     "a ring without end": (
         body("p = g", "return g", head="p = ring(zeros_like(w), 1000000000)\n"),
         "x.py:1: a ring of 1000000000 is not possible\n    p = ring(zeros_like(w), "
-        "1000000000)\nKeep 1 to 64 values.",
+        "1000000000)\nKeep 1 to 128 values.",
     ),
     "a ring that starts at the first gradient": (
         body("p = g", "return g", head="p = ring(copy(g), 2)\n"),
@@ -893,7 +926,8 @@ def test_a_piece_of_python_is_refused_in_words_and_not_by_the_names_of_a_compile
 
 WORDS = {  # a word that is no primitive, and what is said of it
     "interpolate": "Did you mean 'interp'? ",
-    "sum": "Here it is total or global_total or total_over_rows or total_over_columns. ",
+    "sum": "Here it is total or global_total or total_over_rows or total_over_columns or "
+    "window_total. ",
     "size": "Here it is count or global_count. ",
     "trace_": "Did you mean 'trace'? ",
     "max": "Did you mean 'maximum'? ",
@@ -903,7 +937,8 @@ WORDS = {  # a word that is no primitive, and what is said of it
     "argmax": "",
     "clip": "Did you mean 'clip_by_global_norm'? ",
     "np.sqrt": "Write sqrt(x). ",
-    "jnp.sum": "Here it is total or global_total or total_over_rows or total_over_columns. ",
+    "np.percentile": "",
+    "quantiles": "Did you mean 'quantile'? ",
     "torch.relu": "",
 }
 

@@ -246,7 +246,7 @@ def test_gradients_for_targets_drawn_from_the_model_have_the_gauss_newton_matrix
 
 @every_task
 def test_a_task_offers_gauss_newton_products_when_it_predicts(kind):
-    usual = {"loss", "hvp", "noise", "rademacher"}
+    usual = {"loss", "hvp", "noise", "rademacher", "run_progress"}
     assert TASKS[kind].offers == (usual | {"gnvp"} if kind in PREDICTING else usual)
 
 

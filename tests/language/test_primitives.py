@@ -30,6 +30,7 @@ from primitives.registry import (
     MODEL,
     ORACLE,
     SCOPES,
+    WINDOW,
 )
 
 LION = """
@@ -122,7 +123,10 @@ PLAIN = {
     a: np.sign(x) * np.maximum(np.abs(x) - np.abs(a), 0.0), "modulo": plain_modulo,
     "floor": lambda x: (x - np.fmod(x, 1.0)) - (np.fmod(x, 1.0) < 0.0),
     "get_pi": lambda: np.float64(math.pi), "get_e": lambda: np.float64(math.e),
-    "get_eps": lambda: np.float64(1e-8),
+    "get_eps": lambda: np.float64(1e-8), "erf": np.vectorize(math.erf),
+    "spacing": lambda x, bits: np.where(
+        x == 0.0, 0.0, np.exp2(np.frexp(x)[1] - np.trunc(np.clip(bits, 0.0, 64.0)))
+    ),
 }  # fmt: skip
 
 ELEMENTS = [p for p in PRIMITIVES.values() if p.scope == ELEMENTWISE]
@@ -224,15 +228,22 @@ def test_a_primitive_says_what_it_does_and_where_it_comes_from(p):
 
 
 @every
-def test_which_readings_know_a_primitive_is_said_by_its_scope(p):
+def test_which_readings_know_a_primitive_is_said_by_its_scope_and_whether_it_is_flat(p):
     """The machine holds no squares and asks the task for nothing but gradients and losses."""
     assert p.readings == (
-        (MEANING, COMPILER) if p.scope in (MATRIX, ORACLE) else (MEANING, COMPILER, MACHINE)
+        (MEANING, COMPILER)
+        if p.scope in (MATRIX, WINDOW, ORACLE) or not p.flat
+        else (MEANING, COMPILER, MACHINE)
     )
     has_square = any(
         isinstance(slot, tuple) or slot in (LEFT, RIGHT) for slot in (*p.slots, p.result)
     )
-    if has_square and p.name not in ("mean", "largest"):  # which take other kinds too
+    if has_square and p.name not in (
+        "mean",
+        "largest",
+        "quantile",
+        "median",
+    ):  # which take other kinds too
         assert MACHINE not in p.readings
 
 
@@ -400,6 +411,8 @@ LEAVES = {
     "mean": lambda x: np.sum(x) / max(1, x.size),
     "largest": lambda x: max([0.0, *np.abs(x).ravel()]),
     "count": lambda x: float(math.prod(x.shape)),
+    "quantile": lambda x, q: np.quantile(x, np.clip(q, 0, 1)) if x.size else 0.0,
+    "median": lambda x: np.median(x) if x.size else 0.0,
 }
 WHOLE = {
     "global_total": lambda x, y: [sum(math.fsum(np.ravel(np.float64(a))) for a in x)] * len(x),
@@ -415,13 +428,32 @@ WHOLE = {
 }
 
 
+WINDOWS = {
+    "window_total": lambda x: np.sum(x, axis=0),
+    "window_mean": lambda x: np.mean(x, axis=0),
+    "window_quantile": lambda x, q: np.quantile(x, np.clip(q, 0, 1), axis=0),
+}
+WHOLE |= {
+    "global_largest": lambda x, y: [max(np.abs(a).max(initial=0.0) for a in x)] * len(x),
+    "global_quantile": lambda x, q: (
+        [np.quantile(np.concatenate([np.ravel(a) for a in x]), np.clip(q, 0, 1))] * len(x)
+    ),
+}
+
+
 def test_every_primitive_has_a_second_opinion():
-    for opinions, scope in ((PLAIN, ELEMENTWISE), (LEAVES, LEAF), (WHOLE, MODEL), (AXES, AXIS)):
+    for opinions, scope in (
+        (PLAIN, ELEMENTWISE),
+        (LEAVES, LEAF),
+        (WHOLE, MODEL),
+        (AXES, AXIS),
+        (WINDOWS, WINDOW),
+    ):
         assert {*opinions} == {p.name for p in PRIMITIVES.values() if p.scope == scope} - {
             *MATRICES
         }
     assert {*MATRICES} >= {p.name for p in PRIMITIVES.values() if p.scope == MATRIX}
-    assert {*PLAIN, *LEAVES, *WHOLE, *AXES, *MATRICES} == {
+    assert {*PLAIN, *LEAVES, *WHOLE, *AXES, *MATRICES, *WINDOWS} == {
         p.name for p in PRIMITIVES.values() if p.scope != ORACLE
     }
 
@@ -434,12 +466,13 @@ def test_every_primitive_has_a_second_opinion():
 def test_a_reduction_over_one_leaf_is_numpy_in_float64(p, xp, dtype):
     with jax.enable_x64(dtype is np.float64):
         for leaf in trees(dtype)[0][0] + trees(dtype)[2][0]:
-            got = p.apply(xp, xp.asarray(leaf))
-            assert (np.shape(got), got.dtype) == ((), dtype)
-            # A sum of 24 numbers of size 2 loses a few units in the last place of 50.
-            np.testing.assert_allclose(
-                float(got), LEAVES[p.name](np.float64(leaf)), rtol=0, atol=100 * np.finfo(dtype).eps
-            )
+            for q in [[0.25], [0.9], [-1.0], [7.0]] if p.arity == 2 else [[]]:
+                got = p.apply(xp, xp.asarray(leaf), *(xp.asarray(v, dtype) for v in q))
+                assert (np.shape(got), got.dtype) == ((), dtype)
+                # A sum of 24 numbers of size 2 loses a few units in the last place of 50.
+                bar = 100 * np.finfo(dtype).eps
+                wanted = LEAVES[p.name](np.float64(leaf), *q)
+                np.testing.assert_allclose(float(got), wanted, rtol=0, atol=bar)
 
 
 @DTYPES
@@ -450,7 +483,7 @@ def test_a_reduction_over_one_leaf_is_numpy_in_float64(p, xp, dtype):
 def test_a_reduction_over_the_model_is_numpy_in_float64(p, xp, dtype):
     with jax.enable_x64(dtype is np.float64):
         for x, y in trees(dtype):
-            for c in [0.0, 0.5, 1e6, -1.0] if p.name == "clip_by_global_norm" else [None]:
+            for c in [0.0, 0.5, 1e6, -1.0] if p.slots[-1] is SCALAR else [None]:
                 second = y if c is None else c
                 arguments = (x, y) if c is None else (x, tuple(np.asarray(c, dtype) for _ in x))
                 got = p.apply(xp, *(tuple(map(xp.asarray, a)) for a in arguments[: p.arity]))
@@ -482,9 +515,30 @@ def test_a_reduction_is_finite_unless_a_square_overflows(p):
         got = (
             p.apply(jnp, *(x, second)[: p.arity])
             if p.scope == MODEL
-            else [p.apply(jnp, leaf) for leaf in x]
+            else [p.apply(jnp, *pair[: p.arity]) for pair in zip(x, second, strict=True)]
         )
         assert all(np.isfinite(a).all() for a in got)
+
+
+READINGS = pytest.mark.parametrize(  # jax compiles each call for each dtype, which takes long
+    ("xp", "dtype"),
+    [(jnp, np.float32), (np, np.float32), (np, np.float64)],
+    ids=["jax", "numpy32", "numpy64"],
+)
+
+
+@READINGS
+@pytest.mark.parametrize("name", WINDOWS)
+def test_a_window_of_values_is_numpy_over_their_first_axis(name, xp, dtype):
+    values = np.random.default_rng(5).normal(0.0, 2.0, (7, 3, 4)).astype(dtype)
+    more = {2: [0.0, 0.3, 0.5, 1.0, 3.0], 1: [None]}[PRIMITIVES[name].arity]
+    for shape, count, q in itertools.product([(3, 4), ()], [1, 2, 7], more):
+        x = values[:count] if shape else values[:count, 0, 0]
+        first = [] if q is None else [xp.asarray(q, dtype)]
+        got = PRIMITIVES[name].apply(xp, *first, *map(xp.asarray, x))
+        assert (np.shape(got), got.dtype) == (shape, dtype)
+        wanted = WINDOWS[name](np.float64(x), *([] if q is None else [q]))
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=20 * np.finfo(dtype).eps)
 
 
 # --- matrices -------------------------------------------------------------------------------------
@@ -492,11 +546,6 @@ def test_a_reduction_is_finite_unless_a_square_overflows(p):
 EXTENTS = {"1": 1, "r": 3, "c": 2}
 SHAPE = {kind: tuple(EXTENTS[a] for a in kind.axes) for kind in KINDS.values()} | {SCALAR: ()}
 XP = pytest.mark.parametrize("xp", [jnp, np], ids=["jax", "numpy"])
-READINGS = pytest.mark.parametrize(  # jax compiles each call for each dtype, which takes long
-    ("xp", "dtype"),
-    [(jnp, np.float32), (np, np.float32), (np, np.float64)],
-    ids=["jax", "numpy32", "numpy64"],
-)
 
 
 def by_columns(fold):
@@ -599,12 +648,18 @@ MATRICES = {
     "trace": lambda x: math.fsum(x[i, i] for i in range(len(x))),
     "inverse_root": root_by_eigenvalues, "eigenbasis": sorted_eigenvectors,
     "orthonormal": gram_schmidt, "newton_schulz": by_singular_values,
+    "cross_left": lambda x, y: np.array([[math.fsum(a * b) for b in y] for a in x]),
+    "cross_right": lambda x, y: np.array([[math.fsum(a * b) for b in y.T] for a in x.T]),
+    "orthonormal_columns": lambda x: np.concatenate(
+        [gram_schmidt(x[:, : len(x)]), np.zeros((len(x), max(x.shape[1] - len(x), 0)))], axis=1
+    ),
 }  # fmt: skip
 
 ROOTS = [("inverse_root", (float(p),)) for p in (1, 2, 4, -2, 3.5)]
 CALLS = [
     *((name, ()) for name in ("gram_left", "gram_right", "transpose", "trace", "eigenbasis")),
-    *((name, ()) for name in ("orthonormal", "matmul")),
+    *((name, ()) for name in ("orthonormal", "matmul", "cross_left", "cross_right")),
+    ("orthonormal_columns", ()),
     ("add_diagonal", (0.3,)), *ROOTS, ("newton_schulz", (3.4445, -4.775, 2.0315)),
     ("newton_schulz", (1.5, -0.5, 0.0)),
 ]  # fmt: skip
@@ -629,6 +684,8 @@ def test_a_matrix_primitive_is_what_numpy_says_in_float64(name, more, xp, dtype)
         inputs = [(rng.normal(size=shape),) for shape in shapes]
         if name == "newton_schulz":
             inputs = [(x / np.linalg.norm(x),) for (x,) in inputs]  # what Muon does first
+        if name.startswith("cross"):
+            inputs = [(x, rng.normal(size=x.shape)) for (x,) in inputs]
         if name == "matmul":
             pairs = [((3, 3), (3, 2)), ((3, 1), (1, 2)), ((1, 3), (3, 3))]
             inputs = [(rng.normal(size=a), rng.normal(size=b)) for a, b in pairs]
@@ -643,6 +700,16 @@ def test_a_matrix_primitive_is_what_numpy_says_in_float64(name, more, xp, dtype)
             np.testing.assert_allclose(
                 np.float64(got), wanted, rtol=0, atol=200 * np.finfo(dtype).eps
             )
+
+
+@READINGS
+def test_a_basis_of_columns_leaves_out_what_depends_on_others_and_what_is_not_finite(xp, dtype):
+    x = np.random.default_rng(3).normal(size=(6, 4)).astype(dtype)
+    x[:, 2] = 0.0
+    q = np.asarray(PRIMITIVES["orthonormal_columns"].apply(xp, xp.asarray(x)))
+    np.testing.assert_allclose(q.T @ q, np.diag([1, 1, 0, 1]), atol=50 * np.finfo(dtype).eps)
+    x[0, 0] = np.inf
+    assert np.isnan(PRIMITIVES["orthonormal_columns"].apply(xp, xp.asarray(x))).all()
 
 
 @READINGS
@@ -838,6 +905,9 @@ def test_a_primitive_is_linear_in_the_groups_of_arguments_that_it_declares_and_i
     rng = np.random.default_rng(0)
     if p.scope == ORACLE:  # a matrix of the task's, which no definition here knows
         assert p.linear == ((0,),)
+        return
+    if p.scope == WINDOW:  # it has as many arguments as a call gives it, which no group can name
+        assert not p.linear
         return
     kinds = (
         fitting(p)[0]

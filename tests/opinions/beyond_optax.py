@@ -410,3 +410,32 @@ def lookahead_of_optax(program, dtype):
 
 
 state(Opinion("lookahead_sgd", "optax.lookahead(optax.sgd)", lookahead_of_optax))
+
+
+# --- what looks back at many steps ----------------------------------------------------------------
+
+
+@by_paper(
+    "autoclip_adam",
+    "Seetharaman et al. 2020, numpy.percentile of 64 norms, then Adam",
+    over="model",
+)
+def autoclip_adam(w, g, s, lr, t, *, quantile_, beta1, beta2, eps):
+    s["norms"] = [*s.get("norms", []), np.sqrt(inner(g, g))][-64:]
+    bound = np.percentile(s["norms"], 100 * quantile_)
+    scale = min(1.0, bound / s["norms"][-1])
+    return {k: w[k] - lr * adam(s.setdefault(k, {}), scale * g[k], t, beta1, beta2, eps) for k in w}
+
+
+@by_paper("grokfast_ma", "Lee et al. 2024, the authors' gradfilter_ma with warmup=False, then Adam")
+def grokfast_ma(w, g, s, lr, t, *, amplitude, beta1, beta2, eps):
+    s["past"] = [*s.get("past", []), g][-100:]
+    filtered = g + amplitude * np.mean(s["past"], axis=0)
+    return w - lr * adam(s, filtered, t, beta1, beta2, eps)
+
+
+@by_paper("demon_sgd", "Chen et al. 2019, algorithm 1")
+def demon_sgd(w, g, s, lr, t, *, momentum):
+    left = 1 - (t - 1) / STEPS
+    s["m"] = momentum * left / (1 - momentum + momentum * left) * s.get("m", 0.0) + g
+    return w - lr * s["m"]

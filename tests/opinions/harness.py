@@ -101,7 +101,13 @@ def extras(dtype: Any) -> dict[str, Any]:
     noise = {name: rng.normal(0.0, 1.0, (STEPS, *s)) for name, s in TREE.items()}
     signs = {name: rng.choice([-1.0, 1.0], (STEPS, *s)) for name, s in TREE.items()}
     return jax.tree.map(
-        lambda x: np.asarray(x, dtype), {"loss": losses, "noise": noise, "rademacher": signs}
+        lambda x: np.asarray(x, dtype),
+        {
+            "loss": losses,
+            "noise": noise,
+            "rademacher": signs,
+            "run_progress": np.arange(STEPS) / STEPS,
+        },
     )
 
 

@@ -5,6 +5,8 @@ averages among them.
 
 from __future__ import annotations
 
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -103,6 +105,22 @@ by_optax(
 @by_paper("noisy_sgd", "Neelakantan et al. 2015, steps counted from 1")
 def noisy_sgd(w, g, s, lr, t, *, noise, eta, gamma):
     return w - lr * (g + np.sqrt(eta) * t ** (-gamma / 2) * noise)
+
+
+@by_paper(
+    "stochastic_rounding_sgd",
+    "Gupta et al. 2015, section 3.1, by math.erfc and math.frexp",
+    float32=1e-2,
+    why="a number at the edge of being rounded up is rounded down in another precision",
+)
+def stochastic_rounding_sgd(w, g, s, lr, t, *, noise, bits):
+    def rounded(x, u):
+        unit = 2.0 ** (math.frexp(x)[1] - bits)
+        low = math.floor(x / unit)
+        return (low + (1.0 - u <= x / unit - low)) * unit
+
+    uniform = np.vectorize(lambda x: 0.5 * math.erfc(-x / math.sqrt(2)))(noise)
+    return np.vectorize(rounded)(w - lr * g, uniform)
 
 
 # --- products with the Hessian: its diagonal ------------------------------------------------------

@@ -14,7 +14,7 @@ from dataclasses import replace
 import jax
 import numpy as np
 import optax
-from opinions.beyond_optax import adam, average, corrected
+from opinions.beyond_optax import adam, average, corrected, fraction
 from opinions.harness import OPINIONS, by_optax, by_paper
 
 
@@ -403,3 +403,64 @@ def psgd_kron(w, g, s, lr, t, *, whitening_rate, momentum):
     beta = min((t - 1) / t, momentum)
     s["m"] = beta * s.get("m", 0.0) + (1 - beta) * white.reshape(g.shape)
     return w - lr * s["m"]
+
+
+def limited(s, x, eps, growth):
+    """The limit on growth of the authors of Fira, which those of APOLLO took over."""
+    size = np.linalg.norm(x)
+    limit = max(size / (s["size"] + eps), growth) / growth if "size" in s else 1.0
+    s["size"] = size / limit
+    return x / limit
+
+
+def along_columns(s, small, t, beta1, beta2, eps):
+    """Adam's direction, and how much longer it is than what it is of, column by column."""
+    direction = adam(s, small, t, beta1, beta2, eps)
+    return direction, fraction(np.linalg.norm(direction, axis=0), np.linalg.norm(small, axis=0))
+
+
+@by_paper("apollo", "Zhu et al. 2024, algorithm 1 and the authors' code, on rows")
+def apollo(w, g, s, lr, t, *, noise, rank, every, beta1, beta2, eps, scale, growth, weight_decay):
+    w_decayed = (1 - lr * weight_decay) * w
+    if g.ndim < 2:
+        return w_decayed - lr * adam(s, g, t, beta1, beta2, eps)
+    if (t - 1) % every == 0:
+        s["p"] = matrix(noise)[:, : int(rank)].T / np.sqrt(rank)
+    factor = along_columns(s, s["p"] @ matrix(g), t, beta1, beta2, eps)[1]
+    return w_decayed - lr * scale * limited(s, matrix(g) * factor, eps, growth).reshape(w.shape)
+
+
+@by_paper("fira", "Chen et al. 2024, algorithm 1 and the authors' code, by singular values")
+def fira(w, g, s, lr, t, *, rank, every, beta1, beta2, eps, scale, growth, weight_decay):
+    w_decayed = (1 - lr * weight_decay) * w
+    if g.ndim < 2:
+        return w_decayed - lr * adam(s, g, t, beta1, beta2, eps)
+    x = matrix(g)
+    if (t - 1) % every == 0:
+        s["p"] = with_sign(np.linalg.svd(x)[0][:, : int(rank)])
+    small = s["p"].T @ x
+    direction, factor = along_columns(s, small, t, beta1, beta2, eps)
+    step = s["p"] @ direction + limited(s, factor * (x - s["p"] @ small), eps, growth)
+    return w_decayed - lr * scale * step.reshape(w.shape)
+
+
+@by_paper("dion", "Ahn et al. 2025, algorithm 1, by Gram and Schmidt")
+def dion(w, g, s, lr, t, *, rank, momentum, weight_decay, others_rate, beta1, beta2):
+    if g.ndim < 2:
+        rate, m = lr * others_rate, s.get("m", 0.0)
+        s["m"] = beta2 * m + (1 - beta2) * g
+        return (1 - rate * weight_decay) * w - rate * np.sign(beta1 * m + (1 - beta1) * g)
+    x = matrix(g)
+    b = s.get("m", 0.0) + x
+    columns = []
+    for column in (b @ s.get("q", np.eye(x.shape[1])[:, : int(rank)])).T:
+        for _ in range(2):  # once more, for accuracy
+            for p in columns:
+                column = column - (p @ column) * p
+        columns.append(column / np.linalg.norm(column))
+    p = np.array(columns).T
+    r = b.T @ p
+    s["m"] = b - (1 - momentum) * p @ r.T
+    s["q"] = r / np.linalg.norm(r, axis=0)
+    step = np.sqrt(x.shape[1] / x.shape[0]) * p @ s["q"].T
+    return (1 - lr * weight_decay) * w - lr * step.reshape(w.shape)

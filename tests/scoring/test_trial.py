@@ -46,7 +46,7 @@ BANK = 4 * machine.VECTORS * 8  # bytes of the machine's registers for 8 paramet
 # Programs that use the eigenvectors of matrices of low rank are left out: there they are any, and
 # numpy finds others.
 FORMS = ("muon", "shampoo", "adafactor", "sm3", "adan", "adahessian", "natural_gradient", "momo",
-         "schedule_free_adamw", "lamb")  # fmt: skip
+         "schedule_free_adamw", "lamb", "demon_sgd")  # fmt: skip
 
 TWICE = "    update = update * 2.0\n    update = update * 0.5\n"
 LARGE = parse(str(baselines.get("lion")).replace("    return", TWICE * 80 + "    return"))
@@ -90,7 +90,8 @@ def plainly(trials: Trials, program: Program) -> np.ndarray:
     states = meaning.init(program, params, np)
     for number in range(task.steps):
         draw = jax.tree.map(lambda d, number=number: d[number], begin.draws.task)
-        batch = Batch(jnp.nan, draw, begin.data, jax.random.fold_in(begin.draws.key, number))
+        key, done = jax.random.fold_in(begin.draws.key, number), np.float32(number / task.steps)
+        batch = Batch(jnp.nan, draw, begin.data, key, done)
         loss, gradient = asked(task, layout, "g")(params, batch)
         batch = batch._replace(loss=loss)
         asks = {
