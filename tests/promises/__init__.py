@@ -19,4 +19,6 @@ PROMISES = {
     "strangers": "files from strangers give clear errors; nothing in them is executed",
     "signals": "Ctrl-C and its relatives save, say how to go on, and leave within ten seconds",
     "long_runs": "a million candidates cost as much each, and as much memory, as the first ones",
+    "surroundings": "what lies around a run, or was changed in it, neither steers nor harms",
 }
+WITHOUT_SHORT = ("surroundings",)  # whose parts are tests of the suite

@@ -22,7 +22,7 @@ from typing import Any
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from promises import PROMISES  # noqa: E402
+from promises import PROMISES, WITHOUT_SHORT  # noqa: E402
 
 from evolve.environment import pin  # noqa: E402
 
@@ -110,7 +110,8 @@ def main(arguments: list[str]) -> int:
     ]
     if unknown:
         parser.error(f"there is no promise {unknown[0]!r}; there are: {', '.join(names)}")
-    wanted = [names[int(one) - 1] if one.isdecimal() else one for one in options.promises] or names
+    wanted = [names[int(one) - 1] if one.isdecimal() else one for one in options.promises]
+    wanted = wanted or [n for n in names if not (options.short and n in WITHOUT_SHORT)]
     file = HERE / "results.json"
     results = json.loads(file.read_text()) if file.is_file() else {}
     whole = True
