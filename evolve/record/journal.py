@@ -23,7 +23,9 @@ from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
+
+from pydantic import TypeAdapter
 
 from evolve.record.disk import file_system, is_network, takes_no_more
 from evolve.record.errors import DiskFull, JournalError, NothingYet
@@ -70,6 +72,7 @@ class Journal:
     """An open journal. Not for use by two processes at once; `Lock` sees to that."""
 
     tables = _TABLES
+    facts: ClassVar[dict[str, TypeAdapter[Any]]] = FACTS
 
     def __init__(self, path: Path, *, read_only: bool = False, repeatable: bool = True):
         """Open a journal, or begin one.
@@ -306,7 +309,7 @@ class Journal:
         """Return a fact by its name. Raises `JournalError` for a damaged one."""
         try:
             found = self._ask("SELECT value FROM meta WHERE name = ?", name).fetchone()
-            return parse_stored(found[0], FACTS[name]) if found else default
+            return parse_stored(found[0], self.facts[name]) if found else default
         except (sqlite3.Error, ValueError) as fault:
             raise JournalError(f"{self.path}: the fact {name!r} is damaged: {fault}") from None
 

@@ -7,6 +7,8 @@ import sqlite3
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from pydantic import ConfigDict, TypeAdapter
+
 from evolve.config.errors import ConfigError
 from evolve.config.schema import TaskSettings
 from evolve.environment import differences, fingerprint
@@ -124,6 +126,10 @@ class Point:
         return self.rungs[-1]["score"]
 
 
+_TABLE = TypeAdapter(dict[str, Any], config=ConfigDict(strict=True, allow_inf_nan=False))
+_FACTS = {"plan": _TABLE, "tuned": _TABLE}  # what was asked for, and what came out
+
+
 class Record(Journal):
     """The journal of a tuning: facts, and a row per trial.
 
@@ -131,6 +137,7 @@ class Record(Journal):
     """
 
     tables = Journal.tables + _TRIALS
+    facts = Journal.facts | _FACTS
 
     def begin(self, plan: Plan, resume: bool) -> None:
         """Write down what is tried, or see that it is the same. Raises `ConfigError`."""
