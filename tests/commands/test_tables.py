@@ -15,8 +15,9 @@ from evolve.commands.main import main
 from evolve.comparison.contest import AS_IT_STANDS, UNTUNED, Contestant, Verdict, judge
 from evolve.config.presets import preset_names
 from evolve.reporting.lists import KINDS, listing
+from evolve.reporting.printing import UNBOUNDED
 from evolve.reporting.scores import Scores
-from evolve.reporting.tables import UNBOUNDED, Grid
+from evolve.reporting.tables import Grid
 from evolve.scoring.job import DIVERGED, OK, Outcome
 from evolve.scoring.optimizers import known, known_names
 from evolve.scoring.references import SHIPPED, file_name

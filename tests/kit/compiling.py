@@ -4,6 +4,8 @@ do.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 from unittest import mock
@@ -41,13 +43,32 @@ def compile_small_quickly() -> None:
     compiled = compiler.backend_compile_and_load
 
     def quickly(backend: Any, module: Any, devices: Any, settings: Any, *rest: Any) -> Any:
-        if not settings.env_option_overrides:
+        if _hasty and not settings.env_option_overrides:
             called = operations(module)
             if len(called) <= SMALL and LOSES_DIGITS not in called:
                 settings.env_option_overrides = list(QUICK.items())
         return compiled(backend, module, devices, settings, *rest)
 
     compiler.backend_compile_and_load = quickly
+
+
+_hasty = True
+
+
+@contextlib.contextmanager
+def as_in_production() -> Iterator[None]:
+    """Compile all as processes of a user do, and forget what was compiled before.
+
+    Programs that run call by call are small modules: here their bits are those of any worker.
+    """
+    global _hasty
+    jax.clear_caches()
+    _hasty = False
+    try:
+        yield
+    finally:
+        _hasty = True
+        jax.clear_caches()
 
 
 def operations(module: Any) -> list[str]:

@@ -244,7 +244,7 @@ def test_no_two_baselines_share_a_key():
     assert len({key(p) for p in known}) == len(known)
     probes = [probe(p) for p in known]
     said = [p for p in probes if p]  # an empty one merges nothing
-    assert len(set(said)) == len(said) > len(known) / 2
+    assert len(set(said)) == len(said) > len(known) / 3
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import yaml
+from kit.compiling import as_in_production
 from promises import nodes
 
 from evolve.config.presets import load_config
@@ -66,7 +67,8 @@ def keep(place: Path, long: bool) -> dict[str, object]:
     short: on some.
     """
     candidates = 1000 if long else 150
-    folders = {"inline": ran(place / "inline", candidates, kind="inline")}
+    with as_in_production():
+        folders = {"inline": ran(place / "inline", candidates, kind="inline")}
     for count in (1, 2, 4) if long else (2,):
         folders[f"{count} local"] = ran(
             place / f"local-{count}", candidates, kind="local", count=count

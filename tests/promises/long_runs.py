@@ -114,7 +114,7 @@ def kept(place: Path, size: Size) -> dict[str, object]:
         "resume MiB at its peak": round(resumed[-1]["peak"]),
     }
     shown = json.dumps(figures, ensure_ascii=False)
-    assert f"\n  {last['scored']:,} scored" in said, f"{said}\n{shown}"
+    assert f"\n  {last['scored']:,} trained" in said, f"{said}\n{shown}"
     assert f"{size.candidates:,} candidates in" in said, f"{said}\n{shown}"
     for who in ("driver", "workers"):
         assert last[who] <= size.memory * early[who], f"memory of {who} grows: {shown}"

@@ -447,7 +447,8 @@ def make_run(place: Path) -> None:
     every, drive.EVERY = drive.EVERY, 32
     try:
         with contextlib.closing(Journal(folder.journal)) as journal:
-            for _ in drive.Driver(search, Instant(), journal, config.budget, drive.Clock()).run():
+            driver = drive.Driver(search, Instant(), journal, config.budget, drive.Clock())
+            for _ in driver.run():
                 pass
             journal.put([], decisive=config.decisive(), status="stopped", elapsed=3.5, machine={})
             journal.db.execute("PRAGMA journal_mode=DELETE")  # one file
@@ -458,7 +459,8 @@ def make_run(place: Path) -> None:
         folder.best_program, str(found_program(search.hall_of_fame.best, config, "tuned AdamW"))
     )
     replace_file(folder.best_optax, "")
-    replace_file(folder.summary, "{}")
+    end = {"chain": driver.chain.hex(), "verdicts": [], "best": None}
+    replace_file(folder.summary, json.dumps(end))
     Lock(folder.lock).release()
     (folder.path / "logs").rmdir()
     folder.path.rename(place / "run")

@@ -9,6 +9,7 @@ import pytest
 
 from evolve import api
 from evolve.config.errors import ConfigError
+from evolve.config.presets import load_config
 from evolve.config.schema import CAME_LATER, TaskSettings, completed
 from evolve.config.validation import validated
 from evolve.record.folder import NotARun, RunFolder
@@ -132,7 +133,8 @@ def test_what_no_hyperparameter_can_be_is_named_wherever_it_stands(key, value, w
         tuned_values(TASK)
 
     began = {TASK.fingerprint: {"adamw": {"learning_rate": 0.5}}}
-    meta = json.dumps({"inputs": {"initial": [], "references": began}})
+    decisive = load_config("smoke").decisive()
+    meta = json.dumps({"inputs": {"initial": [], "references": began}, "decisive": decisive})
     (tmp_path / "meta.json").write_text(meta.replace('"learning_rate": 0.5', f'"{key}": {value}'))
     with pytest.raises(NotARun, match=rf"meta\.json: is damaged: .*{words}"):
         RunFolder(tmp_path).references()
