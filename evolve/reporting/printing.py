@@ -40,15 +40,20 @@ def facts(content: Any) -> None:
     click.echo(json.dumps(content, indent=1))
 
 
-def lay_out(parts: Iterable[Table | str], file: TextIO | None = None) -> None:
+def lay_out(
+    parts: Iterable[Table | str], file: TextIO | None = None, width: int | None = None
+) -> None:
     """Print tables and texts that are plain; without a file, to standard output.
+
+    width: in columns; None for that of a terminal, and for none at all elsewhere.
 
     A terminal folds its tables; the lines of texts stay whole, for they may hold commands to copy.
     """
     from rich.console import Console  # `--help` needs none
 
     out = file or sys.stdout
-    width = None if file is None and out.isatty() else UNBOUNDED
+    if width is None and not (file is None and out.isatty()):
+        width = UNBOUNDED
     console = Console(file=out, width=width, highlight=False, markup=False, emoji=False)
     for part in filter(None, parts):
         console.print(part, soft_wrap=isinstance(part, str))

@@ -32,15 +32,15 @@ class Grid:
         self.print(out)
         return out.getvalue().rstrip("\n")
 
-    def print(self, file: TextIO | None = None) -> None:
-        """Print to a file; without one, to standard output."""
+    def print(self, file: TextIO | None = None, width: int | None = None) -> None:
+        """Print to a file; without one, to standard output. width: see `lay_out`."""
         table = Table()
         for name in self.columns:
             justify = "right" if name in self.numbers else "left"
             table.add_column(name, justify=justify, overflow="fold")
         for row in self.rows:
             table.add_row(*map(plain, row))
-        lay_out([plain(self.title), table, plain(self.caption)], file)
+        lay_out([plain(self.title), table, plain(self.caption)], file, width)
 
     def html(self) -> str:
         """Write the table for a notebook."""

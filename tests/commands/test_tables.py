@@ -8,7 +8,6 @@ from collections import Counter
 
 import pytest
 from click.testing import CliRunner
-from rich.console import Console
 
 import baselines
 from evolve.commands.main import main
@@ -130,7 +129,7 @@ def grids() -> list[Grid]:
 
 def printed(grid: Grid, width: int) -> str:
     out = io.StringIO()
-    grid.print(Console(file=out, width=width, highlight=False, markup=False, emoji=False))
+    grid.print(out, width)
     return out.getvalue()
 
 
