@@ -40,6 +40,7 @@ AHEAD = 2  # batches with an actor: the next one is there when it has done the f
 LOOK = 1.0  # seconds between two looks at what the cluster has
 NODE_LIMIT = 1800.0  # seconds in which an autoscaling cluster must have got its first node
 BAD_STARTS = 5  # for each actor, one after the other, before the machines are given up
+NODE_GONE = "its node has died"  # Ray's words; it may give out a dead node for some seconds
 PAUSE = 30.0  # seconds until an actor is tried again after one could not be used
 GPU_SHARE = 0.9  # of a device's memory that its workers have together
 
@@ -214,7 +215,7 @@ class Cluster:
             del self.flying[ref]
         return list(its.values())
 
-    def lost(self, actor: _Actor, why: str, *flights: _Flight) -> None:
+    def lost(self, actor: _Actor, why: str, *flights: _Flight, node_gone: bool = False) -> None:
         """Give the jobs of an actor to others, for it or its node is gone.
 
         No job can do that, so none is blamed lightly.
@@ -231,7 +232,7 @@ class Cluster:
                     self.queue.appendleft(asked)
         if actor.ready:
             self.looked = -math.inf  # the next one at once
-        else:
+        elif not node_gone:  # which says nothing of whether workers can start on others
             self.not_started(why)
 
     def not_started(self, why: str) -> None:
@@ -289,7 +290,8 @@ class Cluster:
             everywhere = isinstance(cause, WorkerFailure) and not isinstance(cause, Outage)
             if everywhere and (flight.batch or self.fingerprint is None):
                 raise cause from None  # a task that cannot be, a reference that diverges
-            self.lost(actor, str(cause).splitlines()[0], flight)
+            said = str(cause)
+            self.lost(actor, said.splitlines()[0], flight, node_gone=NODE_GONE in said)
             return
         if not flight.batch:
             self.begin(actor, answer)
