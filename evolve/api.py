@@ -433,7 +433,7 @@ def export(
         raise ConfigError(
             f"{output}: exists already. Choose another name, or write over it with --force."
         )
-    if output.exists() and not output.is_file():  # a folder, or a device
+    if output.exists() and not output.is_file():  # a device
         raise ConfigError(f"{output}: is no file. Choose another name.")
     if output.name.removesuffix(".py") in SHADOWED:
         raise ConfigError(

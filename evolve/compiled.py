@@ -6,7 +6,6 @@ jax loads it and executes it, so it must come from a folder into which nobody el
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import os
@@ -18,6 +17,8 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from evolve.files import make_folder
 
 FOLDER, ENABLED = "JAX_COMPILATION_CACHE_DIR", "JAX_ENABLE_COMPILATION_CACHE"
 CACHE_BYTES = 1 << 29  # that are kept; the oldest go first
@@ -66,14 +67,6 @@ def why_unsafe(place: Path) -> str:
     except OSError as fault:
         return f"{place}: {fault.strerror}. Set {FOLDER} to a folder of your own."
     return ""
-
-
-def make_folder(folder: Path, mode: int) -> None:
-    """Make a folder and those that it lies in, whatever the umask. Raises `OSError`."""
-    for place in (*reversed(folder.parents), folder):
-        if place.exists() and not place.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
-        place.mkdir(mode, exist_ok=True)
 
 
 def forget_half_written() -> None:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from evolve import compiled
+from primitives.errors import plain
 
 MAX_ISA = "--xla_cpu_max_isa=AVX2"
 # The machine's loop over instructions is compiled into one function instead of a kernel a step of
@@ -81,7 +82,7 @@ def pin() -> None:
     wanted = pinned()
     if wanted.get(compiled.ENABLED) == "false":
         why = compiled.why_unsafe(compiled.folder())
-        print(f"compiled code is not kept: {why}", file=sys.stderr)
+        print(plain(f"compiled code is not kept: {why}"), file=sys.stderr)
     os.environ.update(wanted)
     compiled.forget_half_written()
     compiled.forget_damaged()

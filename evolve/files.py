@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 from pathlib import Path
@@ -19,6 +20,14 @@ def ours(path: str, flags: int) -> int:
     An opener for `open`.
     """
     return os.open(path, flags | os.O_NOFOLLOW, 0o644)
+
+
+def make_folder(folder: Path, mode: int) -> None:
+    """Make a folder and those that it lies in, whatever the umask. Raises `OSError`."""
+    for place in (*reversed(folder.parents), folder):
+        if place.exists() and not place.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
+        place.mkdir(mode, exist_ok=True)
 
 
 def replace_file(path: Path, text: str) -> None:

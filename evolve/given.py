@@ -18,7 +18,7 @@ from evolve import plugins as guests
 from evolve.config.errors import ConfigError
 from evolve.config.presets import read_config
 from evolve.config.schema import Config, WorkerSettings
-from evolve.config.validation import overridden, validated
+from evolve.config.validation import overridden, validated, validated_workers
 from evolve.environment import available_cores
 from evolve.record.folder import RunFolder
 from evolve.reporting.study import Found, Study, best_of
@@ -148,8 +148,7 @@ def worker_settings(workers: Any, most: int) -> WorkerSettings:
     given = overridden({"workers": {}}, changes_of(None, None, workers))
     if not given["workers"]:
         given["workers"]["count"] = min(2, most, available_cores())
-    least = {"suite": "quickstart", "budget": {"candidates": 1}}  # what a config must say besides
-    return validated(least | given, "workers").workers
+    return validated_workers(given, "workers")
 
 
 def find(optimizer: Given, *, trust: bool = False) -> Optimizer:

@@ -54,9 +54,8 @@ class Primitive:
 
     name: str
     apply: Callable[..., Any]  # apply(xp, *arguments)
-    slots: tuple[
-        Slot, ...
-    ]  # kinds that each argument may have; None takes any; a window repeats its last
+    # Kinds that each argument may have; None takes any. A window repeats its last.
+    slots: tuple[Slot, ...]
     result: Kind | None  # None: the join of the arguments whose slots leave a choice
     scope: str
     family: str

@@ -9,7 +9,7 @@ import io
 import os
 import sys
 from pathlib import Path
-from typing import Any, NoReturn, cast, get_args
+from typing import Any, NoReturn, get_args
 
 import click
 
@@ -36,9 +36,6 @@ class Commands(click.Group):
             raise _plain(fault) from None
 
     def invoke(self, ctx: click.Context) -> Any:
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):  # what is shown does not fit every locale
-                stream.reconfigure(encoding="utf-8")
         try:
             _ready_to_print()
             return super().invoke(ctx)
@@ -94,8 +91,9 @@ def _ready_to_print() -> None:
     os.close(free)
     if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]  (it was closed: >&-)
         fail("standard output is closed; let it be a file, or /dev/null", 2)
-    # A locale may lack some of our characters.
-    cast(io.TextIOWrapper, sys.stdout).reconfigure(errors="backslashreplace")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what is shown does not fit every locale
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 def _no_device() -> str:

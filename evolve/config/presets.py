@@ -35,7 +35,7 @@ def load_config(name_or_file: str, overrides: tuple[str, ...] = ()) -> Config:
 def read_config(name_or_file: str) -> tuple[str, dict[str, Any]]:
     """Read what a preset or a file says, unchecked, and where it stands. Raises `ConfigError`."""
     where, content = _content_of(name_or_file, "", "preset")
-    if is_suite(name_or_file):
+    if _holds_suite(content):
         raise ConfigError(
             f"{where}: is a suite, and a configuration has more to say. Search on it with: evolve "
             f"run quickstart --set suite={where}"
@@ -46,6 +46,10 @@ def read_config(name_or_file: str) -> tuple[str, dict[str, Any]]:
 def is_suite(file: str) -> bool:
     """Tell whether a file holds a suite, and not a configuration. Raises `ConfigError`."""
     _, content = _content_of(file, "", "preset")
+    return _holds_suite(content)
+
+
+def _holds_suite(content: Any) -> bool:
     return isinstance(content, dict) and set(content) == {"tasks"}  # pyright: ignore[reportUnknownArgumentType]
 
 

@@ -216,6 +216,12 @@ class WorkerSettings(Strict):
         return self
 
 
+class WorkersAlone(Strict):
+    """Who scores, where that is all that there is to say."""
+
+    workers: WorkerSettings
+
+
 class Config(Strict):
     """A run."""
 

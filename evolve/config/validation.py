@@ -14,7 +14,14 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from evolve.config.errors import ConfigError
-from evolve.config.schema import Config, Strict, SuiteFile, TaskSettings
+from evolve.config.schema import (
+    Config,
+    Strict,
+    SuiteFile,
+    TaskSettings,
+    WorkersAlone,
+    WorkerSettings,
+)
 from evolve.config.yaml import read_yaml
 from primitives.errors import nearest, printable
 
@@ -40,6 +47,11 @@ def validated_tasks(given: Any, where: str) -> list[TaskSettings]:
     if not isinstance(given, dict) or set(given) != {"tasks"}:
         raise ConfigError(f"{where}: a suite has one key, `tasks`, with a list of tasks")
     return _validated(SuiteFile, given, where).tasks
+
+
+def validated_workers(given: Mapping[str, Any], where: str) -> WorkerSettings:
+    """Return who scores, from data with the one key `workers`. Raises `ConfigError`."""
+    return _validated(WorkersAlone, given, where).workers
 
 
 def mapping(given: Any, where: str) -> dict[str, Any]:
@@ -90,8 +102,8 @@ def explained(
     errors = [e for e in fault.errors() if not _is_other_branch(e)] or fault.errors()
     said = dict.fromkeys((_place(e, where, overrides), _explain(model, e)) for e in errors)
     words = [
-        printable(explained if place == before else f"{place}: {explained}", 300)
-        for (before, _), (place, explained) in pairwise([("", ""), *said])
+        printable(why if place == before else f"{place}: {why}", 300)
+        for (before, _), (place, why) in pairwise([("", ""), *said])
     ]
     more = [f"and {len(words) - MAX_SAID} more"] if len(words) > MAX_SAID else []
     return "; ".join(words[:MAX_SAID] + more)

@@ -21,12 +21,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from evolve.compiled import make_folder
 from evolve.config.errors import ConfigError
 from evolve.config.schema import Config
 from evolve.config.validation import validated
 from evolve.config.yaml import MAX_BYTES, read_yaml, write_yaml
-from evolve.files import replace_file
+from evolve.files import make_folder, replace_file
 from evolve.plugins import MAX_BYTES as MAX_PLUGIN
 from evolve.plugins import Plugin
 from evolve.record.origin import origin

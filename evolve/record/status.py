@@ -136,20 +136,24 @@ def _confirmed(folder: RunFolder) -> dict[str, Any] | None:
     said = summary(folder)
     if said is None or said.best is None or not folder.best_program.is_file():
         return None
+    line = next((line for line in said.verdicts if line.name == said.best), None)
+    number = said.best.rpartition("_")[2]
+    if line is None or not number.isdecimal():
+        raise rewritable(folder.summary, ValueError(f"{said.best!r} is no candidate in its table"))
+    if line.score is None:  # it did badly on the fresh seeds, like all others
+        return None
     try:
-        verdict = next(v for v in said.verdicts if v["name"] == said.best)
-        if verdict["score"] is None:  # it did badly on the fresh seeds, like all others
-            return None
-        return {
-            "candidate": int(verdict["name"].rpartition("_")[2]),
-            "score": float(verdict["score"]),
-            "program": folder.best_program.read_text(encoding="utf-8"),
-            "confirmed": True,
-            "low": float(verdict["low"]),
-            "high": float(verdict["high"]),
-        }
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, StopIteration) as fault:
-        raise rewritable(folder.summary, fault) from None
+        program = folder.best_program.read_text(encoding="utf-8")
+    except (OSError, ValueError) as fault:
+        raise rewritable(folder.best_program, fault) from None
+    return {
+        "candidate": int(number),
+        "score": line.score,
+        "program": program,
+        "confirmed": True,
+        "low": line.low,
+        "high": line.high,
+    }
 
 
 def hall_of_fame(folder: RunFolder) -> list[Famous]:

@@ -77,11 +77,20 @@ class Famous(Stored):
     program: str
 
 
+class Line(Stored):
+    """A line of the table of a confirmation. None stands for the worst score."""
+
+    name: str
+    score: float | None
+    low: float | None
+    high: float | None
+
+
 class Summary(Stored):
     """`summary.json`: how the run ended."""
 
     chain: Hash
-    verdicts: list[dict[str, Any]]
+    verdicts: list[Line]
     best: str | None  # its name in the table
 
 

@@ -79,7 +79,7 @@ def _summary(folder: RunFolder) -> tuple[tuple[Verdict, ...] | None, str]:
     if said is None:
         return None, ""
     try:
-        lines = [asdict(Verdict.from_facts(facts)) for facts in said.verdicts]
+        lines = [asdict(Verdict.from_facts(line.model_dump())) for line in said.verdicts]
         verdicts = tuple(fitting(lines, _TABLE))
         best = said.best or ""
         if best and not best.isidentifier():

@@ -62,14 +62,14 @@ def tuned_values(task: Task) -> Values:
 
 def shipped_values(task: Task) -> Values:
     """Return the values on a task that come with this software. Raises `ConfigError`."""
-    return _read(SHIPPED / file_name(task.kind, task.fingerprint))
+    shipped, _, _ = _files(task)
+    return _read(shipped)
 
 
 def local_values(task: Task) -> Values:
     """Return the values on a task that lie in the folder of now. Raises `ConfigError`."""
-    names = (old_file_name(task.fingerprint), file_name(task.kind, task.fingerprint))
-    old, new = (_read(LOCAL / name) for name in names)
-    return old | new
+    _, old, new = _files(task)
+    return _read(old) | _read(new)
 
 
 def local_line(tasks: Iterable[Task]) -> str:
@@ -86,6 +86,12 @@ def local_line(tasks: Iterable[Task]) -> str:
     said = [f"{', '.join(sorted(instead))} instead of the shipped values"] * bool(instead)
     said += [f"{', '.join(sorted(beside))} beside the shipped ones"] * bool(beside)
     return f"values tuned in {LOCAL}/ of this folder are used: {'; '.join(said)}" if said else ""
+
+
+def _files(task: Task) -> tuple[Path, Path, Path]:
+    """Return where values on a task may lie; what a later one says counts before the others."""
+    name = file_name(task.kind, task.fingerprint)
+    return SHIPPED / name, LOCAL / old_file_name(task.fingerprint), LOCAL / name
 
 
 def _read(path: Path) -> Values:
@@ -157,8 +163,7 @@ def tuned(name: str, task: Task, values: Values | None = None) -> Optimizer | No
 
 def trials_of(name: str, task: Task, values: Values) -> int | None:
     """Return how many points were tried for the values in use; None where no file says so."""
-    file = file_name(task.kind, task.fingerprint)
-    for path in (LOCAL / file, LOCAL / old_file_name(task.fingerprint), SHIPPED / file):
+    for path in reversed(_files(task)):
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
             entry = read_json(path)["optimizers"][name]
             if entry["values"] == values.get(name) and type(entry["trials"]) is int:

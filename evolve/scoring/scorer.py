@@ -40,6 +40,16 @@ from primitives.errors import printable
 from proxy_tasks.task import LEAST_LOSS
 
 
+def log_ratio(reference: float, loss: float, kind: str) -> float:
+    """Return the score of a loss on a task of some kind: how far it is below the reference's.
+
+    Raises `ValueError` for a loss below 0.
+    """
+    if loss < 0:
+        raise ValueError(f"the loss on {kind} is {loss:.3g}, and a score is a logarithm of it")
+    return math.log(reference / max(loss, LEAST_LOSS))
+
+
 def _out_of_memory(fault: Exception) -> bool:
     """Tell whether memory was short, also where XLA says so in a text only."""
     said = _words(fault)
@@ -149,12 +159,7 @@ class Scorer:
                 if math.isnan(loss):
                     raise _Stopped(DIVERGED)
                 reference = self.reference_loss(number, seed, job.part, stops)[stop]
-                if loss < 0:
-                    raise ValueError(
-                        f"the loss on {trials.task.kind} is {loss:.3g}, and a score is a logarithm "
-                        "of it"
-                    )
-                score = math.log(reference / max(loss, LEAST_LOSS))
+                score = log_ratio(reference, loss, trials.task.kind)
                 if early is None or stop == steps:
                     row.append(score)
                 else:

@@ -41,19 +41,17 @@ from ray import tune as ray_tune
 from ray.tune.error import TuneError
 from ray.tune.schedulers import ASHAScheduler
 
-from evolve.compiled import make_folder
 from evolve.config.errors import ConfigError
 from evolve.config.schema import WorkerSettings
 from evolve.environment import available_cores, differences, fingerprint
-from evolve.files import replace_file
+from evolve.files import make_folder, replace_file
 from evolve.interrupt import Interrupted
 from evolve.record.errors import JournalError
 from evolve.record.lock import Lock
 from evolve.record.untrusted import strange
 from evolve.scoring.job import DIVERGED
-from evolve.scoring.scorer import Scorer
+from evolve.scoring.scorer import Scorer, log_ratio
 from evolve.tuning.choice import choose
-from evolve.tuning.reference import Watching, unwatched
 from evolve.tuning.trials import (
     COMPLETE,
     REDUCTION,
@@ -65,9 +63,9 @@ from evolve.tuning.trials import (
     Record,
     TuningFailed,
 )
+from evolve.tuning.watching import Watching, unwatched
 from evolve.workers.errors import WorkerFailure
 from primitives import parse
-from proxy_tasks.task import LEAST_LOSS
 
 # What ASHA is told of a trial that diverged: it cannot rank -inf, and no logarithm of two losses is
 # as low.
@@ -131,7 +129,7 @@ class Trainer(ray_tune.Trainable):
             against = self.scorer.reference_loss(number, seed, "validation", stops)[
                 stops[self.rung]
             ]
-            scores.append(math.log(against / max(losses[-1], LEAST_LOSS)))
+            scores.append(log_ratio(against, losses[-1], self.scorer.trials[number].task.kind))
 
         score = math.fsum(scores) / len(scores)
         return {

@@ -9,8 +9,8 @@ from typing import Any
 from evolve.config.schema import WorkerSettings
 from evolve.scoring.job import OK, Job
 from evolve.tuning.ranges import FINAL_SEEDS, FINALISTS, tunable
-from evolve.tuning.reference import Watching, unwatched
 from evolve.tuning.trials import COMPLETE, RUNGS, Plan, Point, TuningFailed, counted
+from evolve.tuning.watching import Watching, unwatched
 from evolve.workers.executor import make_executor
 from evolve.workers.gather import gather
 from primitives import parse

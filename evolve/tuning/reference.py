@@ -8,20 +8,17 @@ widened and the search repeated. The result is one file for each task.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
-from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from evolve.compiled import make_folder
 from evolve.environment import fingerprint
-from evolve.files import read_json, replace_file
+from evolve.files import make_folder, read_json, replace_file
 from evolve.scoring.optimizers import Optimizer, known
 from evolve.scoring.references import file_name, old_file_name, read_reference
 from evolve.scoring.suite import task_fields
@@ -37,19 +34,12 @@ from evolve.tuning.ranges import (
     tunable,
     widened,
 )
+from evolve.tuning.watching import Watching, unwatched
 from primitives import Hyperparameter
 from proxy_tasks import Task
+from proxy_tasks.task import LEAST_LOSS
 
 WIDENINGS = 4  # of a range, at most
-
-Watching = Callable[[str, int], AbstractContextManager[Callable[[int], object]]]
-"""Called with what begins and of how much; the context is told how much of it is done."""
-
-
-@contextlib.contextmanager
-def unwatched(what: str, total: int) -> Generator[Callable[[int], object]]:
-    """Let nobody watch."""
-    yield lambda done: None
 
 
 @dataclass(frozen=True)
@@ -184,7 +174,7 @@ def _mean_loss(
         loss = compiled.loss(program.with_values(values), seed)
         if math.isnan(loss):
             return math.inf
-        total += math.log(max(loss, 1e-30))
+        total += math.log(max(loss, LEAST_LOSS))
     return total / len(seeds)
 
 

@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from evolve import compiled
-from evolve.compiled import ENABLED, FOLDER, make_folder, why_unsafe
+from evolve.compiled import ENABLED, FOLDER, why_unsafe
+from evolve.files import make_folder
 
 
 @pytest.fixture
