@@ -244,7 +244,8 @@ def test_no_two_baselines_share_a_key():
     assert len({key(p) for p in known}) == len(known)
     probes = [probe(p) for p in known]
     said = [p for p in probes if p]  # an empty one merges nothing
-    assert len(set(said)) == len(said) > len(known) / 3
+    looked_at = [p for p in known if not graph(p).unflat()]
+    assert len(set(said)) == len(said) > 0.6 * len(looked_at)
 
 
 @pytest.mark.parametrize(
