@@ -190,8 +190,8 @@ MOUNTS = r"""
 40 22 0:50 / /home rw,relatime shared:2 master:3 - nfs4 server:/home rw,vers=4.2,local_lock=none
 41 40 0:51 / /home/fast rw - xfs /dev/vdb rw
 42 22 0:52 / /mnt/two\040words rw - fuse.sshfs host:/ rw,user_id=0
-43 22 0:53 / /work rw - autofs systemd-1 rw
-44 43 0:54 / /work rw - lustre 10.0.0.1@tcp:/work rw,flock
+43 22 0:53 / /scratch rw - autofs systemd-1 rw
+44 43 0:54 / /scratch rw - lustre 10.0.0.1@tcp:/scratch rw,flock
 """.lstrip()
 
 
@@ -215,7 +215,7 @@ def mounts(tmp_path, monkeypatch) -> Callable[[str], None]:
         ("/home/me/runs", "nfs4", True),
         ("/home/fast/runs", "xfs", False),
         ("/mnt/two words/runs", "fuse.sshfs", True),
-        ("/work/runs", "lustre", True),
+        ("/scratch/runs", "lustre", True),
     ],
 )
 def test_the_file_system_of_a_folder_is_that_of_the_nearest_mount(mounts, folder, kind, network):
