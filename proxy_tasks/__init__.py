@@ -7,7 +7,7 @@ from proxy_tasks.registry import TASKS, make_task
 from proxy_tasks.task import Task
 
 # Every module here is imported, so that adding a task is adding one class in one file.
-for _module in pkgutil.iter_modules(__path__):
-    importlib.import_module(f"{__name__}.{_module.name}")
+for _module in pkgutil.walk_packages(__path__, f"{__name__}."):
+    importlib.import_module(_module.name)
 
 __all__ = ["TASKS", "Task", "make_task"]

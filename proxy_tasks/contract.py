@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from proxy_tasks import oracles
-from proxy_tasks.parts import PARTS
+from proxy_tasks.kit.parts import PARTS
 from proxy_tasks.registry import make_task
 from proxy_tasks.sentences import listed
 from proxy_tasks.task import LEAST_LOSS, DenseTask, Task

@@ -28,7 +28,7 @@ def make_task(kind: str, **fields: Any) -> Task:
     """
     if not isinstance(kind, str) or kind not in TASKS:
         raise ValueError(
-            f"no task is called {kind!r}{nearest(kind, TASKS)}; there are {listed(TASKS)}."
+            f"no task is called {kind!r}{nearest(kind, TASKS)}; there are {listed(sorted(TASKS))}."
         )
     cls = TASKS[kind]
     if lacking := sorted(getattr(cls, "__abstractmethods__", ())):

@@ -4,30 +4,43 @@ Read `Task`, which says what a task must fulfil and how to write one. `contract.
 """
 
 import abc
+import contextlib
 import dataclasses
 import hashlib
 import inspect
 import json
 import math
-from typing import Any, ClassVar
+import sys
+import typing
+from typing import Any, ClassVar, Literal
 
 import jax
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray, PyTree
 
-from proxy_tasks.parts import PARTS
+from proxy_tasks.kit.parts import PARTS
 from proxy_tasks.registry import hash_of_file, register, snake_case
 from proxy_tasks.schedules import parse_schedule
+from proxy_tasks.sentences import listed
 
 TYPE_NAMES = {int: "a whole number", float: "a finite number"}
-NUMBERS = {int: int, float: float, "int": int, "float": float}
-"""Annotation of a field -> its type; text where a file postpones its annotations."""
-
 Params = dict[str, dict[str, Array]]
 """The parameters of a task: a leaf is `params[layer][name]`, always float32 outside tests."""
 
 
 DEFAULT_SCHEDULE = "warmup_cosine"
+
+
+def setting(default: Any, *, from_zero: bool = False, later: bool = False) -> Any:
+    """Declare a field of a task, where a plain default does not say enough.
+
+    from_zero: 0 is allowed, for what can be left out, such as a share of wrong labels.
+    later: a task got the field after it had scores. At its default it stays out of the fingerprint,
+    so that they remain its own.
+    """
+    metadata = {"from_zero": from_zero, "later": later}
+    return dataclasses.field(default=default, metadata=metadata)
+
 
 LEAST_LOSS = 1e-30
 """Below it one loss cannot be told from another: a score is a logarithm, and must stay finite."""
@@ -60,8 +73,10 @@ class Task(abc.ABC):
 
     **What a task must fulfil**, so that scores are comparable and can be repeated:
 
-    - Fields are whole numbers (`int`) or finite numbers (`float`), with defaults; they are its
-      whole configuration. An `int` is at least 1, a `float` above 0.
+    - Fields are whole numbers (`int`), finite numbers (`float`) or words of a few
+      (`Literal["relu", "tanh"]`), with defaults; they are its whole configuration. An `int` is at
+      least 1, a `float` above 0, unless the field is a
+      `setting(0.0, from_zero=True)`.
     - `data` gives the parts train, validation and test, in arrays of 32 bits or fewer, all finite,
       and the same every time.
     - `init` gives a tree of finite float32 arrays with at least one number.
@@ -96,6 +111,9 @@ class Task(abc.ABC):
     source: ClassVar[str] = "not stated"
     """Where the data come from, and their licence."""
 
+    small: ClassVar[dict[str, int | float | str]] = {}
+    """Fields with which it takes milliseconds and still learns: for tests and for trying it out."""
+
     written_in: ClassVar[str] = ""
     """Hash of the file that defines the class; empty for the tasks of this package, whose `version`
     says when they change, and for a class that no file defines.
@@ -105,7 +123,9 @@ class Task(abc.ABC):
     """The inputs that a program may ask for here, beyond w, g, lr and t."""
 
     steps: int  # training steps, the length of the schedule
-    schedule: str = DEFAULT_SCHEDULE  # of the learning rate, in the words of `schedules.py`
+    schedule: str = setting(
+        DEFAULT_SCHEDULE, later=True
+    )  # of the learning rate, in the words of `schedules.py`
 
     def __init_subclass__(cls, base: bool = False, **kwargs: Any) -> None:
         """Register the class, unless it is a `base` that tasks are derived from."""
@@ -123,7 +143,7 @@ class Task(abc.ABC):
         for field in dataclasses.fields(self):
             if field.name != "schedule":
                 # converted, so that a condition of 1000 and one of 1e3 have the same fingerprint
-                value = checked(self.kind, field, getattr(self, field.name))
+                value = checked(type(self), field, getattr(self, field.name))
                 object.__setattr__(self, field.name, value)
         try:
             # in its shortest form, so that two ways to write one schedule have the same fingerprint
@@ -191,9 +211,9 @@ class Task(abc.ABC):
         defines a task outside of this package.
         """
         fields = dataclasses.asdict(self)
-        if self.schedule == DEFAULT_SCHEDULE:
-            # as before there was a choice, so that references stay those of their tasks
-            del fields["schedule"]
+        for field in dataclasses.fields(self):
+            if field.metadata.get("later") and fields[field.name] == field.default:
+                del fields[field.name]
         said = [self.kind, self.version, fields]
         files = [c.written_in for c in type(self).__mro__ if issubclass(c, Task) and c.written_in]
         if files:
@@ -265,28 +285,39 @@ class DenseTask(PredictionTask, base=True):
         return self.layers(params, data, draw)[0]
 
 
-def checked(kind: str, field: "dataclasses.Field[Any]", value: Any) -> int | float:
-    """Return the value of a field as the number that it is declared to be.
+def checked(cls: type[Any], field: "dataclasses.Field[Any]", value: Any) -> int | float | str:
+    """Return the value of a field as what it is declared to be.
 
     Raises  ValueError, one sentence, where it can be none.
     """
-    name = f"{kind}: {field.name}"
-    if field.type not in NUMBERS:
-        declared = (
-            field.type if isinstance(field.type, str) else inspect.formatannotation(field.type)
-        )
+    name = f"{cls.kind}: {field.name}"
+    declared: Any = field.type
+    if isinstance(declared, str):  # as in a file that postpones its annotations
+        scope = {**typing.__dict__, **vars(sys.modules.get(cls.__module__, typing))}
+        with contextlib.suppress(Exception):  # of a name that is not there
+            declared = typing.get_type_hints(
+                type("", (), {"__annotations__": {"it": declared}}), scope
+            )["it"]
+
+    if typing.get_origin(declared) is Literal:
+        words = typing.get_args(declared)
+        if value not in words:
+            raise ValueError(f"{name} must be one of {listed(words)}, not {value!r}.")
+        return value
+    if declared not in TYPE_NAMES:
+        shown = declared if isinstance(declared, str) else inspect.formatannotation(declared)
         raise ValueError(
-            f"{name} must be declared as int or float, not {declared}; what is chosen by a word is "
-            "a class of its own, and what never changes a ClassVar."
+            f"{name} must be declared as int, float or a Literal of words, not {shown}; what never "
+            "changes is a ClassVar."
         )
-    kind_of_number = NUMBERS[field.type]
     whole = (int, np.integer)
-    accepted = whole if kind_of_number is int else (*whole, float, np.floating)
+    accepted = whole if declared is int else (*whole, float, np.floating)
     if isinstance(value, bool) or not isinstance(value, accepted) or not math.isfinite(value):
-        raise ValueError(f"{name} must be {TYPE_NAMES[kind_of_number]}, not {value!r}.")
-    value = kind_of_number(value)
-    if kind_of_number is int and value < 1:
-        raise ValueError(f"{name} must be at least 1, not {value}.")
-    if kind_of_number is float and value <= 0:
-        raise ValueError(f"{name} must be above 0, not {value}.")
+        raise ValueError(f"{name} must be {TYPE_NAMES[declared]}, not {value!r}.")
+    value = int(value) if declared is int else float(value)
+    least = 0 if field.metadata.get("from_zero") else 1
+    if declared is int and value < least:
+        raise ValueError(f"{name} must be at least {least}, not {value}.")
+    if declared is float and (value < 0 or (value == 0 and least)):
+        raise ValueError(f"{name} must be {'above 0' if least else 'at least 0'}, not {value}.")
     return value

@@ -283,7 +283,7 @@ def register() -> None:
     import jax
     import jax.numpy as jnp
 
-    from proxy_tasks.noisy_quadratic import NoisyQuadratic
+    from proxy_tasks.landscapes.noisy_quadratic import NoisyQuadratic
 
     READINGS[OFF_THE_MACHINE] = (MEANING, COMPILER)
     deeds = [act for act, _, _ in DEEDS.values()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, replace
+from typing import Literal
 from unittest import mock
 
 import jax
@@ -13,14 +14,10 @@ import pytest
 
 from proxy_tasks import TASKS, Task, make_task
 from proxy_tasks.contract import faults
-from proxy_tasks.parts import PARTS, frozen
+from proxy_tasks.kit.parts import PARTS, frozen
 from proxy_tasks.registry import hash_of_file, snake_case
+from proxy_tasks.task import setting
 
-SMALL = {
-    "char_transformer": {"layers": 1, "width": 8, "heads": 2, "context": 8, "batch": 4},
-    "digits_conv": {"channels": 2},
-    "digits_dense": {"width": 8},
-}
 GRADIENT = "the gradient of loss"
 
 
@@ -33,7 +30,7 @@ def registry():
 
 @pytest.mark.parametrize("kind", sorted(TASKS))
 def test_a_task_of_this_package_has_no_fault(kind):
-    assert faults(make_task(kind, steps=20, **SMALL.get(kind, {}))) == []
+    assert faults(make_task(kind, **TASKS[kind].small | {"steps": 20})) == []
 
 
 def declared(annotation: object, value: object) -> type[Task]:
@@ -61,10 +58,34 @@ def test_a_field_that_is_no_number_is_refused_in_one_sentence(annotation, value,
     written = written or str(annotation)
     declared(written if postponed else annotation, value)
     with pytest.raises(
-        ValueError, match="declared: mode must be declared as int or float, not "
+        ValueError,
+        match="declared: mode must be declared as int, float or a Literal of words, not ",
     ) as f:
         make_task("declared")
     assert "<class" not in str(f.value)
+
+
+@pytest.mark.parametrize("postponed", [False, True])
+def test_a_field_is_a_word_of_those_that_it_names(postponed):
+    words = Literal["relu", "tanh"]
+    declared("Literal['relu', 'tanh']" if postponed else words, "tanh")
+    assert make_task("declared").mode == "tanh"
+    assert make_task("declared").fingerprint != make_task("declared", mode="relu").fingerprint
+    with pytest.raises(ValueError, match=r"mode must be one of relu and tanh, not 'selu'\.$"):
+        make_task("declared", mode="selu")
+    with pytest.raises(ValueError, match="mode must be one of relu and tanh, not True"):
+        make_task("declared", mode=True)
+
+
+def test_a_field_may_be_zero_where_it_says_so_and_stay_out_of_older_fingerprints():
+    declared(float, setting(0.0, from_zero=True))
+    with pytest.raises(ValueError, match=r"mode must be at least 0, not -0\.1\."):
+        make_task("declared", mode=-0.1)
+    before = make_task("declared").fingerprint
+    declared(float, setting(0.0, from_zero=True, later=True))
+    assert (
+        make_task("declared", mode=0.5).fingerprint != before != make_task("declared").fingerprint
+    )
 
 
 @pytest.mark.parametrize("postponed", [False, True])
@@ -129,7 +150,8 @@ def test_a_kind_is_a_name(kind):
 
 def test_the_file_that_defines_a_task_belongs_to_its_fingerprint(tmp_path, monkeypatch):
     text = (
-        "from dataclasses import dataclass\nfrom proxy_tasks.digits_dense import DigitsDense\n"
+        "from dataclasses import dataclass\n"
+        "from proxy_tasks.vision.digits_dense import DigitsDense\n"
         "@dataclass(frozen=True)\nclass Digits(DigitsDense):\n    steps: int = 3\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
@@ -143,7 +165,7 @@ def test_the_file_that_defines_a_task_belongs_to_its_fingerprint(tmp_path, monke
             (tmp_path / f"plugged_{number}.py").write_text("# what is imported stays what it was")
             assert module.Digits().fingerprint == prints[-1]
     assert prints[0] == prints[2] != prints[1]
-    assert hash_of_file("proxy_tasks.digits_dense") == hash_of_file("no_such_module") == ""
+    assert hash_of_file("proxy_tasks.vision.digits_dense") == hash_of_file("no_such_module") == ""
 
 
 def test_classes_are_named_as_kinds_are_written():
@@ -401,7 +423,7 @@ def test_a_class_that_is_no_complete_task_is_said_before_it_is_built():
         "steps: int = 100, or a value in the suite."
     ]
     assert faults("worded") == [
-        "worded: activation must be declared as int or float, not str; what is chosen by a word is "
-        "a class of its own, and what never changes a ClassVar."
+        "worded: activation must be declared as int, float or a Literal of words, not str; what "
+        "never changes is a ClassVar."
     ]
     assert faults("ended")[0].startswith("no task is called 'ended'")

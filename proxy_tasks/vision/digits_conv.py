@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 import jax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from proxy_tasks.digits import LICENCE, TRAIN_ROWS, digits
-from proxy_tasks.networks import affine, affine_init, convolution, cross_entropy
-from proxy_tasks.parts import batch_above, deal_anew, shuffled_batches, take_rows
+from proxy_tasks.data.digits import LICENCE, TRAIN_ROWS, digits
+from proxy_tasks.kit.networks import affine, affine_init, convolution, cross_entropy
+from proxy_tasks.kit.parts import batch_above, deal_anew, shuffled_batches, take_rows
 from proxy_tasks.task import Params, PredictionTask
 
 
@@ -34,6 +34,8 @@ class DigitsConv(PredictionTask):
         "on 8x8 pixels."
     )
     source: ClassVar[str] = LICENCE
+
+    small: ClassVar[dict[str, Any]] = {"channels": 2, "batch": 16, "steps": 150}
 
     channels: int = 8
     batch: int = 64

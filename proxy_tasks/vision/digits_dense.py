@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 import jax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from proxy_tasks.digits import LICENCE, TRAIN_ROWS, digits
-from proxy_tasks.networks import affine_init, affine_row, cross_entropy
-from proxy_tasks.parts import batch_above, deal_anew, shuffled_batches, take_rows
+from proxy_tasks.data.digits import LICENCE, TRAIN_ROWS, digits
+from proxy_tasks.kit.networks import affine_init, affine_row, cross_entropy
+from proxy_tasks.kit.parts import batch_above, deal_anew, shuffled_batches, take_rows
 from proxy_tasks.task import DenseTask, Params
 
 
@@ -31,6 +31,8 @@ class DigitsDense(DenseTask):
         "the digits right, and a step takes microseconds."
     )
     source: ClassVar[str] = LICENCE
+
+    small: ClassVar[dict[str, Any]] = {"width": 8, "batch": 16, "steps": 150}
 
     width: int = 32
     batch: int = 64

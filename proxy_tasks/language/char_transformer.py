@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from proxy_tasks.carried import carried
-from proxy_tasks.networks import (
+from proxy_tasks.data.carried import carried
+from proxy_tasks.kit.networks import (
     affine,
     affine_init,
     causal_attention,
@@ -20,7 +20,7 @@ from proxy_tasks.networks import (
     matmul,
     normal,
 )
-from proxy_tasks.parts import frozen, split_blocks, take_rows
+from proxy_tasks.kit.parts import frozen, split_blocks, take_rows
 from proxy_tasks.task import Params, PredictionTask
 
 ALPHABET = 64  # symbols: the 63 commonest characters, and one for all others
@@ -79,6 +79,15 @@ class CharTransformer(PredictionTask):
         "scikit-learn's data set descriptions (sklearn/datasets/descr/*.rst, 43,000 characters), "
         "BSD-3-Clause"
     )
+
+    small: ClassVar[dict[str, Any]] = {
+        "layers": 1,
+        "width": 8,
+        "heads": 2,
+        "context": 8,
+        "batch": 16,
+        "steps": 150,
+    }
 
     layers: int = 2
     width: int = 64

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from proxy_tasks.parts import PARTS, frozen
+from proxy_tasks.kit.parts import PARTS, frozen
 from proxy_tasks.task import Params, PredictionTask
 
 OPTIMUM_SEED = 2019
@@ -50,6 +50,8 @@ class NoisyQuadratic(PredictionTask):
         "validation."
     )
     source: ClassVar[str] = "Generated; Zhang et al. 2019, arXiv:1907.04164 (no data set)"
+
+    small: ClassVar[dict[str, Any]] = {"dim": 16, "steps": 150}
 
     dim: int = 256
     condition: float = 1e3  # largest h over smallest h

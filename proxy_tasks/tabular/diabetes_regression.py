@@ -10,9 +10,9 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from proxy_tasks import carried
-from proxy_tasks.networks import affine_init, affine_row
-from proxy_tasks.parts import (
+from proxy_tasks.data import carried
+from proxy_tasks.kit.networks import affine_init, affine_row
+from proxy_tasks.kit.parts import (
     batch_above,
     deal_anew,
     frozen,
@@ -70,6 +70,8 @@ class DiabetesRegression(DenseTask):
         "Tibshirani 2004, Least Angle Regression), distributed with scikit-learn under "
         "BSD-3-Clause"
     )
+
+    small: ClassVar[dict[str, Any]] = {"width": 8, "batch": 16, "steps": 150}
 
     width: int = 32
     batch: int = 32

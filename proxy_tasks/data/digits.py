@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from proxy_tasks.carried import table
-from proxy_tasks.parts import frozen, split_rows
+from proxy_tasks.data.carried import table
+from proxy_tasks.kit.parts import frozen, split_rows
 
 # Of the shuffle before the cut. Any constant would do, this one is the number of images.
 SPLIT_SEED = 1797

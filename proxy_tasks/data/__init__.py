@@ -1,0 +1,1 @@
+"""Data that tasks share, each with its licence: see the files."""

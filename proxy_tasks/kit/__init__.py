@@ -1,0 +1,1 @@
+"""What tasks are built of: cutting data into parts and batches; layers of networks."""

@@ -1,0 +1,1 @@
+"""Landscapes with theory: what should happen is known."""

@@ -1,0 +1,1 @@
+"""Tables: regression and classification."""

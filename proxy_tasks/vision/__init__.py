@@ -1,0 +1,1 @@
+"""Images: classification, dense and convolutional."""
