@@ -175,8 +175,6 @@ class _Looking:
         for name in ("elapsed", "machine", "machines", "repeatable"):
             journal.get(name)
         self.state = journal.get("status", "")
-        if self.state == FINISHED and not self.found.rows:
-            yield f"{journal.path}: 0 rows of a run that has finished"
         if self.decisive is not None and journal.get("decisive") not in (None, self.decisive):
             yield f"{self.folder.resolved_config}: was changed after the run began"
         try:
