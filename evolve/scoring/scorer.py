@@ -132,11 +132,19 @@ class Scorer:
         return Outcome(status, tuple(scores), tuple(selected), early=tuple(early))
 
     def optimizers(self, job: Job) -> list[Optimizer]:
-        """Return the optimizer for each task: one for all, unless it is known and tuned on each."""
+        """Return the optimizer for each task: one for all, unless it is tuned on each.
+
+        Raises `ValueError` for a program with values for another number of tasks.
+        """
         if job.known:
             name, tasks = job.known, self.suite.tasks
             return [self.suite.tuned(name, task) or known(name) for task in tasks]
-        return [parse(job.program)] * len(self.suite.tasks)
+        program, count = parse(job.program), len(self.suite.tasks)
+        if not program.uses:
+            return [program] * count
+        if program.uses != count:
+            raise ValueError(f"a program tuned for {program.uses} tasks was given {count}")
+        return [program.in_use(number) for number in range(count)]
 
     def row(
         self, optimizers: list[Optimizer], seed: str, job: Job, early: list[float] | None = None
