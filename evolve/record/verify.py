@@ -235,7 +235,8 @@ class _Looking:
             return
         with self.of_plugins():
             best = replace(load(folder.best()), name=said.best)
-            if _said(best) != _said(prune(parse(row.program, file=f"row {row.number}"))):
+            recorded = prune(parse(row.program, file=f"row {row.number}")).settled()
+            if _said(best) != _said(recorded):
                 yield f"{folder.best_program}: is another program than row {number} has"
             if (folder.meta.pride, folder.meta.commit) != (evolve.__version__, commit()):
                 self.found.notes.append(

@@ -79,7 +79,7 @@ def _start(setup: Setup) -> tuple[Scorer | None, dict[str, Any]]:
     logging.getLogger("evolve").setLevel(logging.INFO)
     try:
         scorer = Scorer(setup.suite(), setup.workers)
-        scorer.check()
+        scorer.check(setup.first)
     except (ConfigError, PluginError, RuntimeError) as fault:
         return None, {"failure": str(fault)}
     return scorer, {"fingerprint": scorer.fingerprint()}

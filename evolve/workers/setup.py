@@ -23,6 +23,7 @@ class Setup:
     folder: str  # where the command was run: paths in tasks count from there
     workers: int  # how many share the machine
     memory: int = 0  # bytes that one may allocate; filled in on the machine
+    first: int = 0  # the task that a worker compiles first; of its own, so that they share the work
     plugins: list[dict[str, Any]] = field(default_factory=list)  # `evolve.plugins.to_send`
 
     @classmethod

@@ -440,8 +440,8 @@ def make_run(place: Path) -> None:
     config = validated(given, "run")
     initial = [baselines.get(name) for name in config.search.initial]
     assert not isinstance(config.suite, str)
-    references = make_suite(config.name, config.suite).references
-    inputs = {"initial": [[p.name, str(p)] for p in initial], "references": references}
+    suite = make_suite(config.name, config.suite)
+    inputs = {"initial": [[p.name, str(p)] for p in initial], "references": suite.references}
     folder = RunFolder.create(place, config, given, inputs)
     search = Search(config, initial)
     every, drive.EVERY = drive.EVERY, 32
@@ -455,9 +455,7 @@ def make_run(place: Path) -> None:
     finally:
         drive.EVERY = every
     HallOfFameFile(folder).write(search)
-    replace_file(
-        folder.best_program, str(found_program(search.hall_of_fame.best, config, "tuned AdamW"))
-    )
+    replace_file(folder.best_program, str(found_program(search.hall_of_fame.best, config, suite)))
     replace_file(folder.best_optax, "")
     end = {"chain": driver.chain.hex(), "verdicts": [], "best": None}
     replace_file(folder.summary, json.dumps(end))
