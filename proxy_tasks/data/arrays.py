@@ -1,10 +1,11 @@
 """Arrays that users bring as `.npz`, the archive of NumPy."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 
-from proxy_tasks.data.reading import DataError, Parts, loader, readable
+from proxy_tasks.data.reading import DataError, Parts, loader, read_bytes
 from proxy_tasks.data.rows import Rows, published, split, three
 from proxy_tasks.sentences import listed
 
@@ -42,10 +43,9 @@ def npz(path: Path, *, x: str = "x", y: str = "y", seed: int = 0) -> Parts:
 
 def arrays(path: Path) -> dict[str, np.ndarray]:
     """Read every array of a `.npz` file by its name."""
-    with readable(path):
-        pass
+    raw = io.BytesIO(read_bytes(path))
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with np.load(raw, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except Exception as fault:  # numpy and zipfile raise many kinds for damaged bytes
         raise DataError(

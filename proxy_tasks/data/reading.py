@@ -45,7 +45,7 @@ def loader(
 def missing(path: Path) -> DataError:
     """Say that a file or folder is not there, and how to have it found."""
     return DataError(
-        f"{path}: expected here, and not found; put it there, on every machine that scores, or "
+        f"{path}: expected it here, found nothing; put it there, on every machine that scores, or "
         "name another path (a relative one counts from the folder where the command is run)."
     )
 

@@ -66,7 +66,8 @@ def checked(where: Path, rows: Rows, least: int) -> Rows:
     x, y = rows
     for name, array in zip(NAMES, rows, strict=True):
         if array.dtype.kind not in "biuf":
-            raise DataError(f"{where}: expected numbers as {name}, found {array.dtype}.")
+            found = "rows of unequal shapes" if array.dtype == object else str(array.dtype)
+            raise DataError(f"{where}: expected numbers as {name}, found {found}.")
     if x.ndim == 0 or y.ndim != 1 or len(x) != len(y):
         raise DataError(
             f"{where}: expected as many rows of inputs as targets, one number each, found inputs "
