@@ -103,6 +103,12 @@ class CharTransformer(PredictionTask):
             return f"layers must be at most {MOST_LAYERS}, not {self.layers}"
         if self.width % self.heads:
             return f"width must be a multiple of heads, not {self.width} for {self.heads} heads"
+        highest = max(int(part.max()) for part in self.data().values())
+        if highest >= self.alphabet:
+            return (
+                f"expected symbols below its alphabet of {self.alphabet}, found the symbol "
+                f"{highest}: state alphabet: ClassVar[int] = {highest + 1}"
+            )
         longest = min(map(len, self.data().values())) - 1
         if self.context > longest:
             return (

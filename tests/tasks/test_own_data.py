@@ -118,7 +118,7 @@ def test_a_worker_whose_file_is_another_says_so_before_it_scores(tmp_path):
     np.savez(tmp_path / "there.npz", x=PIXELS + 1, y=np.linspace(0, 1, 60))
     defined(DenseRegression, lambda: npz(tmp_path / "here.npz"))
     suite = make_suite("run", settings())
-    with mock.patch.object(Suite, "values_on", lambda *_: {}):
+    with mock.patch.object(Suite, "values_on", return_value={}):
         setup = Setup.of(suite, 1)
     assert setup.suite().fingerprints == suite.fingerprints
     TASKS["mine"].data = lambda self: npz(tmp_path / "there.npz")
@@ -176,3 +176,8 @@ def test_a_transformer_of_ones_own_text(tmp_path):
     assert set(np.asarray(data["train"])) == set(range(7)), "as many as it has characters"
     with pytest.raises(ValueError, match="context must be at most"):
         make_task("mine", context=2000)
+    TASKS["mine"].alphabet = 6
+    with pytest.raises(
+        ValueError, match=r"found the symbol 6: state alphabet: ClassVar\[int\] = 7"
+    ):
+        make_task("mine")
