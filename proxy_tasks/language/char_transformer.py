@@ -89,6 +89,8 @@ class CharTransformer(PredictionTask):
         "steps": 150,
     }
 
+    alphabet: ClassVar[int] = ALPHABET  # a task of other text may have another
+
     layers: int = 2
     width: int = 64
     heads: int = 4
@@ -101,7 +103,13 @@ class CharTransformer(PredictionTask):
             return f"layers must be at most {MOST_LAYERS}, not {self.layers}"
         if self.width % self.heads:
             return f"width must be a multiple of heads, not {self.width} for {self.heads} heads"
-        longest = min(map(len, symbols().values())) - 1
+        highest = max(int(part.max()) for part in self.data().values())
+        if highest >= self.alphabet:
+            return (
+                f"expected symbols below its alphabet of {self.alphabet}, found the symbol "
+                f"{highest}: state alphabet: ClassVar[int] = {highest + 1}"
+            )
+        longest = min(map(len, self.data().values())) - 1
         if self.context > longest:
             return (
                 f"context must be at most {longest}, the shortest part less one, not {self.context}"
@@ -120,10 +128,10 @@ class CharTransformer(PredictionTask):
         params = {
             "embedding": {
                 # one symbol at a time, so a fan-in of 1; positions start smaller, as a detail of it
-                "token": jax.random.normal(next(keys), (ALPHABET, width), jnp.float32),
+                "token": jax.random.normal(next(keys), (self.alphabet, width), jnp.float32),
                 "position": normal(next(keys), (self.context, width)),
             },
-            "head": norm | affine_init(next(keys), (width, ALPHABET)),
+            "head": norm | affine_init(next(keys), (width, self.alphabet)),
         }
         for layer in range(self.layers):
             params[f"attention_{layer}"] = norm | {
@@ -137,7 +145,7 @@ class CharTransformer(PredictionTask):
         return params
 
     def draws(self, key: PRNGKeyArray) -> Int[Array, "steps batch"]:
-        starts = len(symbols()["train"]) - self.context
+        starts = len(self.data()["train"]) - self.context
         return jax.random.randint(key, (self.steps, self.batch), 0, starts, jnp.int32)
 
     def predict(
@@ -177,7 +185,7 @@ class CharTransformer(PredictionTask):
         token, position = params["embedding"]["token"], params["embedding"]["position"]
         # A product with one-hot rows is as quick as a lookup here, and its gradient is no scatter,
         # which a GPU would add up in an order of its own.
-        x = jax.nn.one_hot(window, ALPHABET, dtype=token.dtype) @ token
+        x = jax.nn.one_hot(window, self.alphabet, dtype=token.dtype) @ token
         x = x + jnp.broadcast_to(position, x.shape)
         for layer in range(self.layers):
             attention, mlp = params[f"attention_{layer}"], params[f"mlp_{layer}"]
