@@ -14,8 +14,8 @@ from proxy_tasks.task import Task
 
 HEAD = """# The tasks
 
-What `python -m proxy_tasks` prints. Sizes are fields, with the defaults of the `search` size; every task has
-`schedule` beside them. What a task is worth to a search is measured: `evolve list tasks`.
+What `python -m proxy_tasks` prints. Sizes are fields, with the defaults of the `search` size;
+every task has `schedule` beside them. What a task is worth to a search: `evolve list tasks`.
 """
 
 
