@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from proxy_tasks.data.digits import LICENCE, TRAIN_ROWS, digits
 from proxy_tasks.kit.networks import affine_row, affine_row_init, numbered
-from proxy_tasks.kit.parts import batch_above, deal_anew, shuffled_batches, take_rows
+from proxy_tasks.kit.parts import batch_above, deal_anew, fixed_noise, shuffled_batches, take_rows
 from proxy_tasks.task import Params, Task
 
 GENERATED = 1000  # images, that an evaluation compares with those of its part
@@ -129,7 +129,7 @@ class AdversarialPair(Task):
 
     def evaluate(self, params: Params, data: dict[str, Any], part: str) -> Float[Array, ""]:
         real = jnp.asarray(data[part]["image"]).reshape(-1, 64)
-        codes = jax.random.normal(jax.random.key(SEED), (GENERATED, self.code), real.dtype)
+        codes = jnp.asarray(fixed_noise(SEED, GENERATED, self.code), real.dtype)
         return energy_distance(real, self.generate(params, codes))
 
 

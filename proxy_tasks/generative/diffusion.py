@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from proxy_tasks.data.digits import LICENCE, TRAIN_ROWS, digits
 from proxy_tasks.kit.networks import affine_row, affine_row_init, numbered
-from proxy_tasks.kit.parts import batch_above, deal_anew, shuffled_batches, take_rows
+from proxy_tasks.kit.parts import batch_above, deal_anew, fixed_noise, shuffled_batches, take_rows
 from proxy_tasks.task import Params, Task
 
 FREQUENCIES = 4  # of sines and cosines that tell the network the time
@@ -91,7 +91,7 @@ class Diffusion(Task):
 
     def evaluate(self, params: Params, data: dict[str, Any], part: str) -> Float[Array, ""]:
         images = jnp.tile(jnp.asarray(data[part]["image"]).reshape(-1, 64), (LEVELS, 1))
-        noise = jax.random.normal(jax.random.key(SEED), images.shape, images.dtype)
+        noise = jnp.asarray(fixed_noise(SEED, *images.shape), images.dtype)
         times = (np.arange(LEVELS) + 0.5) / LEVELS
         each = jnp.asarray(np.repeat(times, images.shape[0] // LEVELS), images.dtype)
         return self.missed(params, images, noise, each)

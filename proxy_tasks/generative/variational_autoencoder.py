@@ -9,7 +9,7 @@ from jaxtyping import Array, Float, PRNGKeyArray
 
 from proxy_tasks.data.digits import LICENCE, TRAIN_ROWS, digits
 from proxy_tasks.kit.networks import affine_row, affine_row_init, numbered
-from proxy_tasks.kit.parts import batch_above, deal_anew, shuffled_batches, take_rows
+from proxy_tasks.kit.parts import batch_above, deal_anew, fixed_noise, shuffled_batches, take_rows
 from proxy_tasks.task import Params, Task
 
 SPREAD = 0.2  # standard deviation of a pixel around what is decoded
@@ -96,10 +96,8 @@ class VariationalAutoencoder(Task):
 
     def evaluate(self, params: Params, data: dict[str, Any], part: str) -> Float[Array, ""]:
         images = jnp.asarray(data[part]["image"]).reshape(-1, 64)
-        shape = (SAMPLES, images.shape[0], self.code)
-        return self.bound(
-            params, images, jax.random.normal(jax.random.key(SEED), shape, images.dtype)
-        )
+        noise = fixed_noise(SEED, SAMPLES, images.shape[0], self.code)
+        return self.bound(params, images, jnp.asarray(noise, images.dtype))
 
     def bound(
         self,

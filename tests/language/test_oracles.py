@@ -12,7 +12,9 @@ import pytest
 from jax.flatten_util import ravel_pytree
 from kit.compiling import cheap_jit
 
-from proxy_tasks import TASKS, char_transformer, make_task, networks
+from proxy_tasks import TASKS, make_task
+from proxy_tasks.kit import networks
+from proxy_tasks.language import char_transformer
 from proxy_tasks.oracles import gnvp, hvp, layers
 from proxy_tasks.task import DenseTask, PredictionTask, Task
 
