@@ -39,8 +39,8 @@ class CartPole(Task):
     part.
 
     Shape   193 parameters at the defaults; a draw holds first states and the noise of actions.
-    Unit    cost a tick; 1 for falling at once, about 0.1 for the best of policies, which has to
-            bring the cart back.
+    Unit    cost a tick; 1 for falling at once, about 0.04 for the best seen, which has to bring
+            the cart back.
     Size    search; `confirm` is width 64, depth 2, ticks 100, steps 600.
     Source  the equations: Barto, Sutton and Anderson 1983, doi:10.1109/TSMC.1983.6313077, without
             friction; REINFORCE: Williams 1992, doi:10.1007/BF00992696.

@@ -31,8 +31,8 @@ class AdversarialPair(Task):
     generated ones from codes that are always the same, in the space of pixels: 0 only where the two
     sets are the same, so neither one image many times nor a fooled critic wins.
 
-    Shape   18,049 parameters at the defaults; a draw holds rows of the train part and codes.
-    Unit    pixels are in [0, 1]; real digits among themselves, 360 against 1,000, have about 0.01.
+    Shape   17,281 parameters at the defaults; a draw holds rows of the train part and codes.
+    Unit    pixels are in [0, 1]; real digits among themselves, 360 against 1,000, have about 0.012.
     Size    search; `confirm` is width 128, depth 3, steps 2000.
     Source  Goodfellow et al. 2014, arXiv:1406.2661, with its non-saturating loss; the penalty on
             the critic's slope: Mescheder et al. 2018, arXiv:1801.04406; the distance: Székely and

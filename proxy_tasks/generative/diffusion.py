@@ -29,7 +29,7 @@ class Diffusion(Task):
     (Kingma et al. 2021). An evaluation has every image at 16 fixed times, with the same noise
     always.
 
-    Shape   25,792 parameters at the defaults; a draw holds rows of the train part, their noise and
+    Shape   22,528 parameters at the defaults; a draw holds rows of the train part, their noise and
             the shift of their times.
     Unit    squared error per pixel; 1 for saying 0.
     Size    search; `confirm` is width 256, depth 3, steps 1500.
