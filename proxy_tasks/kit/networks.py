@@ -78,6 +78,31 @@ def affine_row(
     return affine(layers[names[-1]], seen[names[-1]]), seen
 
 
+def affine_row_init(
+    key: PRNGKeyArray,
+    names: tuple[str, ...],
+    sizes: tuple[int, ...],
+    gain: float = 1.0,
+    scale: float = 1.0,
+) -> dict[str, Layer]:
+    """Draw the layers of `affine_row`: sizes are those of the input and of what each one gives.
+
+    gain: of all layers but the last, which has 1. scale: of all kernels, beyond their gain.
+    """
+    keys, gains = jax.random.split(key, len(names)), [gain] * (len(names) - 1) + [1.0]
+    return {
+        name: affine_init(key, shape, gain * scale**2)
+        for name, key, shape, gain in zip(
+            names, keys, itertools.pairwise(sizes), gains, strict=True
+        )
+    }
+
+
+def numbered(name: str, count: int) -> tuple[str, ...]:
+    """Name layers of one kind: name_0, name_1 and so on."""
+    return tuple(f"{name}_{number}" for number in range(count))
+
+
 def convolution(
     layer: Layer, images: Float[Array, "image height width channels"], stride: int
 ) -> Float[Array, "image rows columns outputs"]:

@@ -221,7 +221,8 @@ def test_draws_have_one_slice_a_step_and_parameters_are_named_float32_leaves(kin
 # Losses.
 
 
-@every_task
+# The others say by that that theirs is no gradient of a function, and have tests of their own.
+@pytest.mark.parametrize("kind", sorted(k for k in TASKS if "hvp" in TASKS[k].offers))
 def test_the_gradient_of_the_loss_agrees_with_finite_differences_in_float64(kind):
     chosen, rng = small(kind), np.random.default_rng(3)
 
