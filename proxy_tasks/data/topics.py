@@ -12,22 +12,24 @@ from proxy_tasks.kit.characters import in_symbols
 ALPHABET = 64  # symbols: the 63 commonest characters, and one for all others
 BLOCK = 2000  # characters; small enough that each part sees every large topic
 LICENCE = (
-    "pydoc_data.topics of Python 3.11.7 (what `help('for')` shows), each paragraph once, 377,000 "
+    "pydoc_data.topics of Python 3.11.7 (what `help('for')` shows), each paragraph once, 373,000 "
     "characters, carried here; copyright Python Software Foundation, PSF-2.0"
 )
 
 
 @functools.cache
 def topics() -> str:
-    """Return the text: topics in the order of their names, paragraphs that came before left out.
+    r"""Return the text: topics in the order of their names, paragraphs that came before left out.
 
     It is carried in a file because each Python has its own: 3.11 and 3.13 share a seventh of it,
     and what was scored under one would be another task under the other. So it was made:
 
-        paragraphs = (p for name in sorted(topics) for p in topics[name].split("\\n\\n"))
-        gzip.compress("\\n\\n".join(dict.fromkeys(paragraphs)).encode(), 9, mtime=0)
+        paragraphs = (p for name in sorted(topics)
+                      for p in re.split(r"\n{2,}", topics[name].strip("\n")))
+        gzip.compress("\n\n".join(dict.fromkeys(paragraphs)).encode(), 9, mtime=0)
 
-    Long passages of one topic are repeated in others; so no paragraph is in two parts.
+    Long passages of one topic are repeated in others. Without the repetitions no paragraph is in
+    two parts, but for the few that a cut goes through.
     """
     packed = Path(__file__).with_name("python_topics.txt.gz").read_bytes()
     return gzip.decompress(packed).decode()

@@ -83,7 +83,8 @@ class NextCharacter(PredictionTask, base=True):
         if self.label_noise:
             shape = (*shape, self.context)
             wrong = jax.random.bernoulli(which, self.label_noise, shape)
-            draw["offset"] = wrong * jax.random.randint(other, shape, 1, ALPHABET, jnp.int32)
+            offset = jax.random.randint(other, shape, 1, ALPHABET, jnp.int32)
+            draw["offset"] = jnp.where(wrong, offset, 0)
         return draw
 
     def predict(

@@ -20,8 +20,9 @@ class TopicsRecurrent(NextCharacter):
 
     Every window starts from a state of 0, and gradients flow through all of it.
 
-    Shape   SHAPE
-            Size `confirm`: depth=2, context=32.
+    Shape   10,400 parameters at the defaults (12,480 with cell="lstm"); a draw holds where the
+            windows of a batch start.
+            Size `confirm`: depth=2, context=32, 16,640 parameters.
     Unit    nats per character; log 64 = 4.2 for a guess, 3.2 from frequencies of characters.
     Source  gated recurrent units: Cho et al. 2014, arXiv:1406.1078; long short-term memory:
             Hochreiter and Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735.

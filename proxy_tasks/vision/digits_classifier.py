@@ -28,7 +28,12 @@ class DigitsClassifier(PredictionTask, base=True):
     `label_noise` of the train labels by one of the other nine, for good: a row is shown with the
     same wrong label in every epoch, and so can be learned by heart.
 
-    Unit    nats per image; 2.3 for a guess.
+    The targets give a share `smoothing` to all ten digits alike (Szegedy et al. 2016,
+    arXiv:1512.00567), in training and in evaluation. Then the loss no longer hangs on the one or
+    two images that a network is confidently wrong about, which is most of the noise of a seed: a
+    part has 360 images. It counts from the entropy of the targets, so that 0 is a perfect fit.
+
+    Unit    nats per image above the targets' entropy; 1.8 for a guess, 2.3 without smoothing.
     """
 
     source: ClassVar[str] = LICENCE
@@ -39,7 +44,7 @@ class DigitsClassifier(PredictionTask, base=True):
     steps: int = 400
     init_scale: float = 1.0
     label_noise: float = setting(0.0, from_zero=True)
-    smoothing: float = setting(0.0, from_zero=True)
+    smoothing: float = setting(0.1, from_zero=True)
 
     @abc.abstractmethod
     def parameters(self, key: PRNGKeyArray) -> Params:
@@ -74,7 +79,7 @@ class DigitsClassifier(PredictionTask, base=True):
         if self.label_noise:
             wrong = jax.random.bernoulli(which, self.label_noise, (TRAIN_ROWS,))
             offset = jax.random.randint(other, (TRAIN_ROWS,), 1, CLASSES, jnp.int32)
-            draw["offset"] = take_rows(wrong * offset, draw["row"])
+            draw["offset"] = take_rows(jnp.where(wrong, offset, 0), draw["row"])
         return draw
 
     def predict(self, params: Params, data: dict[str, Any], draw: Draw) -> Float[Array, "batch 10"]:

@@ -39,9 +39,9 @@ class DigitsNormedConv(DigitsClassifier):
     the others scaled up. l1, l2: the training loss holds l1·Σ|w| + l2/2·Σw² over the kernels; the
     evaluation does not, nor does the Gauss-Newton matrix.
 
-    Shape   SHAPE
+    Shape   2,682 parameters at the defaults; kernels are f32[3, 3, inputs, outputs].
             Size `confirm`: depth=4, width=16.
-    Unit    nats per image; 2.3 for a guess.
+    Unit    nats per image above the entropy of smoothed targets; 1.8 for a guess.
     Source  batch norm: Ioffe and Szegedy 2015, arXiv:1502.03167; its statistics: Wu and Johnson
             2021, arXiv:2105.07576; dropout: Srivastava et al. 2014.
     """

@@ -17,12 +17,12 @@ from proxy_tasks.vision.digits_classifier import CLASSES, DigitsClassifier
 class DigitsTransformer(DigitsClassifier):
     """Cross-entropy of a vision transformer on 8x8 images of digits.
 
-    Patches of patch x patch pixels are its tokens; it has norms before its layers, relus, learned
+    Patches of patch x patch pixels are its tokens; it has norms before its layers, gelus, learned
     positions, and a head on the mean over tokens.
 
-    Shape   SHAPE
+    Shape   6,810 parameters at the defaults; batches in shuffled epochs over 1,078 images.
             Size `confirm`: patch=2, so 16 tokens.
-    Unit    nats per image; 2.3 for a guess.
+    Unit    nats per image above the entropy of smoothed targets; 1.8 for a guess.
     Source  Dosovitskiy et al. 2021, arXiv:2010.11929; the mean over tokens instead of a token for
             the class: Beyer et al. 2022, arXiv:2205.01580.
     """
