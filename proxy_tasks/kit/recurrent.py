@@ -1,7 +1,7 @@
 """Recurrent layers: a cell, and what carries its state from one position to the next.
 
-Equinox has the same cells. It stores outputs before inputs, where optimizers of matrices here
-expect inputs first, and was no quicker.
+Equinox has the same cells, and `tests/tasks/test_networks.py` compares them. It stores outputs
+before inputs, where optimizers of matrices here expect inputs first.
 """
 
 from collections.abc import Callable
