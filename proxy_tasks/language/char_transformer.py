@@ -1,7 +1,6 @@
 """Predict the next character of technical English with a two-layer transformer."""
 
 import functools
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from proxy_tasks.data.carried import carried
+from proxy_tasks.kit.characters import in_symbols
 from proxy_tasks.kit.networks import (
     affine,
     affine_init,
@@ -20,7 +20,7 @@ from proxy_tasks.kit.networks import (
     matmul,
     normal,
 )
-from proxy_tasks.kit.parts import frozen, split_blocks, take_rows
+from proxy_tasks.kit.parts import take_rows
 from proxy_tasks.task import Params, PredictionTask
 
 ALPHABET = 64  # symbols: the 63 commonest characters, and one for all others
@@ -38,13 +38,7 @@ def text() -> str:
 @functools.cache
 def symbols() -> dict[str, Int[np.ndarray, " _"]]:
     """Return the parts of the text as symbols: 0 is the commonest character, 63 any other."""
-    characters = np.array(list(text()))
-    parts = split_blocks(len(characters), BLOCK)
-    counts = Counter(characters[parts["train"]].tolist())
-    ranked = sorted(counts, key=lambda character: (-counts[character], character))[: ALPHABET - 1]
-    number = {character: i for i, character in enumerate(ranked)}
-    coded = np.array([number.get(character, ALPHABET - 1) for character in characters.tolist()])
-    return {part: frozen(coded[positions], np.int32) for part, positions in parts.items()}
+    return in_symbols(text(), ALPHABET, BLOCK)
 
 
 MOST_LAYERS = 1000  # each is traced on its own
