@@ -1,0 +1,1 @@
+"""Tables of vectors, of which a batch touches few."""
