@@ -61,7 +61,7 @@ class AttentionTeacher(PredictionTask):
 
     width: int = 16
     tokens: int = 16
-    sharpness: float = 6.0
+    sharpness: float = 3.0
     batch: int = 32
     init_scale: float = 1.0
     steps: int = 500

@@ -118,8 +118,8 @@ class IllScaledRegression(DenseTask):
         self, params: Params, x: Float[Array, "row 8"]
     ) -> tuple[Float[Array, " row"], dict[str, Float[Array, "row _"]]]:
         """Predict the targets of some rows, and show what enters each layer."""
-        scales = np.geomspace(1.0, 1.0 / self.input_scales, INPUTS).astype(np.float32)
-        seen, y = {}, x * jnp.asarray(scales)[None]
+        scales = np.geomspace(1.0, 1.0 / self.input_scales, INPUTS)
+        seen, y = {}, x * jnp.asarray(scales, x.dtype)[None]
         for layer, name in enumerate(self.names):
             # to divide the input is to divide the kernel
             seen[name] = (jnp.tanh(y) if layer else y) / self.scale(layer)

@@ -94,8 +94,8 @@ class LinearAttention(PredictionTask):
         self, axes: Float[Array, "dim dim"], rows: dict[str, Array]
     ) -> tuple[Float[Array, "row length entry"], Float[Array, " row"]]:
         """Build the prompts, a pair (x, y) after the other and the last y hidden, and that y."""
-        variances = np.geomspace(1.0, 1.0 / self.condition, self.dim).astype(np.float32)
-        x = (rows["x"] * jnp.asarray(np.sqrt(variances))[None, None]) @ axes
+        deviations = np.geomspace(1.0, self.condition**-0.5, self.dim)
+        x = (rows["x"] * jnp.asarray(deviations, rows["x"].dtype)[None, None]) @ axes
         y = jnp.einsum("rld,rd->rl", x, rows["slope"])
         seen = y.at[:, -1].set(0)
         return jnp.concatenate([x, seen[..., None]], axis=-1), y[:, -1]

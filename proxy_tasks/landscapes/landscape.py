@@ -38,7 +38,7 @@ class Landscape(PredictionTask, base=True):
 
     There is no data, so train, validation and test are one landscape.
 
-    Shape   params f32[dim]; draws f32[steps, residual], or keys that nothing reads without noise.
+    Shape   params f32[dim]; draws f32[steps, residual], or bits that nothing reads without noise.
     Unit    ½ mean r² + 1e-6. The floor keeps the logarithm in bounds: an exact optimum has 1e-6.
     """
 
@@ -68,7 +68,7 @@ class Landscape(PredictionTask, base=True):
 
     def draws(self, key: PRNGKeyArray) -> Array:
         if not self.noise:
-            return super().draws(key)
+            return jax.random.bits(key, (self.steps,), jnp.uint32)  # that nothing reads
         count = jax.eval_shape(self.residuals, jnp.zeros(self.dim, jnp.float32)).size
         return jax.random.normal(key, (self.steps, count), jnp.float32)
 

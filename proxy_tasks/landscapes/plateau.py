@@ -26,7 +26,9 @@ class Plateau(Landscape):
 
     small: ClassVar[dict[str, Any]] = {"dim": 6, "steps": 150, "distance": 1.0}
 
-    distance: float = 3.0
+    dim: int = 128
+    distance: float = 4.0
+    steps: int = 300
 
     def residuals(self, x: Float[Array, " dim"]) -> Float[Array, " dim"]:
         z = self.distance * x

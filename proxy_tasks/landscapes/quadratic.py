@@ -29,7 +29,7 @@ class Quadratic(Landscape):
         "validation."
     )
 
-    condition: float = 1e4  # largest h over smallest h
+    condition: float = 1e5  # largest h over smallest h
     spectrum: Literal["log_spaced", "power", "two_levels"] = "log_spaced"
 
     def impossible(self) -> str | None:
@@ -48,7 +48,7 @@ class Quadratic(Landscape):
             h = np.where(np.arange(self.dim) < (self.dim + 1) // 2, 1.0, 1.0 / self.condition)
         else:
             h = np.geomspace(1.0, 1.0 / self.condition, self.dim)
-        return h.astype(np.float32)
+        return h
 
     def residuals(self, x: Float[Array, " dim"]) -> Float[Array, " dim"]:
-        return jnp.asarray(np.sqrt(self.curvatures())) * x
+        return jnp.asarray(np.sqrt(self.curvatures()), x.dtype) * x

@@ -32,10 +32,10 @@ class Saddle(Landscape):
     )
     source: ClassVar[str] = "Generated; Dauphin et al. 2014, arXiv:1406.2572 (no data set)"
 
-    small: ClassVar[dict[str, Any]] = {"dim": 6, "steps": 150, "condition": 4.0}
+    small: ClassVar[dict[str, Any]] = {"dim": 6, "steps": 150, "condition": 4.0, "start": 1e-2}
 
-    condition: float = 100.0  # largest h over smallest h
-    start: float = 1e-3  # distance from the saddle a coordinate, times init_scale
+    condition: float = 1e4  # largest h over smallest h
+    start: float = 1e-6  # distance from the saddle a coordinate, times init_scale
 
     def impossible(self) -> str | None:
         return f"condition must be at least 1, not {self.condition}" if self.condition < 1 else None
@@ -47,5 +47,5 @@ class Saddle(Landscape):
         return law["axes"] @ w if self.axes == "rotated" else w
 
     def residuals(self, x: Float[Array, " dim"]) -> Float[Array, " dim"]:
-        h = np.geomspace(1.0, 1.0 / self.condition, self.dim).astype(np.float32)
-        return jnp.asarray(np.sqrt(h / 2)) * (x**2 - 1)
+        h = np.geomspace(1.0, 1.0 / self.condition, self.dim)
+        return jnp.asarray(np.sqrt(h / 2), x.dtype) * (x**2 - 1)

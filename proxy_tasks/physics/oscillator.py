@@ -81,7 +81,7 @@ class Oscillator(PhysicsTask):
     ) -> Float[Array, ""]:
         u, bend = self.solution(data["train"]["sign"], draw)
         # in units of the bend of the first mode
-        return jnp.mean((predictions - bend - self.stiffness * u) ** 2) / np.float32(np.pi**4)
+        return jnp.mean((predictions - bend - self.stiffness * u) ** 2) / np.pi**4
 
     def evaluate(self, params: Params, data: dict[str, Any], part: str) -> Float[Array, ""]:
         t = jnp.linspace(0, 1, POINTS, dtype=jnp.float32)

@@ -58,7 +58,7 @@ class Poisson(PhysicsTask):
         self, signs: Float[Array, " sign"], points: Float[Array, "point 2"]
     ) -> tuple[Float[Array, " point"], Float[Array, " point"]]:
         """Compute the true u, and the sum of its second derivatives."""
-        j, k = np.pi * np.float32([[1, 1, 2, 2], [1, 2, 1, 2]])
+        j, k = jnp.pi * jnp.asarray([[1, 1, 2, 2], [1, 2, 1, 2]], points.dtype)
         x, y = points[:, :1], points[:, 1:]
         waves = jnp.sin(x * j[None]) * jnp.sin(y * k[None]) * modes(signs)[None]
         return jnp.sum(waves, axis=1), -jnp.sum(waves * (j**2 + k**2)[None], axis=1)
@@ -81,7 +81,7 @@ class Poisson(PhysicsTask):
     ) -> Float[Array, ""]:
         _, bend = self.solution(data["train"]["sign"], draw)
         # in units of the bend of the first mode
-        return jnp.mean((predictions - bend) ** 2) / np.float32(4 * np.pi**4)
+        return jnp.mean((predictions - bend) ** 2) / (4 * np.pi**4)
 
     def evaluate(self, params: Params, data: dict[str, Any], part: str) -> Float[Array, ""]:
         side = (np.arange(GRID, dtype=np.float32) + np.float32(0.5)) / np.float32(GRID)

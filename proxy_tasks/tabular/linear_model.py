@@ -93,8 +93,8 @@ class LinearModel(DenseTask, base=True):
         self, axes: Float[Array, "dim dim"], z: Float[Array, "row dim"]
     ) -> Float[Array, "row dim"]:
         """Scale and turn rows of independent numbers."""
-        s = np.geomspace(1.0, self.condition**-0.5, self.dim).astype(np.float32)
-        return (z * jnp.asarray(s)[None]) @ axes
+        s = np.geomspace(1.0, self.condition**-0.5, self.dim)
+        return (z * jnp.asarray(s, z.dtype)[None]) @ axes
 
     def margins(self, z: Float[Array, "row dim"]) -> Float[Array, " row"]:
         """Compute the teacher's margins, of mean 0 and variance 1."""
