@@ -64,7 +64,7 @@ class AttentionTeacher(PredictionTask):
     sharpness: float = 3.0
     batch: int = 32
     init_scale: float = 1.0
-    steps: int = 500
+    steps: int = 300
 
     def impossible(self) -> str | None:
         return batch_above(self.batch, TRAIN_ROWS)

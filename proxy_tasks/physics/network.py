@@ -14,7 +14,7 @@ from proxy_tasks.kit.networks import affine_init
 from proxy_tasks.kit.parts import PARTS, frozen
 from proxy_tasks.task import Params, PredictionTask
 
-AMPLITUDES = (1.0, 0.8, 0.6, 0.4)
+AMPLITUDES = (1.0, 0.5, 0.25, 0.125)
 
 
 @functools.cache
@@ -55,7 +55,7 @@ class PhysicsTask(PredictionTask, base=True):
 
     def network(self, params: Params, points: Float[Array, "point _"]) -> Float[Array, " point"]:
         """Compute the network's function, in plain products that forward mode can pass."""
-        y = points
+        y = 4 * (points - 0.5)  # of unit size around 0, so that units of the first layer differ
         for at, name in enumerate(self.names):
             y = y @ params[name]["kernel"]
             y = y + jnp.broadcast_to(params[name]["bias"], y.shape)
