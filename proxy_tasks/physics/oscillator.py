@@ -42,7 +42,7 @@ class Oscillator(PhysicsTask):
         "doi:10.1016/j.jcp.2018.10.045 (no data set)"
     )
 
-    small: ClassVar[dict[str, Any]] = {"width": 4, "depth": 1, "batch": 16, "steps": 150}
+    small: ClassVar[dict[str, Any]] = {"width": 16, "depth": 1, "batch": 16, "steps": 150}
 
     # Next to (kπ)² mode k is a resonance, of which the residual says nothing.
     stiffness: float = 1.0
