@@ -1,6 +1,7 @@
 """Tasks with theory do what it says: closed forms, NumPy in float64, SciPy."""
 
 import functools
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +25,7 @@ SEEDED = ("quadratic", "zipf_softmax", "attention_teacher", "linear_regression",
 
 
 @functools.cache
-def small(kind, **fields):
+def small(kind: str, **fields: Any) -> Any:  # each kind has methods of its own
     return make_task(kind, **TASKS[kind].small | fields)
 
 
