@@ -15,6 +15,7 @@ from sklearn.datasets import load_breast_cancer, load_wine
 from proxy_tasks import TASKS, make_task
 from proxy_tasks.hard.zipf_softmax import rows_of_classes
 from proxy_tasks.kit.laws import deal_law, normal_rows, orthogonal, wrong_labels
+from proxy_tasks.kit.parts import PARTS
 from proxy_tasks.physics.network import second
 from proxy_tasks.tabular.table_dense import rows_of
 
@@ -71,7 +72,7 @@ def test_every_seed_has_a_law_of_its_own_that_is_read_by_all_parts(kind):
 
 def test_a_law_is_dealt_without_its_partners_and_test_is_kept():
     part = {"a": np.arange(8, dtype=np.float32), "b": np.arange(8, dtype=np.float32)}
-    data = dict.fromkeys(("train", "validation", "test"), part)
+    data: dict[str, Any] = dict.fromkeys(PARTS, part)
     dealt = deal_law(jax.random.key(0), data, ("a",))
     assert sorted(np.asarray(dealt["train"]["a"]).tolist()) == list(range(8))
     assert np.any(np.asarray(dealt["train"]["a"]) != part["a"])
