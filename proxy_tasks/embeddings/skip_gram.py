@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from proxy_tasks.data.words import LICENCE, words
+from proxy_tasks.data.topics import LICENCE
+from proxy_tasks.data.words import words
 from proxy_tasks.kit.parts import take_rows
 from proxy_tasks.task import Params, Task
 
