@@ -25,6 +25,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from baselines.handwritten import Handwritten
 from evolve.environment import available_memory
 from evolve.scoring.loops import (
+    STORED,
     Begin,
     Draws,
     Loop,
@@ -44,6 +45,7 @@ from primitives.machine.layout import Layout
 from primitives.statements import LEARNING_RATE
 from primitives.views import Views
 from proxy_tasks import Task
+from proxy_tasks.augmentation import drawn_steps, seen
 from proxy_tasks.schedules import parse_schedule
 
 Tuned = TypeVar("Tuned", Program, OptaxOptimizer)
@@ -113,8 +115,8 @@ class Runner:
     def __call__(
         self, args: Any, begin: Begin, schedule: Float[Array, " steps"]
     ) -> tuple[jax.Array, jax.Array]:
-        """Train to the end; what `segments` yields there."""
-        (end,) = self.segments(args, begin, schedule, [self.task.steps])
+        """Train to the end of the seed; what `segments` yields there."""
+        (end,) = self.segments(args, begin, schedule, [last_step(self.task, begin)])
         return end
 
 
@@ -126,15 +128,15 @@ class Trials:
 
     def __init__(self, task: Task, memory: float = math.inf):
         """Put the data on the device. memory: bytes that are there for this task."""
-        self.task = task
+        self.task, self.seen = task, seen(task)
         params = jax.eval_shape(task.init, jax.random.key(0))
         self.layout = Layout.of(params)
         self.data = jax.device_put(task.data())
-        self.schedule = jnp.asarray(task.learning_rates())
         self.evaluate = jax.jit(self._evaluate, static_argnames="part")
         self._start = jax.jit(self._begin)
         self.begin = functools.cache(lambda seed: self._start(seed_key(seed), self.data))
-        self._rates = functools.cache(lambda text: jnp.asarray(parse_schedule(text)(task.steps)))
+        self._rates = functools.cache(self._learning_rates)
+        self.schedule = self._rates("", task.steps)
         self._runners = functools.lru_cache(KEPT)(self._runner)
         self._takes_traced = functools.cache(lambda optimizer: optimizer.takes_traced(params))
         self._stepwise: dict[tuple, Stepwise] = {}
@@ -146,9 +148,9 @@ class Trials:
                 "there for them. "
                 "All programs run without it.", task.kind, bank / 2**30, SHARE * memory / 2**30,
             )  # fmt: skip
-        self.machine = Runner(task, machine_loop(self.layout))
+        self.machine = Runner(self.seen, machine_loop(self.layout))
         self.together = functools.cache(
-            lambda count: Runner(task, machine_loop(self.layout), together=True)
+            lambda count: Runner(self.seen, machine_loop(self.layout), together=True)
         )
         self._say_once = functools.cache(log.info)
 
@@ -179,13 +181,14 @@ class Trials:
         asking stops the training.
 
         schedule: of the learning rate, in the words of `proxy_tasks.schedules`; empty for the
-        task's own. once: the optimizer is not worth a compilation.
+        task's own. once: the optimizer is not worth a compilation. Where a seed takes fewer steps
+        than the task, the numbers of steps become as many fewer, so that a share stays a share.
         """
         begin = self.begin(seed)
         run, args = self.runner(optimizer, once)
-        for final, finite in run.segments(
-            args, begin, self._rates(schedule) if schedule else self.schedule, steps
-        ):
+        end = last_step(self.task, begin)
+        stops = [max(1, round(number * end / self.task.steps)) for number in steps]
+        for final, finite in run.segments(args, begin, self._rates(schedule, end), stops):
             loss = self._loss(final, finite, begin, part)
             yield loss
             if math.isnan(loss):
@@ -204,7 +207,7 @@ class Trials:
         Raises `DoesNotFit`.
         """
         begin = self.begin(seed)
-        rates = self._rates(schedule) if schedule else self.schedule
+        rates = self._rates(schedule, last_step(self.task, begin))
         codes = [machine.load(graph(program)) for program in programs]
         losses: list[float] = []
         width = max(1, int(min(self.banks, len(codes))))
@@ -238,7 +241,7 @@ class Trials:
         views = Views(program, self.layout.shapes)
         alike = (len(views.parts), views.plain, views.stack, *views.group)
         if alike not in self._stepwise:
-            self._stepwise[alike] = Stepwise(self.task, self.layout, views)
+            self._stepwise[alike] = Stepwise(self.seen, self.layout, views)
         return self._stepwise[alike]
 
     def compiled(self, optimizer: Optimizer) -> tuple[Runner, Any]:
@@ -258,26 +261,39 @@ class Trials:
 
     def _runner(self, optimizer: Optimizer) -> Runner:
         if isinstance(optimizer, Program):
-            loop = program_loop(self.task, self.layout, optimizer)
+            loop = program_loop(self.seen, self.layout, optimizer)
         elif isinstance(optimizer, Handwritten):
-            loop = handwritten_loop(self.task, self.layout, optimizer)
+            loop = handwritten_loop(self.seen, self.layout, optimizer)
         else:
-            loop = optax_loop(self.task, self.layout, optimizer)
-        return Runner(self.task, loop)
+            loop = optax_loop(self.seen, self.layout, optimizer)
+        return Runner(self.seen, loop)
 
     def _evaluate(self, w: Float[Array, " size"], data: Any, part: str) -> Float[Array, ""]:
-        return self.task.evaluate(self.layout.unflatten(w), data, part)
+        return self.seen.evaluate(self.layout.unflatten(w), data, part)
 
     def _begin(self, key: PRNGKeyArray, data: Any) -> Begin:
         """Draw all that a seed decides.
 
         That is the first parameters, what is random in training, and which rows of the data are for
-        training.
+        training; and how many steps it takes, where the task lets that vary.
         """
-        init, draws, deal = jax.random.split(key, 3)
+        params, draws, data = self.seen.begin(key, data)
+        w = self.layout.flatten(params)
+        if self.task.storage in STORED:
+            w = STORED[self.task.storage](w)
         noise = jax.random.fold_in(key, 3)
-        w = self.layout.flatten(self.task.init(init))
-        return Begin(w, Draws(self.task.draws(draws), noise), self.task.deal(deal, data))
+        return Begin(w, Draws(draws, noise), data, drawn_steps(self.task, key))
+
+    def _learning_rates(self, schedule: str, steps: int) -> Float[Array, " steps"]:
+        """Compute a schedule that ends after some steps, and is 0 from there to the task's last."""
+        task = self.task if steps == self.task.steps else replace(self.task, steps=steps)
+        rates = parse_schedule(schedule)(steps) if schedule else task.learning_rates()
+        return jnp.asarray(np.pad(rates, (0, self.task.steps - steps)))
+
+
+def last_step(task: Task, begin: Begin) -> int:
+    """Return after how many steps a seed's training ends."""
+    return task.steps if begin.steps is None else int(begin.steps)
 
 
 def _blank(optimizer: Tuned, names: set[str]) -> Tuned:

@@ -31,6 +31,8 @@ from proxy_tasks.sentences import listed
 from proxy_tasks.tabular.diabetes_regression import diabetes
 
 FOLDER = Path(proxy_tasks.__file__).parent
+# Fields of every task, which `test_schedules.py` and `test_augmentation.py` are about.
+OF_ALL = {field.name for field in dataclasses.fields(Task)} - {"steps"}
 every_task = pytest.mark.parametrize("kind", sorted(TASKS))
 
 
@@ -41,8 +43,8 @@ def small(kind: str) -> Any:  # each kind has methods of its own
 
 
 def fields_of(kind: str) -> list[str]:
-    """Name the fields but the schedule, which `test_schedules.py` is about."""
-    return [field.name for field in dataclasses.fields(TASKS[kind]) if field.name != "schedule"]
+    """Name the fields that are the kind's own, and the steps."""
+    return [field.name for field in dataclasses.fields(TASKS[kind]) if field.name not in OF_ALL]
 
 
 def others(usual: Task, name: str) -> list[int | float | str]:
@@ -504,7 +506,8 @@ def test_a_task_that_cannot_be_is_refused_with_one_sentence(kind, fields, senten
 
 @every_task
 def test_every_size_can_be_one_when_all_are(kind):
-    sizes = [f.name for f in dataclasses.fields(TASKS[kind]) if f.type is int]
+    fields = dataclasses.fields(TASKS[kind])
+    sizes = [f.name for f in fields if f.type is int and f.name not in OF_ALL]
     smallest = make_task(kind, **dict.fromkeys(sizes, 1))
     key = jax.random.key(0)
     loss = cheap_jit(
