@@ -227,6 +227,18 @@ class Task(abc.ABC):
         return parse_schedule(self.schedule)(self.steps)
 
     @property
+    def configuration(self) -> dict[str, Any]:
+        """Kind, version and fields: what this task is, but for its data and files.
+
+        Without the fields that came later, where they have their defaults.
+        """
+        fields = dataclasses.asdict(self)
+        for field in dataclasses.fields(self):
+            if field.metadata.get("later") and fields[field.name] == field.default:
+                del fields[field.name]
+        return {"kind": self.kind, "version": self.version, "fields": fields}
+
+    @property
     def fingerprint(self) -> str:
         """16 hex digits of what this task is: kind, version, fields and the bytes of its data.
 
@@ -234,11 +246,8 @@ class Task(abc.ABC):
         splits it otherwise, changes the fingerprint too; and so does any change of the file that
         defines a task outside of this package.
         """
-        fields = dataclasses.asdict(self)
-        for field in dataclasses.fields(self):
-            if field.metadata.get("later") and fields[field.name] == field.default:
-                del fields[field.name]
-        said = [self.kind, self.version, fields]
+        configuration = self.configuration
+        said = [configuration["kind"], configuration["version"], configuration["fields"]]
         files = [c.written_in for c in type(self).__mro__ if issubclass(c, Task) and c.written_in]
         if files:
             said.append(files)

@@ -135,8 +135,8 @@ class Trials:
         self.evaluate = jax.jit(self._evaluate, static_argnames="part")
         self._start = jax.jit(self._begin)
         self.begin = functools.cache(lambda seed: self._start(seed_key(seed), self.data))
-        self._rates = functools.cache(self._learning_rates)
-        self.schedule = self._rates("", task.steps)
+        self.rates = functools.cache(self._learning_rates)
+        self.schedule = self.rates("", task.steps)
         self._runners = functools.lru_cache(KEPT)(self._runner)
         self._takes_traced = functools.cache(lambda optimizer: optimizer.takes_traced(params))
         self._stepwise: dict[tuple, Stepwise] = {}
@@ -188,7 +188,7 @@ class Trials:
         run, args = self.runner(optimizer, once)
         end = last_step(self.task, begin)
         stops = [max(1, round(number * end / self.task.steps)) for number in steps]
-        for final, finite in run.segments(args, begin, self._rates(schedule, end), stops):
+        for final, finite in run.segments(args, begin, self.rates(schedule, end), stops):
             loss = self._loss(final, finite, begin, part)
             yield loss
             if math.isnan(loss):
@@ -207,7 +207,7 @@ class Trials:
         Raises `DoesNotFit`.
         """
         begin = self.begin(seed)
-        rates = self._rates(schedule, last_step(self.task, begin))
+        rates = self.rates(schedule, last_step(self.task, begin))
         codes = [machine.load(graph(program)) for program in programs]
         losses: list[float] = []
         width = max(1, int(min(self.banks, len(codes))))

@@ -142,12 +142,12 @@ def test_nothing_compiles_anew_from_seed_to_seed_and_a_share_of_a_horizon_stays_
     for seed in "0123456":
         begin = trials.begin(seed)
         ends.add(end := last_step(trials.task, begin))
-        rates = np.asarray(trials._learning_rates("", end))
+        rates = np.asarray(trials.rates("", end))
         shorter = dataclasses.replace(trials.task, steps=end).learning_rates()
         np.testing.assert_array_equal(rates[:end], shorter)
         assert not rates[end:].any()
         assert len(rates) == 12
-        for w, _ in run.segments(args, begin, trials._learning_rates("", end), [end // 2, end]):
+        for w, _ in run.segments(args, begin, trials.rates("", end), [end // 2, end]):
             np.testing.assert_array_equal(w, as_bfloat16(w))
     assert run.compiled._cache_size() == trials._start._cache_size() == 1
     assert len(ends) > 2
