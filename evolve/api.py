@@ -52,8 +52,8 @@ from evolve.running.life import execute
 from evolve.running.listeners import Listener, Printer
 from evolve.scoring.fit import check_fit
 from evolve.scoring.optimizers import known, known_names
-from evolve.scoring.references import local_line
-from evolve.scoring.suite import Suite, suite_of
+from evolve.scoring.references import local_line, tuned
+from evolve.scoring.suite import REFERENCE, Suite, suite_of
 from evolve.scoring.training import Training, watched
 from evolve.scoring.trial import Trials
 from evolve.validation import Checked, check_file, check_plugin
@@ -463,10 +463,11 @@ def power(
 
     noise: of one seed, between programs that are nearly the same; spread: how far apart tuned
     optimizers of ten families end; `evolve.list_tasks` shows both. Optimizers that nobody has tuned
-    on a task are left out, and its file names them. A task that has a file in the folder `into` is
-    left as it is, unless `again`. Gives a file per task.
+    on a task are left out, and its file names them; so is a task on which nobody has tuned AdamW.
+    A task that has a file in the folder `into` is left as it is, unless `again`. Gives a file per
+    task.
 
-    Raises `ConfigError` where nobody has tuned AdamW on a task.
+    Raises `ConfigError`, `PluginError`.
 
     >>> evolve.power("smoke", seeds=8)  # doctest: +SKIP
     [PosixPath('references/power/digits_dense-55d7d1dd48e662ab.json'), ...]
@@ -477,12 +478,16 @@ def power(
     load_named(plugins)
     if seeds < FEWEST_SEEDS:
         raise ConfigError(f"seeds: {seeds} is below {FEWEST_SEEDS}, too few for a deviation")
-    built = [suite_of(name) for name in ([suites] if isinstance(suites, str) else suites)]
-    for suite in built:
-        for task in suite:
-            suite.reference_on(task)
+    tasks = dict.fromkeys(
+        task
+        for name in ([suites] if isinstance(suites, str) else suites)
+        for task in suite_of(name)
+    )
     paths, say = [], say or _to_stderr
-    for task in dict.fromkeys(task for suite in built for task in suite):
+    for task in tasks:
+        if tuned(REFERENCE, task) is None:
+            say(f"{task.kind} is left out: nobody has tuned {REFERENCE} on it (evolve reference)")
+            continue
         if again or stored_power(Path(into), task) is None:
             facts = measure(task, seeds, mutants, watching=partial(watching, say=say))
             write_power(Path(into), facts)
@@ -689,7 +694,7 @@ def list_schedules() -> Listing:
 
 
 def list_tasks() -> Listing:
-    """List the proxy tasks, with what each measures and what it cannot.
+    """List the proxy tasks: what each measures and what it cannot, and what it is worth.
 
     >>> import evolve
     >>> "digits_dense" in [row["kind"] for row in evolve.list_tasks()]

@@ -105,8 +105,11 @@ def test_what_is_measured_already_is_measured_again_where_asked_for(tmp_path, mo
         return {"task": task.configuration, "fingerprint": task.fingerprint}
 
     monkeypatch.setattr(power, "measure", measure)
+    untuned, said = tmp_path / "untuned.yaml", []
+    untuned.write_text("tasks: [{kind: noisy_quadratic, dim: 3}]")
     for again in (False, False, True):
-        paths = evolve.power("smoke", into=tmp_path, again=again)
+        paths = evolve.power(["smoke", str(untuned)], into=tmp_path, again=again, say=said.append)
+    assert said[0].startswith("noisy_quadratic is left out: nobody has tuned adamw on it")
     assert asked == ["digits_dense", "noisy_quadratic"] * 2
     assert all(path.is_file() for path in paths)
     with pytest.raises(ConfigError, match="too few for a deviation"):
