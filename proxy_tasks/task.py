@@ -134,6 +134,8 @@ class Task(abc.ABC):
     vary_steps: float = setting(0.0, from_zero=True, later=True)  # share of the steps, left out
     vary_batch: int = setting(0, from_zero=True, later=True)  # how often `batch` may be halved
     storage: Literal["float32", "bfloat16"] = setting("float32", later=True)  # of the parameters
+    # Of how many evaluations, over the last tenth of the steps, a final loss is the mean.
+    evaluations: int = setting(1, later=True)
 
     def __init_subclass__(cls, base: bool = False, **kwargs: Any) -> None:
         """Register the class, unless it is a `base` that tasks are derived from."""

@@ -50,6 +50,7 @@ from proxy_tasks.schedules import parse_schedule
 
 Tuned = TypeVar("Tuned", Program, OptaxOptimizer)
 KEPT = 8  # compiled loops of single optimizers that are kept
+TAIL = 0.1  # of the steps, over which the evaluations of a final loss are spread
 SHARE = 0.5  # of the memory of a device that the machine's banks may take
 
 log = logging.getLogger(__name__)
@@ -188,11 +189,18 @@ class Trials:
         run, args = self.runner(optimizer, once)
         end = last_step(self.task, begin)
         stops = [max(1, round(number * end / self.task.steps)) for number in steps]
-        for final, finite in run.segments(args, begin, self.rates(schedule, end), stops):
+        last = tail(self.task, end) if end in stops else []
+        looked: list[float] = []  # in the tail
+        through = sorted({*stops, *last})
+        points = run.segments(args, begin, self.rates(schedule, end), through)
+        for stop, (final, finite) in zip(through, points, strict=True):
             loss = self._loss(final, finite, begin, part)
-            yield loss
+            looked += [loss] * (stop in last)
             if math.isnan(loss):
+                yield loss
                 return
+            for _ in range(stops.count(stop)):
+                yield loss if stop < end else math.fsum(looked) / len(looked)
 
     def losses_together(
         self, programs: Sequence[Program], seed: str, part: str = "validation", schedule: str = ""
@@ -207,14 +215,19 @@ class Trials:
         Raises `DoesNotFit`.
         """
         begin = self.begin(seed)
-        rates = self.rates(schedule, last_step(self.task, begin))
+        end = last_step(self.task, begin)
+        rates, last = self.rates(schedule, end), tail(self.task, end)
         codes = [machine.load(graph(program)) for program in programs]
         losses: list[float] = []
         width = max(1, int(min(self.banks, len(codes))))
         for at in range(0, len(codes), width):
             some = jax.tree.map(lambda *arrays: np.stack(arrays), *codes[at : at + width])
-            finals, finite = self.together(min(width, len(codes) - at))(some, begin, rates)
-            losses += [self._loss(*end, begin, part) for end in zip(finals, finite, strict=True)]
+            together = self.together(min(width, len(codes) - at))
+            looked = [
+                [self._loss(*point, begin, part) for point in zip(*points, strict=True)]
+                for points in together.segments(some, begin, rates, last)
+            ]
+            losses += [math.fsum(of_one) / len(of_one) for of_one in zip(*looked, strict=True)]
         return losses
 
     def _loss(
@@ -294,6 +307,12 @@ class Trials:
 def last_step(task: Task, begin: Begin) -> int:
     """Return after how many steps a seed's training ends."""
     return task.steps if begin.steps is None else int(begin.steps)
+
+
+def tail(task: Task, end: int) -> list[int]:
+    """Return after which steps a final loss is looked at, up to the last."""
+    apart = TAIL * end / task.evaluations
+    return sorted({max(1, end - round(number * apart)) for number in range(task.evaluations)})
 
 
 def _blank(optimizer: Tuned, names: set[str]) -> Tuned:

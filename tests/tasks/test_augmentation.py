@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from evolve.scoring.loops import as_bfloat16, machine_loop
-from evolve.scoring.trial import Trials, last_step, seed_key
+from evolve.scoring.trial import Trials, last_step, seed_key, tail
 from primitives import parse
 from primitives.machine.step import Bank
 from proxy_tasks import make_task, oracles
@@ -163,6 +163,20 @@ def test_a_step_below_the_last_bit_is_lost_in_bfloat16_and_kept_in_float32():
         ends = [run(args, begin, trials.schedule)[0]]
         ends += [w for w, _ in trials.stepwise(tiny).segments(tiny, begin, trials.schedule, [5])]
         assert all(bool((w != begin.w).any()) is moves for w in ends)
+
+
+def test_a_final_loss_is_the_mean_of_the_evaluations_at_the_end():
+    task = make_task("noisy_quadratic", dim=8, steps=40, schedule="constant")
+    program = parse(SIGNS)
+    once = Trials(task, memory=1.0)
+    often = Trials(dataclasses.replace(task, evaluations=4), memory=1.0)
+    assert tail(often.task, 40) == [37, 38, 39, 40]
+    assert tail(task, 40) == [40]
+    apart = list(once.losses(program, "0", [20, 37, 38, 39, 40]))
+    half, final = often.losses(program, "0", [20, 40])
+    assert half == apart[0]
+    assert final == pytest.approx(np.mean(apart[1:]), rel=1e-12)
+    assert often.loss(program, "0") == final != apart[-1]
 
 
 def test_every_loop_rounds_the_parameters_and_nothing_else():

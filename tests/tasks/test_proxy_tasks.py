@@ -423,6 +423,7 @@ def test_fingerprints_are_the_same_in_a_fresh_process_with_other_hashes():
 # Errors.
 
 ALL = listed(sorted(TASKS))
+EVERYWHERE = ", ".join(field.name for field in dataclasses.fields(Task))
 REFUSED = [
     (
         "digit_dense",
@@ -438,13 +439,13 @@ REFUSED = [
     (
         "digits_dense",
         {"widht": 16},
-        "digits_dense has no field 'widht' (did you mean 'width'?); it has steps, schedule, "
-        "width and batch.",
+        "digits_dense has no field 'widht' (did you mean 'width'?); it has "
+        f"{EVERYWHERE}, width and batch.",
     ),
     (
         "noisy_quadratic",
         {"momentum": 1},
-        "noisy_quadratic has no field 'momentum'; it has steps, schedule, dim and condition.",
+        f"noisy_quadratic has no field 'momentum'; it has {EVERYWHERE}, dim and condition.",
     ),
     ("digits_dense", {"width": "32"}, "digits_dense: width must be a whole number, not '32'."),
     ("digits_dense", {"width": 32.0}, "digits_dense: width must be a whole number, not 32.0."),
