@@ -4,9 +4,10 @@
 >>> evolve.list_suites()["quickstart"]["tasks"]
 'digits_dense'
 
-Searching: `run`, `resume`, `open_run`. Comparing: `score`, `tune`, `reference`. Taking home:
-`export`, `to_optax`. Looking: `show`, `validate`, `list_optimizers` and its like. Each says in its
-docstring what it takes, gives and raises; `python -m evolve --help` has the same as commands.
+Searching: `run`, `resume`, `open_run`. Comparing: `score`, `train`, `tune`, `reference`, `power`.
+Taking home: `export`, `to_optax`. Looking: `show`, `validate`, `list_optimizers` and its like. Each
+says in its docstring what it takes, gives and raises; `python -m evolve --help` has most of them as
+commands.
 Plug-ins are made with `Task`, `primitive`, `mutation` and `optimizer`.
 """
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         list_suites,
         list_tasks,
         open_run,
+        power,
         reference,
         resume,
         run,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
         show,
         status,
         to_optax,
+        train,
         tune,
         validate,
         verify,
@@ -55,6 +58,7 @@ if TYPE_CHECKING:
     from evolve.reporting.study import Found, Study
     from evolve.running.listeners import Listener, Printer
     from evolve.scoring.optax_optimizer import optimizer, tunable
+    from evolve.scoring.training import Training
     from evolve.search.mutation import mutation
     from primitives import Program, ProgramError, parse, primitive
     from proxy_tasks import Task
@@ -63,8 +67,8 @@ _WHERE = {
     "evolve.api": (
         "export", "list_", "list_mutations", "list_optimizers", "list_plugins", "list_presets",
         "list_primitives", "list_prologues", "list_schedules", "list_suites", "list_tasks",
-        "open_run", "reference", "resume", "run", "score", "show", "status", "to_optax", "tune",
-        "validate", "verify",
+        "open_run", "power", "reference", "resume", "run", "score", "show", "status", "to_optax",
+        "train", "tune", "validate", "verify",
     ),
     "evolve.config.errors": ("ConfigError",),
     "evolve.interrupt": ("Interrupted",),
@@ -75,6 +79,7 @@ _WHERE = {
     "evolve.reporting.study": ("Found", "Study"),
     "evolve.running.listeners": ("Listener", "Printer"),
     "evolve.scoring.optax_optimizer": ("optimizer", "tunable"),
+    "evolve.scoring.training": ("Training",),
     "evolve.search.mutation": ("mutation",),
     "primitives": ("Program", "ProgramError", "parse", "primitive"),
     "proxy_tasks": ("Task",),
@@ -95,6 +100,7 @@ __all__ = [
     "Shown",
     "Study",
     "Task",
+    "Training",
     "export",
     "list_",
     "list_mutations",
@@ -110,6 +116,7 @@ __all__ = [
     "open_run",
     "optimizer",
     "parse",
+    "power",
     "primitive",
     "reference",
     "resume",
@@ -118,6 +125,7 @@ __all__ = [
     "show",
     "status",
     "to_optax",
+    "train",
     "tunable",
     "tune",
     "validate",

@@ -53,8 +53,10 @@ from evolve.running.life import execute
 from evolve.running.listeners import Listener, Printer
 from evolve.scoring.fit import check_fit
 from evolve.scoring.optimizers import known, known_names
-from evolve.scoring.references import local_line
-from evolve.scoring.suite import Suite, suite_of
+from evolve.scoring.references import local_line, tuned
+from evolve.scoring.suite import REFERENCE, Suite, suite_of
+from evolve.scoring.training import Training, watched
+from evolve.scoring.trial import Trials
 from evolve.validation import Checked, check_file, check_plugin
 from evolve.workers.executor import make_executor
 from primitives import Program, ProgramError
@@ -340,7 +342,7 @@ def tune(
     {'learning_rate': 0.0121, 'beta1': 0.87, 'beta2': 0.98, 'weight_decay': 0.3}
     """
     from evolve.tuning.asha import tune as tuned_by_ray  # imports Ray
-    from evolve.tuning.trials import Plan as Trials
+    from evolve.tuning.trials import Plan as Tuning
 
     load_named(plugins)
     _, tasks = load_suite(suite)
@@ -350,13 +352,13 @@ def tune(
             f"{program.name} is no program, and only a program's ranges are tuned here",
             hint="`evolve reference` tunes what is written by hand.",
         )
-    plan = Trials.of(program, tasks, trials, seeds)
+    plan = Tuning.of(program, tasks, trials, seeds)
     say = say or _to_stderr
     if line := local_line(plan.suite()):
         say(line)
     say(f"{plan.name}: starting Ray and {COMPILING}")
-    watched = partial(watching, say=say)
-    found = tuned_by_ray(plan, Path(into), resume, available_cores(), stop, watched)
+    bar = partial(watching, say=say)
+    found = tuned_by_ray(plan, Path(into), resume, available_cores(), stop, bar)
     return Tuned.of(program, found, Path(into), plan.suite().reference_label)
 
 
@@ -398,6 +400,103 @@ def reference(
     for task in tasks:
         content = tune_task(task, names, trials, seeds, say, partial(watching, say=say))
         paths.append(write_reference(Path(into), content))
+        written(paths[-1])
+    return paths
+
+
+def train(
+    optimizer: Given,
+    suite: str = "quickstart",
+    *,
+    seed: int = 0,
+    every: int = 10,
+    patience: int | None = None,
+    schedule: str = "",
+    plugins: Sequence[str | Path] = (),
+    trust: bool = False,
+) -> tuple[Training, ...]:
+    """Train on every task of a suite and watch: a record every so many steps, for plots.
+
+    A record is the loss, the validation loss, the norm of the gradient, and for each leaf the size
+    of the update over that of the weights. patience: end after so many records without a better
+    validation loss; None trains to the end. A known name has the values tuned on each task, where
+    there are some.
+
+    Raises `ConfigError`, `ProgramError`, `PluginError`.
+
+    >>> import evolve
+    >>> dense, bowl = evolve.train("lion", "smoke", every=20)  # doctest: +SKIP
+    >>> dense.step.tolist(), dense.ended, min(dense.update_ratio)  # doctest: +SKIP
+    ([0, 20, 40], 'ok', 'head.bias')
+    """
+    if every < 1 or (patience is not None and patience < 1):
+        raise ConfigError("every and patience are whole numbers of at least 1")
+    try:
+        schedule = checked_schedule(schedule)
+    except ValueError as fault:
+        raise ConfigError(f"schedule: {fault}") from None
+    load_named(plugins)
+    tasks, name = suite_of(suite), optimizer if isinstance(optimizer, str) else ""
+    found = known(name) if name in known_names() else find(optimizer, trust=trust)
+    for task in tasks:
+        check_fit(found, task)
+    return tuple(
+        watched(
+            Trials(task),
+            (tasks.tuned(name, task) if name in known_names() else None) or found,
+            f"train:{seed}",
+            every,
+            patience,
+            schedule,
+        )
+        for task in tasks
+    )
+
+
+def power(
+    suites: str | Sequence[str],
+    *,
+    seeds: int = 16,
+    mutants: int = 4,
+    into: str | Path = "references/power",
+    again: bool = False,
+    plugins: Sequence[str | Path] = (),
+    say: Say | None = None,
+    written: Callable[[Path], None] = lambda path: None,
+) -> list[Path]:
+    """Measure what a training on each task of suites is worth: power = spread / noise / sqrt(s).
+
+    noise: of one seed, between programs that are nearly the same; spread: how far apart tuned
+    optimizers of ten families end; `evolve.list_tasks` shows both. Optimizers that nobody has tuned
+    on a task are left out, and its file names them; so is a task on which nobody has tuned AdamW.
+    A task that has a file in the folder `into` is left as it is, unless `again`. Gives a file per
+    task.
+
+    Raises `ConfigError`, `PluginError`.
+
+    >>> evolve.power("smoke", seeds=8)  # doctest: +SKIP
+    [PosixPath('references/power/digits_dense-55d7d1dd48e662ab.json'), ...]
+    """
+    from evolve.tuning.measured import path_of, stored_power, write_power
+    from evolve.tuning.power import FEWEST_SEEDS, measure
+
+    load_named(plugins)
+    if seeds < FEWEST_SEEDS:
+        raise ConfigError(f"seeds: {seeds} is below {FEWEST_SEEDS}, too few for a deviation")
+    tasks = dict.fromkeys(
+        task
+        for name in ([suites] if isinstance(suites, str) else suites)
+        for task in suite_of(name)
+    )
+    paths, say = [], say or _to_stderr
+    for task in tasks:
+        if tuned(REFERENCE, task) is None:
+            say(f"{task.kind} is left out: nobody has tuned {REFERENCE} on it (evolve reference)")
+            continue
+        if again or stored_power(Path(into), task) is None:
+            facts = measure(task, seeds, mutants, watching=partial(watching, say=say))
+            write_power(Path(into), facts)
+        paths.append(path_of(Path(into), task))
         written(paths[-1])
     return paths
 
@@ -600,7 +699,7 @@ def list_schedules() -> Listing:
 
 
 def list_tasks() -> Listing:
-    """List the proxy tasks, with what each measures and what it cannot.
+    """List the proxy tasks: what each measures and what it cannot, and what it is worth.
 
     >>> import evolve
     >>> "digits_dense" in [row["kind"] for row in evolve.list_tasks()]

@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Array, PyTree
 
 from proxy_tasks import oracles
+from proxy_tasks.augmentation import SeenTask, seen
 from proxy_tasks.kit.parts import PARTS
 from proxy_tasks.registry import make_task
 from proxy_tasks.sentences import listed
@@ -65,6 +66,7 @@ class Attempt:
 
     def __init__(self, task: Task) -> None:
         self.task = task
+        self.seen = seen(task)  # by an optimizer, in one seed
 
     @cached_property
     def data(self) -> Any:
@@ -93,9 +95,9 @@ class Attempt:
 
         def make() -> Callable[..., dict[str, Array]]:
             def all_losses(params: Any, data: Any, draw: Any) -> dict[str, Array]:
-                evaluate = self.task.evaluate
+                evaluate = self.seen.evaluate
                 parts = {f"evaluate on {part}": evaluate(params, data, part) for part in PARTS}
-                return {"loss": self.task.loss(params, data, draw)} | parts
+                return {"loss": self.seen.loss(params, data, draw)} | parts
 
             return all_losses
 
@@ -106,13 +108,16 @@ class Attempt:
     def slope(self) -> Callable[..., tuple[Array, Any]]:
         """(params, data, draw) -> the loss of a step and its gradient."""
         remedy = "keep it to operations of jax.numpy that can be differentiated"
-        return compiled("the gradient of loss", jax.value_and_grad(self.task.loss), remedy)
+        return compiled("the gradient of loss", jax.value_and_grad(self.seen.loss), remedy)
 
     def begin(self, seed: int) -> tuple[Any, Any, Any]:
         """Return the parameters, the data and the draw of the first step of one run."""
         key, draw, deal = jax.random.split(jax.random.key(seed), 3)
-        draws = self.draws[0](draw)
-        return self.init[0](key), self.deal[0](deal, self.data), slice_of(draws, 0)
+        began = self.init[0](key), self.draws[0](draw), self.deal[0](deal, self.data)
+        if isinstance(self.seen, SeenTask):
+            began = self.seen.varied(jax.random.key(seed), *began)
+        params, draws, data = began
+        return params, data, slice_of(draws, 0)
 
 
 def of_the_fields(attempt: Attempt) -> Iterator[str]:
@@ -245,7 +250,7 @@ def at_the_start(once: dict[str, Array], again: dict[str, Array]) -> Iterator[st
 
 def of_training(attempt: Attempt) -> Iterator[str]:
     """Check what a task offers beyond its gradient, and that its loss stays above 0."""
-    task, (params, data, draw) = attempt.task, attempt.begin(0)
+    task, (params, data, draw) = attempt.seen, attempt.begin(0)
     for name, product in (("hvp", oracles.hvp), ("gnvp", oracles.gnvp)):
         if name in task.offers:
             traced(

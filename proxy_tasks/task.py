@@ -128,6 +128,16 @@ class Task(abc.ABC):
         DEFAULT_SCHEDULE, later=True
     )  # of the learning rate, in the words of `schedules.py`
 
+    # What a seed draws anew, so that a search which sees many seeds cannot adapt to one scale, one
+    # horizon or one batch; 0 is off. See `augmentation.py`, which gives it to every task.
+    vary_scale: float = setting(0.0, from_zero=True, later=True)  # decades up or down, all leaves
+    vary_leaves: float = setting(0.0, from_zero=True, later=True)  # decades, each leaf by itself
+    vary_steps: float = setting(0.0, from_zero=True, later=True)  # share of the steps, left out
+    vary_batch: int = setting(0, from_zero=True, later=True)  # how often `batch` may be halved
+    storage: Literal["float32", "bfloat16"] = setting("float32", later=True)  # of the parameters
+    # Of how many evaluations, over the last tenth of the steps, a final loss is the mean.
+    evaluations: int = setting(1, later=True)
+
     def __init_subclass__(cls, base: bool = False, **kwargs: Any) -> None:
         """Register the class, unless it is a `base` that tasks are derived from."""
         super().__init_subclass__(**kwargs)
@@ -151,11 +161,20 @@ class Task(abc.ABC):
             object.__setattr__(self, "schedule", str(parse_schedule(self.schedule)))
         except ValueError as fault:
             raise ValueError(f"{self.kind}: {fault}") from None
-        if why := self.impossible():
+        if why := self.impossible() or self._impossible_to_vary():
             raise ValueError(f"{self.kind}: {why}.")
 
     def impossible(self) -> str | None:
         """Say why fields that are possible one by one are not so together, or None."""
+        return None
+
+    def _impossible_to_vary(self) -> str | None:
+        if self.vary_steps >= 1:
+            return f"vary_steps must be below 1, a share of the steps, not {self.vary_steps:g}"
+        batch = getattr(self, "batch", 0)
+        if self.vary_batch and (not batch or batch % 2**self.vary_batch):
+            has = f"a batch of {batch}" if batch else "no field `batch`"
+            return f"vary_batch = {self.vary_batch} cannot halve the batch so often: there is {has}"
         return None
 
     def data(self) -> dict[str, Any]:
@@ -197,11 +216,30 @@ class Task(abc.ABC):
         score.
         """
 
+    def begin(
+        self, key: PRNGKeyArray, data: dict[str, Any]
+    ) -> tuple[Params, PyTree[Array], dict[str, Any]]:
+        """Draw what a seed decides: the first parameters, `draws`, and the data as it sees them."""
+        init, draws, deal = jax.random.split(key, 3)
+        return self.init(init), self.draws(draws), self.deal(deal, data)
+
     def learning_rates(self) -> Float[np.ndarray, " steps"]:
         """Compute the schedule: the learning rate at t = 1..steps, in units of the program's, which
         is the peak.
         """
         return parse_schedule(self.schedule)(self.steps)
+
+    @property
+    def configuration(self) -> dict[str, Any]:
+        """Kind, version and fields: what this task is, but for its data and files.
+
+        Without the fields that came later, where they have their defaults.
+        """
+        fields = dataclasses.asdict(self)
+        for field in dataclasses.fields(self):
+            if field.metadata.get("later") and fields[field.name] == field.default:
+                del fields[field.name]
+        return {"kind": self.kind, "version": self.version, "fields": fields}
 
     @property
     def fingerprint(self) -> str:
@@ -211,11 +249,8 @@ class Task(abc.ABC):
         splits it otherwise, changes the fingerprint too; and so does any change of the file that
         defines a task outside of this package.
         """
-        fields = dataclasses.asdict(self)
-        for field in dataclasses.fields(self):
-            if field.metadata.get("later") and fields[field.name] == field.default:
-                del fields[field.name]
-        said = [self.kind, self.version, fields]
+        configuration = self.configuration
+        said = [configuration["kind"], configuration["version"], configuration["fields"]]
         files = [c.written_in for c in type(self).__mro__ if issubclass(c, Task) and c.written_in]
         if files:
             said.append(files)

@@ -1,4 +1,4 @@
-"""Commands that compare and tune: score, reference, tune."""
+"""Commands that compare, tune and measure: score, reference, tune, power."""
 
 from __future__ import annotations
 
@@ -124,6 +124,54 @@ def reference(
         trials=trials,
         seeds=seeds,
         into=into,
+        plugins=plugins,
+        say=say,
+        written=lambda path: tell(str(path)),
+    )
+
+
+@click.command(epilog=example("evolve power quickstart --seeds 32"))
+@click.argument("suites", metavar="SUITE...", nargs=-1, required=True)
+@click.option(
+    "--seeds", default=16, show_default=True, type=click.IntRange(4, 1000), help="Seeds of each."
+)
+@click.option(
+    "--mutants",
+    default=4,
+    show_default=True,
+    type=click.IntRange(0, 100),
+    help="Mutants of AdamW whose noise is measured too.",
+)
+@click.option("--again", is_flag=True, help="Measure also what the folder has already.")
+@click.option(
+    "--into",
+    default="references/power",
+    show_default=True,
+    type=click.Path(path_type=Path),
+    help="Folder for the files, one a task.",
+)
+@plugin_option
+def power(
+    suites: tuple[str, ...],
+    seeds: int,
+    mutants: int,
+    again: bool,
+    into: Path,
+    plugins: tuple[str, ...],
+) -> None:
+    """Measure what a training on each task of suites is worth to a search.
+
+    That is how far apart tuned optimizers end, over the noise of one seed, over the root of the
+    seconds that a training takes. `evolve list tasks` shows it. Stopped, it goes on where it was.
+    """
+    from evolve import api
+
+    api.power(
+        suites,
+        seeds=seeds,
+        mutants=mutants,
+        into=into,
+        again=again,
         plugins=plugins,
         say=say,
         written=lambda path: tell(str(path)),

@@ -29,6 +29,7 @@ for _command in (
     programs.validate,
     comparing.reference,
     comparing.tune,
+    comparing.power,
 ):
     main.add_command(_command)
 

@@ -12,8 +12,9 @@ from evolve import plugins
 from evolve.config.presets import load_config, load_suite, preset_names
 from evolve.reporting.tables import Grid
 from evolve.search.mutation import MUTATIONS
+from evolve.tuning.measured import power_of
 from primitives import PRIMITIVES
-from proxy_tasks import TASKS
+from proxy_tasks import TASKS, make_task
 from proxy_tasks.schedules import CURVES
 
 Row = dict[str, Any]
@@ -52,16 +53,30 @@ class Listing(Sequence[Row]):
             k for k in self.rows[0] if k != "source" or len(self.rows[0]) < 5
         )
         cells = tuple(
-            tuple("" if row[k] is None else str(row[k]) for k in columns) for row in self.rows
+            tuple(UNKNOWN if row[k] is None else str(row[k]) for k in columns) for row in self.rows
         )
-        return Grid(columns, cells, caption=catalogue.LEGEND if self.what == "optimizers" else "")
+        return Grid(columns, cells, caption=CAPTIONS.get(self.what, ""))
 
+
+MEASURED = ("parameters", "steps", "seconds", "noise", "spread", "blow_ups", "power")
+"""What is known of a task that was measured; `evolve.tuning.power` says what each is."""
 
 SHOWN = {
     "optimizers": ("name", "year", "class", "state", "error", "what"),
     "primitives": ("name", "signature", "family", "what", "cost"),
+    "tasks": ("kind", *MEASURED, "measures"),
 }
 """The columns that a terminal has room for."""
+
+
+CAPTIONS = {
+    "optimizers": catalogue.LEGEND,
+    "tasks": "At the defaults of the fields. noise: of one seed; spread: of tuned optimizers; both "
+    "in units of a score. power = spread / noise / sqrt(seconds), and — where nobody has measured "
+    "it: evolve power SUITE.",
+}
+
+UNKNOWN = "—"
 
 
 def listing(what: str) -> Listing:
@@ -102,9 +117,23 @@ def _schedules() -> list[Row]:
 
 def _tasks() -> list[Row]:
     return [
-        {"kind": t.kind, "measures": t.measures, "cannot": t.cannot, "data": t.source}
-        for t in (TASKS[kind] for kind in sorted(TASKS))
+        {"kind": kind, **_power(kind)}
+        | {"measures": t.measures, "cannot": t.cannot, "data": t.source}
+        for kind, t in sorted(TASKS.items())
     ]
+
+
+def _power(kind: str) -> Row:
+    """Return the size of a task with its defaults, and what a training on it is worth.
+
+    What nobody has measured is None; a task of a user's own may have no defaults.
+    """
+    try:
+        task = make_task(kind)
+    except ValueError:
+        return dict.fromkeys(MEASURED)
+    facts = power_of(task) or {}
+    return {name: facts.get(name) for name in MEASURED} | {"steps": task.steps}
 
 
 def _suites() -> list[Row]:

@@ -50,6 +50,7 @@ class Begin(NamedTuple):
     w: Float[Array, " size"]
     draws: Draws
     data: Any
+    steps: Int32[Array, ""] | None = None  # at which it ends; None where all seeds take all
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +67,8 @@ class Loop:
     step: Callable[[Any, Any, Any, jax.Array, jax.Array, Batch], Any]
     # (args, carried) -> dtype[size]: where the model is evaluated
     point: Callable[[Any, Any], jax.Array]
+    # (function, carried) -> carried, with the function applied to every array of parameters
+    change: Callable[[Callable[[jax.Array], jax.Array], Any], Any]
     # (args, begin, memory, fresh) -> carried: see `begin`; None where any way to do so will do
     again: Callable[[Any, Begin, Any, jax.Array], Any] | None = None
 
@@ -106,17 +109,36 @@ def train(
             loop.params(carried)
         )
         batch = Batch(
-            value, draw, begin.data, jax.random.fold_in(begin.draws.key, i), share_done(i, schedule)
+            value,
+            draw,
+            begin.data,
+            jax.random.fold_in(begin.draws.key, i),
+            share_done(i, schedule, begin.steps),
         )
         after = loop.step(
             args, carried, gradient, schedule[i], (i + 1).astype(schedule.dtype), batch
         )
+        if task.storage in STORED:
+            after = loop.change(STORED[task.storage], after)
         return i + 1, jnp.isfinite(value), after
 
     carried = loop.begin(args, begin, memory, span[0] == 0)
     _, finite, carried = jax.lax.while_loop(go_on, advance, (span[0], jnp.bool(True), carried))
     final = loop.point(args, carried)
     return final, finite & jnp.all(jnp.isfinite(final)), carried
+
+
+def as_bfloat16(x: jax.Array) -> jax.Array:
+    """Round to 8 bits of exponent and 7 of mantissa, to even: what bfloat16 can hold."""
+    return jax.lax.reduce_precision(x, exponent_bits=8, mantissa_bits=7)
+
+
+STORED = {"bfloat16": as_bfloat16}
+"""What parameters are rounded to after every update, by the storage of a task; float32 not at all.
+
+The buffers stay float32: it costs one operation a parameter, and shows what storage does to a
+training, not what memory it saves. States of optimizers stay as they are.
+"""
 
 
 def machine_loop(layout: Layout) -> Loop:
@@ -130,8 +152,15 @@ def machine_loop(layout: Layout) -> Loop:
         params=lambda bank: layout.unflatten(bank.w),
         step=step,
         point=machine.point,
+        change=lambda function, bank: bank._replace(w=function(bank.w)),
         again=lambda code, begin, bank, fresh: machine.restart(code, layout, begin.w, bank, fresh),
     )
+
+
+def _of_pair(function: Callable[[jax.Array], jax.Array], carried: Any) -> Any:
+    """Change the parameters of a loop that carries them with a state."""
+    params, state = carried
+    return jax.tree.map(function, params), state
 
 
 def program_loop(task: Task, layout: Layout, program: Program) -> Loop:
@@ -151,12 +180,19 @@ def program_loop(task: Task, layout: Layout, program: Program) -> Loop:
         params=lambda carried: carried[0],
         step=step,
         point=lambda values, carried: layout.flatten(meaning.evaluation(program, *carried)),
+        change=_of_pair,
     )
 
 
-def share_done(step: Int32[Array, ""], schedule: Float[Array, " steps"]) -> Float[Array, ""]:
-    """Return which share of the run's steps is done, after some steps."""
-    return step.astype(schedule.dtype) / schedule.shape[0]
+def share_done(
+    step: Int32[Array, ""], schedule: Float[Array, " steps"], end: Int32[Array, ""] | None
+) -> Float[Array, ""]:
+    """Return which share of the run's steps is done, after some steps.
+
+    end: where the run ends, if not with the schedule. A constant is divided by faster.
+    """
+    steps = schedule.shape[0] if end is None else end.astype(schedule.dtype)
+    return step.astype(schedule.dtype) / steps
 
 
 def offer(task: Task, layout: Layout, name: str, params: Any, batch: Batch) -> Any:
@@ -221,6 +257,7 @@ def handwritten_loop(task: Task, layout: Layout, optimizer: Handwritten) -> Loop
         params=lambda carried: layout.unflatten(carried[0]),
         step=step,
         point=lambda values, c: c[0],
+        change=_of_pair,
     )
 
 
@@ -251,4 +288,5 @@ def optax_loop(task: Task, layout: Layout, optimizer: OptaxOptimizer) -> Loop:
         params=lambda carried: carried[0],
         step=step,
         point=lambda values, carried: layout.flatten(carried[0]),
+        change=_of_pair,
     )

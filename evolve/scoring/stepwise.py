@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int32
 
-from evolve.scoring.loops import Batch, Begin, offer, share_done
+from evolve.scoring.loops import STORED, Batch, Begin, offer, share_done
 from primitives import Program
 from primitives.kinds import TENSOR
 from primitives.machine.calls import ASKED, Flat
@@ -51,6 +51,7 @@ class Stepwise:
         self.flats = [Flat([x.shape for x in part]) for part in jax.eval_shape(views.split, leaves)]
         self.split = jax.jit(lambda w: self._split(layout.unflatten(w)))
         self.gradient, self.point = jax.jit(self._gradient), jax.jit(self._point)
+        self.store = jax.jit(STORED[task.storage]) if task.storage in STORED else None
         self.ask = functools.cache(lambda name: jax.jit(functools.partial(self._ask, name)))
 
     def segments(
@@ -62,7 +63,8 @@ class Stepwise:
         """
         w = self.split(begin.w)
         bodies = [
-            _Body(*given, self.ask) for given in zip(program.parts, self.flats, w, strict=True)
+            _Body(*given, self.ask, self.store)
+            for given in zip(program.parts, self.flats, w, strict=True)
         ]
         clock = Clock(jnp.int32(0), jnp.bool(True))
         peak = jnp.asarray(program.learning_rate, begin.w.dtype)
@@ -104,7 +106,7 @@ class Stepwise:
             "lr": schedule[clock.step] * peak,
             "t": after.step.astype(schedule.dtype),
             "loss": loss,
-            "run_progress": share_done(clock.step, schedule),
+            "run_progress": share_done(clock.step, schedule, begin.steps),
         }
         return after, common, self._split(gradient)
 
@@ -147,11 +149,12 @@ class Stepwise:
 class _Body:
     """One part of a program in training."""
 
-    def __init__(self, part: Program, flat: Flat, w: jax.Array, ask: Any):
+    def __init__(self, part: Program, flat: Flat, w: jax.Array, ask: Any, store: Any):
         self.part, self.calls = part, flat.calls(part, ask)
         # By name: what lives from step to step, and what a step still needs.
         self.values = flat.start(part, w)
         self.from_gradient = [s.name for s in part.states if s.start == "g"]
+        self.store = store  # of the parameters, where they are not stored as they are computed
         self.subtract = flat.call(PRIMITIVES["subtract"], TENSOR, TENSOR, TENSOR)
         self.w = self.evaluation = w
 
@@ -172,4 +175,6 @@ class _Body:
                 del values[name]
 
         self.w = self.subtract(self.w, values[self.part.output])
+        if self.store is not None:
+            self.w = self.store(self.w)
         self.evaluation = values[self.part.evaluate_at] if self.part.evaluate_at else self.w

@@ -25,6 +25,7 @@ from jaxtyping import Array, Bool, Float, PRNGKeyArray
 from baselines.handwritten import Handwritten
 from evolve.environment import available_memory
 from evolve.scoring.loops import (
+    STORED,
     Begin,
     Draws,
     Loop,
@@ -44,12 +45,14 @@ from primitives.machine.layout import Layout
 from primitives.statements import LEARNING_RATE
 from primitives.views import Views
 from proxy_tasks import Task
+from proxy_tasks.augmentation import drawn_steps, seen
 from proxy_tasks.schedules import parse_schedule
 
 Tuned = TypeVar("Tuned", Program, OptaxOptimizer)
 KEPT = 8  # compiled loops of single optimizers that are kept
 MOST_DEALT = 2**30  # bytes, of data as single seeds see them, that are kept
 SHARE_DEALT = 0.125  # of the memory that these may take
+TAIL = 0.1  # of the steps, over which the evaluations of a final loss are spread
 SHARE = 0.5  # of the memory of a device that the machine's banks may take
 
 log = logging.getLogger(__name__)
@@ -115,8 +118,8 @@ class Runner:
     def __call__(
         self, args: Any, begin: Begin, schedule: Float[Array, " steps"]
     ) -> tuple[jax.Array, jax.Array]:
-        """Train to the end; what `segments` yields there."""
-        (end,) = self.segments(args, begin, schedule, [self.task.steps])
+        """Train to the end of the seed; what `segments` yields there."""
+        (end,) = self.segments(args, begin, schedule, [last_step(self.task, begin)])
         return end
 
 
@@ -128,17 +131,17 @@ class Trials:
 
     def __init__(self, task: Task, memory: float = math.inf):
         """Put the data on the device. memory: bytes that are there for this task."""
-        self.task = task
+        self.task, self.seen = task, seen(task)
         params = jax.eval_shape(task.init, jax.random.key(0))
         self.layout = Layout.of(params)
         self.data = jax.device_put(task.data())
-        self.schedule = jnp.asarray(task.learning_rates())
         self.evaluate = jax.jit(self._evaluate, static_argnames="part")
         self._start = jax.jit(self._begin)
         size = 1 + sum(leaf.nbytes for leaf in jax.tree.leaves(self.data))
         kept = max(KEPT, int(min(MOST_DEALT, SHARE_DEALT * memory) / size))  # seeds
         self.begin = functools.lru_cache(kept)(lambda seed: self._start(seed_key(seed), self.data))
-        self._rates = functools.cache(lambda text: jnp.asarray(parse_schedule(text)(task.steps)))
+        self.rates = functools.cache(self._learning_rates)
+        self.schedule = self.rates("", task.steps)
         self._runners = functools.lru_cache(KEPT)(self._runner)
         self._takes_traced = functools.cache(lambda optimizer: optimizer.takes_traced(params))
         self._stepwise: dict[tuple, Stepwise] = {}
@@ -150,9 +153,9 @@ class Trials:
                 "there for them. "
                 "All programs run without it.", task.kind, bank / 2**30, SHARE * memory / 2**30,
             )  # fmt: skip
-        self.machine = Runner(task, machine_loop(self.layout))
+        self.machine = Runner(self.seen, machine_loop(self.layout))
         self.together = functools.cache(
-            lambda count: Runner(task, machine_loop(self.layout), together=True)
+            lambda count: Runner(self.seen, machine_loop(self.layout), together=True)
         )
         self._say_once = functools.cache(log.info)
 
@@ -183,17 +186,25 @@ class Trials:
         asking stops the training.
 
         schedule: of the learning rate, in the words of `proxy_tasks.schedules`; empty for the
-        task's own. once: the optimizer is not worth a compilation.
+        task's own. once: the optimizer is not worth a compilation. Where a seed takes fewer steps
+        than the task, the numbers of steps become as many fewer, so that a share stays a share.
         """
         begin = self.begin(seed)
         run, args = self.runner(optimizer, once)
-        for final, finite in run.segments(
-            args, begin, self._rates(schedule) if schedule else self.schedule, steps
-        ):
+        end = last_step(self.task, begin)
+        stops = [max(1, round(number * end / self.task.steps)) for number in steps]
+        last = tail(self.task, end) if end in stops else []
+        looked: list[float] = []  # in the tail
+        through = sorted({*stops, *last})
+        points = run.segments(args, begin, self.rates(schedule, end), through)
+        for stop, (final, finite) in zip(through, points, strict=True):
             loss = self._loss(final, finite, begin, part)
-            yield loss
+            looked += [loss] * (stop in last)
             if math.isnan(loss):
+                yield loss
                 return
+            for _ in range(stops.count(stop)):
+                yield loss if stop < end else math.fsum(looked) / len(looked)
 
     def losses_together(
         self, programs: Sequence[Program], seed: str, part: str = "validation", schedule: str = ""
@@ -208,14 +219,19 @@ class Trials:
         Raises `DoesNotFit`.
         """
         begin = self.begin(seed)
-        rates = self._rates(schedule) if schedule else self.schedule
+        end = last_step(self.task, begin)
+        rates, last = self.rates(schedule, end), tail(self.task, end)
         codes = [machine.load(graph(program)) for program in programs]
         losses: list[float] = []
         width = max(1, int(min(self.banks, len(codes))))
         for at in range(0, len(codes), width):
             some = jax.tree.map(lambda *arrays: np.stack(arrays), *codes[at : at + width])
-            finals, finite = self.together(min(width, len(codes) - at))(some, begin, rates)
-            losses += [self._loss(*end, begin, part) for end in zip(finals, finite, strict=True)]
+            together = self.together(min(width, len(codes) - at))
+            looked = [
+                [self._loss(*point, begin, part) for point in zip(*points, strict=True)]
+                for points in together.segments(some, begin, rates, last)
+            ]
+            losses += [math.fsum(of_one) / len(of_one) for of_one in zip(*looked, strict=True)]
         return losses
 
     def _loss(
@@ -242,7 +258,7 @@ class Trials:
         views = Views(program, self.layout.shapes)
         alike = (len(views.parts), views.plain, views.stack, *views.group)
         if alike not in self._stepwise:
-            self._stepwise[alike] = Stepwise(self.task, self.layout, views)
+            self._stepwise[alike] = Stepwise(self.seen, self.layout, views)
         return self._stepwise[alike]
 
     def compiled(self, optimizer: Optimizer) -> tuple[Runner, Any]:
@@ -262,26 +278,45 @@ class Trials:
 
     def _runner(self, optimizer: Optimizer) -> Runner:
         if isinstance(optimizer, Program):
-            loop = program_loop(self.task, self.layout, optimizer)
+            loop = program_loop(self.seen, self.layout, optimizer)
         elif isinstance(optimizer, Handwritten):
-            loop = handwritten_loop(self.task, self.layout, optimizer)
+            loop = handwritten_loop(self.seen, self.layout, optimizer)
         else:
-            loop = optax_loop(self.task, self.layout, optimizer)
-        return Runner(self.task, loop)
+            loop = optax_loop(self.seen, self.layout, optimizer)
+        return Runner(self.seen, loop)
 
     def _evaluate(self, w: Float[Array, " size"], data: Any, part: str) -> Float[Array, ""]:
-        return self.task.evaluate(self.layout.unflatten(w), data, part)
+        return self.seen.evaluate(self.layout.unflatten(w), data, part)
 
     def _begin(self, key: PRNGKeyArray, data: Any) -> Begin:
         """Draw all that a seed decides.
 
         That is the first parameters, what is random in training, and which rows of the data are for
-        training.
+        training; and how many steps it takes, where the task lets that vary.
         """
-        init, draws, deal = jax.random.split(key, 3)
+        params, draws, data = self.seen.begin(key, data)
+        w = self.layout.flatten(params)
+        if self.task.storage in STORED:
+            w = STORED[self.task.storage](w)
         noise = jax.random.fold_in(key, 3)
-        w = self.layout.flatten(self.task.init(init))
-        return Begin(w, Draws(self.task.draws(draws), noise), self.task.deal(deal, data))
+        return Begin(w, Draws(draws, noise), data, drawn_steps(self.task, key))
+
+    def _learning_rates(self, schedule: str, steps: int) -> Float[Array, " steps"]:
+        """Compute a schedule that ends after some steps, and is 0 from there to the task's last."""
+        task = self.task if steps == self.task.steps else replace(self.task, steps=steps)
+        rates = parse_schedule(schedule)(steps) if schedule else task.learning_rates()
+        return jnp.asarray(np.pad(rates, (0, self.task.steps - steps)))
+
+
+def last_step(task: Task, begin: Begin) -> int:
+    """Return after how many steps a seed's training ends."""
+    return task.steps if begin.steps is None else int(begin.steps)
+
+
+def tail(task: Task, end: int) -> list[int]:
+    """Return after which steps a final loss is looked at, up to the last."""
+    apart = TAIL * end / task.evaluations
+    return sorted({max(1, end - round(number * apart)) for number in range(task.evaluations)})
 
 
 def _blank(optimizer: Tuned, names: set[str]) -> Tuned:

@@ -32,6 +32,8 @@ from proxy_tasks.sentences import listed
 from proxy_tasks.tabular.diabetes_regression import diabetes
 
 FOLDER = Path(proxy_tasks.__file__).parent
+# Fields of every task, which `test_schedules.py` and `test_augmentation.py` are about.
+OF_ALL = {field.name for field in dataclasses.fields(Task)} - {"steps"}
 every_task = pytest.mark.parametrize("kind", sorted(TASKS))
 
 
@@ -42,8 +44,8 @@ def small(kind: str) -> Any:  # each kind has methods of its own
 
 
 def fields_of(kind: str) -> list[str]:
-    """Name the fields but the schedule, which `test_schedules.py` is about."""
-    return [field.name for field in dataclasses.fields(TASKS[kind]) if field.name != "schedule"]
+    """Name the fields that are the kind's own, and the steps."""
+    return [field.name for field in dataclasses.fields(TASKS[kind]) if field.name not in OF_ALL]
 
 
 def others(usual: Task, name: str) -> list[int | float | str]:
@@ -424,6 +426,7 @@ def test_fingerprints_are_the_same_in_a_fresh_process_with_other_hashes():
 # Errors.
 
 ALL = listed(sorted(TASKS))
+EVERYWHERE = ", ".join(field.name for field in dataclasses.fields(Task))
 REFUSED = [
     (
         "digit_dense",
@@ -439,13 +442,13 @@ REFUSED = [
     (
         "digits_dense",
         {"widht": 16},
-        "digits_dense has no field 'widht' (did you mean 'width'?); it has steps, schedule, "
-        "width and batch.",
+        "digits_dense has no field 'widht' (did you mean 'width'?); it has "
+        f"{EVERYWHERE}, width and batch.",
     ),
     (
         "noisy_quadratic",
         {"momentum": 1},
-        "noisy_quadratic has no field 'momentum'; it has steps, schedule, dim and condition.",
+        f"noisy_quadratic has no field 'momentum'; it has {EVERYWHERE}, dim and condition.",
     ),
     ("digits_dense", {"width": "32"}, "digits_dense: width must be a whole number, not '32'."),
     ("digits_dense", {"width": 32.0}, "digits_dense: width must be a whole number, not 32.0."),
@@ -507,7 +510,8 @@ def test_a_task_that_cannot_be_is_refused_with_one_sentence(kind, fields, senten
 
 @every_task
 def test_every_size_can_be_one_when_all_are(kind):
-    sizes = [f.name for f in dataclasses.fields(TASKS[kind]) if f.type is int]
+    fields = dataclasses.fields(TASKS[kind])
+    sizes = [f.name for f in fields if f.type is int and f.name not in OF_ALL]
     smallest = make_task(kind, **dict.fromkeys(sizes, 1))
     key = jax.random.key(0)
     loss = cheap_jit(
