@@ -3,7 +3,8 @@
 One gzipped file of JSON lines for each optimizer on a task, in the folder `trials` beside the
 reference. Its first line says in which boxes the points lie, and each later line is a point: its
 box, its number there, its log losses by seed, and those in the race of the finalists. The values
-of a point are not written: `points` gives them again, which makes a file three times smaller.
+of a point are not written: they are those of its number in the box, which `points_of` gives again;
+that makes a file three times smaller.
 Nothing reads it but people and tests.
 """
 
@@ -31,8 +32,7 @@ def archive_path(reference: Path, name: str) -> Path:
 def packed(raced: Raced, scramble: int) -> bytes:
     """Write all trials of a race in little space; the same race gives the same bytes."""
     boxes = [{h.name: [h.low, h.high, h.scale] for h in box} for box in raced.boxes]
-    counts = [sum(t.box == n for t in raced.trials) for n in range(len(boxes))]
-    head = {"scramble": scramble, "boxes": boxes, "points": counts}
+    head = {"scramble": scramble, "boxes": boxes}
     rows = [[t.box, t.number, _short(t.losses), *[_short(t.final)] * bool(t.final)]
             for t in raced.trials]  # fmt: skip
     text = "".join(json.dumps(row, separators=(",", ":")) + "\n" for row in (head, *rows))
@@ -50,8 +50,10 @@ def read_archive(path: Path) -> list[Trial]:
     head, *rows = map(json.loads, gzip.decompress(path.read_bytes()).decode().splitlines())
     boxes = [_box(box) for box in head["boxes"]]
     values = [
-        points_of(box, count, head["scramble"], number)
-        for number, (box, count) in enumerate(zip(boxes, head["points"], strict=True))
+        points_of(
+            box, 1 + max(row[1] for row in rows if row[0] == number), head["scramble"], number
+        )
+        for number, box in enumerate(boxes)
     ]
     return [
         Trial(box, number, values[box][number], *map(_long, losses))

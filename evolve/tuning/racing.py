@@ -17,11 +17,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from evolve.tuning.model import Model
 from evolve.tuning.ranges import around, ends, is_inside, points, position_of
 from primitives import Hyperparameter
 
 ROUNDS = (1, 3, 8, 16)  # seeds on which a point has been trained at the end of each round
-FINAL_ROUNDS = (16, 32)  # the same in the race of the finalists
+FINAL_ROUNDS = (8, 16, 32)  # the same in the race of the finalists
+DRAWN = 16  # of so many points one is trained, once there is something to tell them apart by
 KEPT = 3  # of so many points one goes on to the next round
 
 SEARCH, SELECT = "search", "select"  # what seeds are for
@@ -35,12 +37,7 @@ class Stage(NamedTuple):
     narrower: float  # a box of this stage is such a share of one of the stage before
 
 
-STAGES = (
-    Stage(0.25, 1, 1.0),
-    Stage(0.2, 8, 0.6),
-    Stage(0.15, 4, 0.6),
-    Stage(0.15, 2, 0.5),
-)
+STAGES = (Stage(0.25, 1, 1.0), Stage(0.2, 1, 1.5), Stage(0.15, 4, 0.5), Stage(0.15, 2, 0.5))
 """What is left of the budget is for the finalists."""
 
 Loss = Callable[[dict[str, float], str, int], float]
@@ -94,6 +91,8 @@ def race(
 ) -> Raced:
     """Choose values for hyperparameters with a budget of trainings.
 
+    After the first stage, points are not taken as they are drawn: of `DRAWN` times as many, those
+    are trained that a smooth model of all losses so far holds for best.
     Where the best value lies at an edge of what was explored, the next box is as wide as the last
     one and is centred there, so that it reaches beyond: a range is widened within the budget.
 
@@ -119,38 +118,48 @@ def race(
                 trials = trials[: math.ceil(len(trials) / KEPT)]
             train(trials, seeds, what)
             trials = _ranked(trials, what)
-            if number == 0 and len(trials) >= 8:
-                _see_that_they_differ(trials, what)
         return trials
 
     tried: list[Trial] = []
     arrived: list[Trial] = []
     boxes: list[list[Hyperparameter]] = []
     widths = {h.name: 1.0 for h in ranges}
+    least = min(stage.share for stage in STAGES)
+    upto = _worthwhile(round(least * budget), ROUNDS)
     share = 0.0
     for stage in STAGES:
-        new = [list(ranges)]
+        share += stage.share
+        count = _affordable(round(share * budget) - spent, upto)
+        if boxes and not count:
+            continue
+        new, model = [list(ranges)], None
         if arrived:
             inside = Raced(arrived[0], boxes, tried, spent).interior
             widths = {n: w * stage.narrower if inside[n] else w for n, w in widths.items()}
             new = [
                 [around(h, centre.values[h.name], widths[h.name]) for h in ranges]
-                for centre in arrived[: stage.boxes]
+                for centre in arrived[: min(stage.boxes, count)]
             ]
-        share += stage.share
-        count = max(1, _affordable(round(share * budget) - spent, ROUNDS) // len(new))
+            model = Model(ranges, [t.values for t in tried], [t.losses for t in tried])
+        count = max(1, count // len(new))
         trials: list[Trial] = []
         for box in new:
-            drawn = enumerate(points_of(box, count, scramble, len(boxes)))
-            trials += [Trial(len(boxes), number, values) for number, values in drawn]
+            drawn = points_of(box, count * (DRAWN if model else 1), scramble, len(boxes))
+            chosen = model.best(drawn, count) if model else range(count)
+            trials += [Trial(len(boxes), number, drawn[number]) for number in chosen]
             boxes.append(box)
         tried += trials
-        arrived = _ranked(arrived + rounds(trials, ROUNDS, SEARCH), SEARCH)
+        arrived = _ranked(arrived + rounds(trials, upto, SEARCH), SEARCH)
+        _see_that_they_differ(tried)
     if not arrived:
         raise Hopeless("training diverges at every point that was tried")
 
-    finalists = arrived[: _affordable(budget - spent, FINAL_ROUNDS)]
-    best = rounds(finalists, FINAL_ROUNDS, SELECT)
+    left = budget - spent
+    upto = _worthwhile(left, FINAL_ROUNDS)
+    count = _affordable(left, upto)
+    best = rounds(arrived[:count], upto, SELECT) if count else arrived
+    while not best and (arrived := arrived[max(1, count) :]):  # rare, and dearer than the budget
+        best = rounds(arrived[: max(1, count)], upto, SELECT)
     if not best:
         raise Hopeless("training diverges now and then at each of the best points")
     return Raced(best[0], boxes, tried, spent)
@@ -174,11 +183,19 @@ def _ranked(trials: Sequence[Trial], what: str) -> list[Trial]:
 
 
 def _affordable(budget: int, rounds: Sequence[int]) -> int:
-    """Return how many points can start on some rounds with a budget of trainings; one at least."""
-    count = 1
+    """Return how many points can start on some rounds with a budget of trainings."""
+    count = 0
     while _price(count + 1, rounds) <= budget:
         count += 1
     return count
+
+
+def _worthwhile(budget: int, rounds: Sequence[int]) -> Sequence[int]:
+    """Return the first of some rounds, so many that at least one point is dropped in each."""
+    some = len(rounds)
+    while some > 1 and _affordable(budget, rounds[:some]) < KEPT ** (some - 1):
+        some -= 1
+    return rounds[:some]
 
 
 def _price(count: int, rounds: Sequence[int]) -> int:
@@ -194,11 +211,11 @@ def _interior(ranges: Sequence[Hyperparameter], values: dict[str, float]) -> dic
     return {h.name: is_inside(position_of(h, values[h.name])) for h in ranges}
 
 
-def _see_that_they_differ(trials: Sequence[Trial], what: str) -> None:
-    """Raise `Hopeless` where the loss is the same at all points."""
-    losses = {(t.losses if what == SEARCH else t.final)[0] for t in trials}
-    if len(losses) == 1:
+def _see_that_they_differ(trials: Sequence[Trial]) -> None:
+    """Raise `Hopeless` where the loss is the same at all of several points."""
+    losses = {trial.losses[0] for trial in trials}
+    if len(losses) == 1 and len(trials) >= 4 and math.isfinite(loss := losses.pop()):
         raise Hopeless(
-            f"the loss is {math.exp(losses.pop()):.6g} at every point that was tried, so no log "
-            "ratio tells optimizers apart: let `evaluate` depend on what is trained"
+            f"the loss is {math.exp(loss):.6g} at every point that was tried, so no log ratio "
+            "tells optimizers apart: let `evaluate` depend on what is trained"
         )

@@ -23,16 +23,17 @@ from evolve.scoring.references import file_name, old_file_name, read_stored
 from evolve.scoring.scorer import log_ratio
 from evolve.scoring.trial import Trials
 from evolve.tuning.effort import LEAST, Effort
-from evolve.tuning.racing import FINAL_ROUNDS, KEPT, ROUNDS, STAGES, Hopeless, Raced, race
+from evolve.tuning.racing import DRAWN, FINAL_ROUNDS, KEPT, ROUNDS, STAGES, Hopeless, Raced, race
 from evolve.tuning.ranges import ends, tunable
 from proxy_tasks.task import LEAST_LOSS
 
 STATE_SEEDS = 16  # on which the losses are stated
 
 METHOD = (
-    f"scrambled Sobol points over the declared ranges, then {len(STAGES) - 1} times around the "
-    f"best ones, on {', '.join(map(str, ROUNDS))} seeds with one of {KEPT} kept each time; the best "
-    f"again on {' and '.join(map(str, FINAL_ROUNDS))} seeds of their own; the losses stated are on "
+    f"scrambled Sobol points over the declared ranges, then {len(STAGES) - 1} times those of {DRAWN} "
+    f"times as many that a Gaussian process holds for best, around the best so far, on "
+    f"{', '.join(map(str, ROUNDS))} seeds with one of {KEPT} kept each time; the best again on "
+    f"{', '.join(map(str, FINAL_ROUNDS))} seeds of their own; the losses stated are on "
     f"{STATE_SEEDS} more"
 )
 
