@@ -49,10 +49,9 @@ def read_archive(path: Path) -> list[Trial]:
     """Read all trials of a race, with their values."""
     head, *rows = map(json.loads, gzip.decompress(path.read_bytes()).decode().splitlines())
     boxes = [_box(box) for box in head["boxes"]]
+    most = [max(row[1] for row in rows if row[0] == number) for number in range(len(boxes))]
     values = [
-        points_of(
-            box, 1 + max(row[1] for row in rows if row[0] == number), head["scramble"], number
-        )
+        points_of(box, most[number] + 1, head["scramble"], number)
         for number, box in enumerate(boxes)
     ]
     return [

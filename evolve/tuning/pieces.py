@@ -32,6 +32,8 @@ from evolve.tuning.watching import Watching, unwatched
 from evolve.workers.serve import die_with
 from proxy_tasks import Task, make_task
 
+HELD = 32  # tasks whose compiled loops a process keeps: as many as a suite has
+
 
 @dataclass(frozen=True)
 class Piece:
@@ -130,7 +132,7 @@ def _done(
         for piece in pieces:
             with watching(f"tuning {piece.title}", effort.trainings) as heard:
                 try:
-                    yield piece, _tuned(_compiled_all(piece.tasks), piece.name, effort, heard)
+                    yield piece, _tuned(piece.tasks, piece.name, effort, heard)
                 except ConfigError as why:
                     yield piece, why
         return
@@ -157,16 +159,17 @@ def _done(
 
 
 def _tuned(
-    compiled: Sequence[Trials], name: str, effort: Effort, heard: Callable[[int], object]
+    tasks: Sequence[Task], name: str, effort: Effort, heard: Callable[[int], object]
 ) -> Done:
+    compiled = [_compiled(task) for task in tasks]
     entry, raced = tune(compiled, name, effort, heard)
     return entry, packed(raced, effort.scramble)
 
 
-@functools.lru_cache(1)
-def _compiled_all(tasks: tuple[Task, ...]) -> tuple[Trials, ...]:
-    """Hold the compiled loops of the tasks of a piece: the next is often on the same."""
-    return tuple(map(Trials, tasks))
+@functools.lru_cache(HELD)
+def _compiled(task: Task) -> Trials:
+    """Hold the compiled loops of a task: the next piece is often on the same."""
+    return Trials(task)
 
 
 def _plain(piece: Piece) -> tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]:
@@ -186,7 +189,7 @@ def _elsewhere(
 ) -> Done:
     """Tune a piece in a process that was started for it."""
     made = tuple(make_task(kind, **dict(fields)) for kind, fields in tasks)
-    return _tuned(_compiled_all(made), name, effort, lambda count: None)
+    return _tuned(made, name, effort, lambda count: None)
 
 
 def _said(entry: dict[str, Any]) -> str:

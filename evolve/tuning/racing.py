@@ -158,8 +158,10 @@ def race(
     upto = _worthwhile(left, FINAL_ROUNDS)
     count = _affordable(left, upto)
     best = rounds(arrived[:count], upto, SELECT) if count else arrived
-    while not best and (arrived := arrived[max(1, count) :]):  # rare, and dearer than the budget
-        best = rounds(arrived[: max(1, count)], upto, SELECT)
+    others = [t for t in arrived + _ranked(tried, SEARCH) if not t.final]
+    while not best and others:  # rare blow-ups of all finalists: dearer than the budget
+        best = rounds(others[: max(1, count)], upto, SELECT)
+        others = others[max(1, count) :]
     if not best:
         raise Hopeless("training diverges now and then at each of the best points")
     return Raced(best[0], boxes, tried, spent)

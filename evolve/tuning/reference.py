@@ -30,8 +30,8 @@ from proxy_tasks.task import LEAST_LOSS
 STATE_SEEDS = 16  # on which the losses are stated
 
 METHOD = (
-    f"scrambled Sobol points over the declared ranges, then {len(STAGES) - 1} times those of {DRAWN} "
-    f"times as many that a Gaussian process holds for best, around the best so far, on "
+    f"scrambled Sobol points over the declared ranges, then {len(STAGES) - 1} times around the "
+    f"best those of {DRAWN} times as many that a Gaussian process holds for best, on "
     f"{', '.join(map(str, ROUNDS))} seeds with one of {KEPT} kept each time; the best again on "
     f"{', '.join(map(str, FINAL_ROUNDS))} seeds of their own; the losses stated are on "
     f"{STATE_SEEDS} more"
