@@ -37,7 +37,7 @@ class Stage(NamedTuple):
     narrower: float  # a box of this stage is such a share of one of the stage before
 
 
-STAGES = (Stage(0.25, 1, 1.0), Stage(0.2, 1, 1.5), Stage(0.15, 4, 0.5), Stage(0.15, 2, 0.5))
+STAGES = (Stage(0.28, 1, 1.0), Stage(0.22, 1, 1.5), Stage(0.18, 4, 0.5), Stage(0.17, 2, 0.5))
 """What is left of the budget is for the finalists."""
 
 Loss = Callable[[dict[str, float], str, int], float]

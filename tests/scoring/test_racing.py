@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -170,7 +171,7 @@ TINY = [("noisy_quadratic", {"dim": 3, "steps": 5}), ("noisy_quadratic", {"dim":
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch) -> Path:
+def here(tmp_path, monkeypatch) -> Iterator[Path]:
     """A folder of the user's own with a suite of two tiny tasks, and nothing remembered."""
     monkeypatch.chdir(tmp_path)
     tasks = "\n".join(f"  - {{kind: {k}, dim: {f['dim']}, steps: 5}}" for k, f in TINY)

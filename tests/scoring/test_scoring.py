@@ -29,6 +29,7 @@ from evolve.scoring.job import (
     ReferenceDiverged,
     mean,
 )
+from evolve.scoring.optimizers import known
 from evolve.scoring.references import SHIPPED, file_name, reference, tuned, tuned_values
 from evolve.scoring.scorer import Scorer
 from evolve.scoring.suite import make_suite, suite_of
