@@ -6,8 +6,10 @@ log losses of all trials so far. A trial with few seeds counts with the noise of
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -20,6 +22,9 @@ from primitives import Hyperparameter
 
 WORSE_HALF = 0.5  # how bad the worse half is says nothing about where the best one is
 LENGTH = 0.3  # of a range, in which the loss changes; where the fit of the lengths begins
+FITTED = (
+    400  # trials, at most, by which the lengths are fitted; the cost is cubic, and tens of times
+)
 BOLD = 1.0  # standard deviations of the model by which a point may be better than expected
 
 Losses = Float[np.ndarray, "trial seed"]
@@ -37,27 +42,30 @@ class Model:
         """Fit it to trials: their values, and their log losses by seed; inf for divergence."""
         self.ranges = ranges
         mean, noise = _means(losses)
-        kernel = ConstantKernel(1.0, (0.1, 10.0)) * Matern(
-            [LENGTH] * len(ranges), (0.05, 10.0), nu=2.5
-        )
         scale = float(np.std(mean)) or 1.0
-        self.process = GaussianProcessRegressor(
-            kernel, alpha=np.maximum(noise / scale**2, 1e-6), random_state=0
-        )
+        at, level = self._at(values), (mean - mean.mean()) / scale
+        noise = np.maximum(noise / scale**2, 1e-6)
+        lengths: Any = [LENGTH] * len(ranges)
+        kernel = ConstantKernel(1.0, (0.1, 10.0)) * Matern(lengths, (0.05, 10.0), nu=2.5)
+        few = slice(None, None, math.ceil(len(at) / FITTED))
         with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore", ConvergenceWarning
-            )  # a flat hyperparameter has no length
-            self.process.fit(self._at(values), (mean - mean.mean()) / scale)
+            warnings.simplefilter("ignore", ConvergenceWarning)  # where one makes no difference
+            fitted = _process(kernel, noise[few], "fmin_l_bfgs_b").fit(at[few], level[few])
+        self.process = _process(fitted.kernel_, noise, None).fit(at, level)
 
     def best(self, values: Sequence[dict[str, float]], count: int) -> list[int]:
         """Return the numbers of the most promising of some points, in their order."""
-        mean, deviation = self.process.predict(self._at(values), return_std=True)
+        found: Any = self.process.predict(self._at(values), return_std=True)
+        mean, deviation = found
         order = np.argsort(np.round(mean - BOLD * deviation, 6), kind="stable")
         return sorted(order[:count].tolist())
 
     def _at(self, values: Sequence[dict[str, float]]) -> Float[np.ndarray, "point range"]:
         return np.array([[position_of(h, v[h.name]) for h in self.ranges] for v in values])
+
+
+def _process(kernel: Any, noise: Any, fit: str | None) -> GaussianProcessRegressor:
+    return GaussianProcessRegressor(kernel, alpha=noise, optimizer=fit)
 
 
 def _means(

@@ -77,7 +77,7 @@ def gain(task: Task, shipped: Path = SHIPPED, place: Path = PLACE) -> Gain:
         [log_loss(compiled, known(REFERENCE).with_values(values), seed) for seed in seeds]
         for values in (before["values"], stored(place, task)["values"])
     ]
-    differences = np.subtract(*losses)
+    differences = np.array(losses[0]) - np.array(losses[1])
     return Gain(float(differences.mean()), float(differences.std(ddof=1) / np.sqrt(SEEDS)))
 
 

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scoring.references_check import Gain, gain, stored
 
 from evolve import api
 from evolve.comparison.contest import Contestant
 from evolve.config.errors import ConfigError
 from evolve.scoring.optimizers import known, title
-from evolve.scoring.references import one_configuration, read_stored, tuned_values
+from evolve.scoring.references import SHIPPED, one_configuration, read_stored, tuned_values
 from evolve.scoring.suite import make_suite, suite_of
 from evolve.tuning import pieces, reference
 from evolve.tuning.archive import archive_path, packed, read_archive, write_archive
@@ -39,7 +40,8 @@ def bowl(best: float = 0.3, noise: float = 0.02, luck: float = 1.0):
 
     def loss(values: dict[str, float], what: str, seed: int) -> float:
         at = [position_of(h, values[h.name]) for h in RANGES]
-        own = np.random.default_rng([len(what), seed, *np.float64(at).view(np.uint64).tolist()])
+        place = [int(2**32 * abs(p)) for p in at]
+        own = np.random.default_rng([len(what), seed, *place])
         alike = np.random.default_rng([len(what), seed])
         far = sum((p - best) ** 2 for p in at)
         return 4 * far + noise * own.normal() + luck * alike.normal()
@@ -304,3 +306,21 @@ def test_values_for_the_same_fields_but_other_data_are_said_to_be_older(here):
     reference.write_reference(here, content)
     with pytest.raises(ConfigError, match=r"0\.json has values for the same fields, but the"):
         suite.reference_on(task)
+
+
+# --- do they hold? --------------------------------------------------------------------------------
+
+
+def test_more_effort_gains_nothing_beyond_the_bar_or_beyond_its_own_noise():
+    assert Gain(0.02, 0.0).holds
+    assert Gain(0.05, 0.03).holds
+    assert not Gain(0.03, 0.01).holds
+
+
+@pytest.mark.parametrize("task", suite_of("smoke").tasks, ids=lambda task: task.kind)
+def test_the_reference_of_a_cheap_task_holds_against_four_times_its_trainings(task, tmp_path):
+    """`make references-check` does this on all tasks."""
+    if "trainings" not in stored(SHIPPED, task):
+        pytest.skip("tuned by an older method, of which nothing is promised")
+    found = gain(task, place=tmp_path)
+    assert found.holds, found
