@@ -21,7 +21,7 @@ from evolve.files import make_folder, replace_file
 from evolve.tuning.racing import Raced, Trial, points_of
 from primitives import Hyperparameter
 
-DIGITS = 4  # of a log loss, after the point: a hundredth of what a seed's luck is
+DIGITS = 3  # of a log loss, after the point: a hundredth of what the luck of a seed is
 
 
 def archive_path(reference: Path, name: str) -> Path:

@@ -64,7 +64,7 @@ class Model:
         return np.array([[position_of(h, v[h.name]) for h in self.ranges] for v in values])
 
 
-def _process(kernel: Any, noise: Any, fit: str | None) -> GaussianProcessRegressor:
+def _process(kernel: Any, noise: Any, fit: Any) -> GaussianProcessRegressor:
     return GaussianProcessRegressor(kernel, alpha=noise, optimizer=fit)
 
 

