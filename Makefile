@@ -18,6 +18,7 @@
 
 PYTHON ?= python3
 ARGS =
+TUNED = adamw,lion
 TWO = -n 2 --dist loadfile --no-loadscope-reorder
 
 # What belongs to another environment must not be mixed into ours.
@@ -58,7 +59,7 @@ optax-tests: .venv/.test
 	@.venv/bin/python tests/export/optax_own_tests.py
 
 references: .venv/.demo
-	@.venv/bin/evolve reference smoke quickstart practice --into evolve/references --workers 2 --again
+	@.venv/bin/evolve reference smoke quickstart practice --into evolve/references --workers 2 --optimizers $(TUNED)
 
 references-check: .venv/.test
 	@PYTHONPATH=tests .venv/bin/python tests/scoring/references_check.py --workers 2 $(ARGS)

@@ -187,6 +187,7 @@ def here(tmp_path, monkeypatch) -> Iterator[Path]:
 ARMIJO = "gradient_descent_armijo"  # has a loop of its own, which is compiled in half the time
 
 
+@pytest.mark.slow
 def test_two_processes_give_what_one_gives_and_what_is_there_is_not_tuned_again(here, monkeypatch):
     names, said = [ARMIJO, f"{ARMIJO}_one"], []
     files = api.reference("mine.yaml", names, trainings=64, say=said.append)
