@@ -11,19 +11,21 @@
 #   make agreement    measure the known optimizers against their second opinions, and make the table of them
 #   make optax-tests  run optax's own tests on exported optimizers
 #   make references   tune the known optimizers again, on all suites
+#   make references-check  tune AdamW again on all suites with four times the trainings: does it gain? An hour or more
 #   make test-lowest  all tests with the oldest versions that pyproject.toml allows; best with PYTHON=python3.11
 #   make lint         ruff, its format, and pyright: what must be clean before a change lands
 #   make clean        remove what this file makes; runs/ stays
 
 PYTHON ?= python3
 ARGS =
+TUNED = adamw,lion
 TWO = -n 2 --dist loadfile --no-loadscope-reorder
 
 # What belongs to another environment must not be mixed into ours.
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
 .NOTPARALLEL:
-.PHONY: help demo test bench chaos pins readme soak agreement optax-tests references test-lowest lint clean
+.PHONY: help demo test bench chaos pins readme soak agreement optax-tests references references-check test-lowest lint clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -57,7 +59,10 @@ optax-tests: .venv/.test
 	@.venv/bin/python tests/export/optax_own_tests.py
 
 references: .venv/.demo
-	@.venv/bin/evolve reference smoke quickstart practice --into evolve/references
+	@.venv/bin/evolve reference smoke quickstart practice --into evolve/references --workers 2 --optimizers $(TUNED)
+
+references-check: .venv/.test
+	@PYTHONPATH=tests .venv/bin/python tests/scoring/references_check.py --workers 2 $(ARGS)
 
 test-lowest: .venv-lowest/.test
 	@.venv-lowest/bin/python -m pytest $(TWO) $(ARGS)

@@ -52,11 +52,12 @@ from evolve.running.facts import Plan
 from evolve.running.life import execute
 from evolve.running.listeners import Listener, Printer
 from evolve.scoring.fit import check_fit
-from evolve.scoring.optimizers import known, known_names
+from evolve.scoring.optimizers import is_known, known
 from evolve.scoring.references import local_line, tuned
 from evolve.scoring.suite import REFERENCE, Suite, suite_of
 from evolve.scoring.training import Training, watched
 from evolve.scoring.trial import Trials
+from evolve.tuning.effort import TRAININGS, Effort
 from evolve.validation import Checked, check_file, check_plugin
 from evolve.workers.executor import make_executor
 from primitives import Program, ProgramError
@@ -291,7 +292,7 @@ def score(
 
 def _contestant(given: Given, suite: Suite, trust: bool, say: Say) -> Contestant:
     """Find an optimizer that is to be scored, and see that it can run on all tasks."""
-    name = given if isinstance(given, str) and given in known_names() else ""
+    name = given if isinstance(given, str) and is_known(given) else ""
     optimizer = known(name) if name else find(given, trust=trust)
     for task in suite:
         check_fit(optimizer, task)
@@ -307,7 +308,7 @@ def _contestant(given: Given, suite: Suite, trust: bool, say: Say) -> Contestant
     ):
         said = given if isinstance(given, str) else optimizer.name
         say(f"{said} states no learning_rate; 0.001 is used as the peak of the schedule")
-    if isinstance(given, str) and given.rpartition("+")[2] in known_names():
+    if isinstance(given, str) and is_known(given.rpartition("+")[2]):
         # A prologue before a known program: nobody has tuned the two together.
         return Contestant(given, optimizer, tuning=UNTUNED)
     if isinstance(given, str | Path) and isinstance(optimizer, Program):
@@ -366,42 +367,45 @@ def reference(
     suites: str | Sequence[str],
     optimizers: Sequence[str] = ("adamw", "lion"),
     *,
-    trials: int = 128,
-    seeds: int = 4,
+    trainings: int = TRAININGS,
+    scramble: int = 0,
+    workers: int = 1,
+    again: bool = False,
     into: str | Path = "references",
     plugins: Sequence[str | Path] = (),
     say: Say | None = None,
     written: Callable[[Path], None] = lambda path: None,
 ) -> list[Path]:
-    """Tune known optimizers on the tasks of suites, with equal budgets.
+    """Tune known optimizers on the tasks of suites by racing, all with the same budget.
 
     What they reach is what scores are relative to.
-    optimizers: known names; AdamW is what 0 means. trials: points per optimizer, 8 at least; seeds:
-    of each point. Gives a file per task, in the folder `into`; `written` hears of each when it is
-    there. Optimizers that a file has already, and that are not named, stay in it as they are.
+    optimizers: known names; AdamW is what 0 means; `adamw_one` is its one best configuration for a
+    whole suite. trainings: of each optimizer on each task, 32 at least. scramble: another number
+    gives an independent tuning. workers: processes; with more than one, a script calls this behind
+    `if __name__ == "__main__":`. Each optimizer on a task is written into a file of the folder
+    `into` as it is done; what lies there already, tuned in the same way, is not tuned again, unless
+    `again`. Gives a file per task; `written` hears of each that was written when it is complete.
+    Other optimizers that a file has stay in it as they are.
 
     Raises `ConfigError`, `ProgramError`.
 
-    >>> evolve.reference("my_suite.yaml", ["adamw"], trials=32)  # doctest: +SKIP
+    >>> evolve.reference("my_suite.yaml", ["adamw"], trainings=256)  # doctest: +SKIP
     [PosixPath('references/noisy_quadratic-55d7d1dd48e662ab.json')]
     """
-    from evolve.tuning.reference import kept, tune_task, write_reference
+    from evolve.tuning.pieces import pieces_of, tune_pieces
 
     load_named(plugins)
     names = tuple(dict.fromkeys(optimizers))
-    tasks = [
-        t for name in ([suites] if isinstance(suites, str) else suites) for t in suite_of(name)
-    ]
-    for task in tasks:
-        for name in names:
-            check_fit(known(name), task)
-        kept(Path(into), task.kind, task.fingerprint)
-    paths, say = [], say or _to_stderr
-    for task in tasks:
-        content = tune_task(task, names, trials, seeds, say, partial(watching, say=say))
-        paths.append(write_reference(Path(into), content))
-        written(paths[-1])
-    return paths
+    pieces = pieces_of(
+        [suite_of(name) for name in ([suites] if isinstance(suites, str) else suites)], names
+    )
+    for piece in pieces:
+        for task in piece.tasks:
+            check_fit(known(piece.name), task)
+    say = say or _to_stderr
+    effort = Effort(trainings, scramble)
+    watched = partial(watching, say=say)
+    return tune_pieces(pieces, effort, Path(into), workers, again, say, watched, written)
 
 
 def train(
@@ -437,13 +441,13 @@ def train(
         raise ConfigError(f"schedule: {fault}") from None
     load_named(plugins)
     tasks, name = suite_of(suite), optimizer if isinstance(optimizer, str) else ""
-    found = known(name) if name in known_names() else find(optimizer, trust=trust)
+    found = known(name) if is_known(name) else find(optimizer, trust=trust)
     for task in tasks:
         check_fit(found, task)
     return tuple(
         watched(
             Trials(task),
-            (tasks.tuned(name, task) if name in known_names() else None) or found,
+            (tasks.tuned(name, task) if is_known(name) else None) or found,
             f"train:{seed}",
             every,
             patience,

@@ -30,15 +30,15 @@ def make_folder(folder: Path, mode: int) -> None:
         place.mkdir(mode, exist_ok=True)
 
 
-def replace_file(path: Path, text: str) -> None:
+def replace_file(path: Path, content: str | bytes) -> None:
     """Write a file so that a reader or a kill never sees half of it.
 
     Raises  `OSError`, the file then as it was.
     """
     new = path.with_name(path.name + ".new")
     try:
-        with open(new, "w", encoding="utf-8", opener=ours) as file:
-            file.write(text)
+        with open(new, "wb", opener=ours) as file:
+            file.write(content if isinstance(content, bytes) else content.encode())
             file.flush()
             os.fsync(file.fileno())
         new.replace(path)

@@ -24,7 +24,7 @@ from evolve.record.folder import RunFolder
 from evolve.record.status import hall_of_fame
 from evolve.reporting.study import Found, Study, best_of
 from evolve.scoring.optax_optimizer import OptaxOptimizer
-from evolve.scoring.optimizers import Optimizer, known, known_names
+from evolve.scoring.optimizers import Optimizer, is_known, known
 from evolve.scoring.suite import Suite
 from evolve.validation import program_in
 from primitives import Program, ProgramError, parse
@@ -80,7 +80,7 @@ def config_from(
     elif isinstance(config, Mapping):
         given = json.loads(json.dumps(dict(config)))
     else:
-        if str(config) in known_names():
+        if is_known(str(config)):
             raise ConfigError(
                 f"{config}: is an optimizer, and no preset. Search from it with: evolve run "
                 f"quickstart --set search.initial=[{config}]"
@@ -166,7 +166,7 @@ def find(optimizer: Given, *, trust: bool = False) -> Optimizer:
     if name not in baselines.names() and Path(name).is_dir():
         opened = opened_run(name, trust)
         return best_of(opened)
-    if name in known_names():
+    if is_known(name):
         return known(name)
     return program_in(name)
 
@@ -219,7 +219,7 @@ def _folder_of(given: Given) -> RunFolder | None:
     """Return the folder of a run that is given; None for anything else."""
     if isinstance(given, Study):
         return RunFolder.open(given.path)
-    if not isinstance(given, str | Path) or str(given) in known_names():
+    if not isinstance(given, str | Path) or is_known(str(given)):
         return None
     return RunFolder.open(given) if Path(given).is_dir() else None
 

@@ -48,7 +48,7 @@ def test_a_program_a_task_a_search_and_an_export(bowl, tmp_path, monkeypatch):
     assert "sign" in evolve.show(program).facts["primitives"]
 
     # What 0 means on the task: AdamW, tuned there.
-    evolve.reference("bowl", ["adamw"], trials=8, seeds=1, say=lambda line: None)
+    evolve.reference("bowl", ["adamw"], trainings=32, say=lambda line: None)
     scores = evolve.score(["adamw", program], "bowl", seeds=2, workers="inline")
     assert scores["adamw"].score == 0.0
     assert scores["signed_momentum"].status == "ok"

@@ -19,6 +19,7 @@ from evolve.commands.group import (
     workers_option,
 )
 from evolve.reporting.printing import facts, say, tell
+from evolve.tuning.effort import LEAST, TRAININGS
 
 
 @click.command(epilog=example("evolve score adamw lion my_program.py --suite quickstart"))
@@ -77,17 +78,14 @@ def score(
     facts(scores.facts()) if as_json else scores.print()
 
 
-@click.command(epilog=example("evolve reference quickstart --trials 256"))
+@click.command(epilog=example("evolve reference quickstart --optimizers adamw,muon --workers 2"))
 @click.argument("suites", metavar="SUITE...", nargs=-1, required=True)
 @click.option(
-    "--trials",
-    default=128,
+    "--trainings",
+    default=TRAININGS,
     show_default=True,
-    type=click.IntRange(8),
-    help="Points per optimizer; equal for all.",
-)
-@click.option(
-    "--seeds", default=4, show_default=True, type=click.IntRange(1), help="Seeds per point."
+    type=click.IntRange(LEAST),
+    help="Budget of every optimizer on every task.",
 )
 @click.option(
     "--optimizers",
@@ -102,27 +100,48 @@ def score(
     type=click.Path(path_type=Path),
     help="Folder for the reference files.",
 )
+@click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 1024),
+    help="Processes; each tunes one optimizer on one task at a time.",
+)
+@click.option(
+    "--scramble",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Draws points and seeds: another number is an independent tuning.",
+)
+@click.option("--again", is_flag=True, help="Tune also what the folder holds, tuned in this way.")
 @plugin_option
 def reference(
     suites: tuple[str, ...],
-    trials: int,
-    seeds: int,
+    trainings: int,
     optimizers: str,
     into: Path,
+    workers: int,
+    scramble: int,
+    again: bool,
     plugins: tuple[str, ...],
 ) -> None:
-    """Tune known optimizers on the tasks of suites, with equal budgets: what scores are relative
-    to.
+    """Tune known optimizers on the tasks of suites by racing, with equal budgets: what scores are
+    relative to.
 
-    Optimizers that a reference file has already, and that are not named, stay in it as they are.
+    Each is written as it is done, and the same command goes on where it was interrupted. Optimizers
+    that a reference file has already, and that are not named, stay in it as they are. A name with
+    _one, as in adamw_one, is the best single configuration for a whole suite.
     """
     from evolve import api
 
     api.reference(
         suites,
         [name.strip() for name in optimizers.split(",") if name.strip()],
-        trials=trials,
-        seeds=seeds,
+        trainings=trainings,
+        scramble=scramble,
+        workers=workers,
+        again=again,
         into=into,
         plugins=plugins,
         say=say,

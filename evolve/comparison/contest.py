@@ -17,7 +17,7 @@ import numpy as np
 from evolve.comparison.statistics import LEVEL, interval, shared_level
 from evolve.scoring.job import OK, Job, Outcome
 from evolve.scoring.optimizers import Optimizer
-from evolve.scoring.references import trials_of
+from evolve.scoring.references import effort_of
 from evolve.scoring.suite import Suite
 from evolve.workers.executor import Executor
 from evolve.workers.gather import gather
@@ -52,8 +52,7 @@ class Contestant:
             return AS_FOUND if task.fingerprint in self.found_on else self.tuning
         if suite.tuned(self.known, task) is None:
             return UNTUNED
-        trials = trials_of(self.known, task, suite.values_on(task))
-        return TUNED if trials is None else f"{trials:,} trials"
+        return effort_of(self.known, task, suite, suite.values_on(task)) or TUNED
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ values that it began with, and a worker is told them by whoever asks it: neither
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import hashlib
 from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
@@ -18,7 +20,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from evolve.config.errors import ConfigError
 from evolve.files import read_json
-from evolve.scoring.optimizers import Optimizer, known, known_names
+from evolve.scoring.optimizers import Optimizer, is_known, known
 from primitives import Hyperparameter
 from primitives.errors import printable
 from primitives.statements import LEARNING_RATE
@@ -31,6 +33,8 @@ FLOAT32 = float(np.finfo(np.float32).max)  # in which everything is computed
 
 Values = dict[str, dict[str, float]]
 """Tuned hyperparameters by the name of the optimizer."""
+
+ONE_KIND = "one_configuration"  # stands for the kind of a task where a file is for a whole suite
 
 References = Mapping[str, Values]
 """Tuned values by the fingerprint of a task."""
@@ -58,6 +62,22 @@ def tuned_values(task: Task) -> Values:
     Raises `ConfigError` for a file that is no reference.
     """
     return shipped_values(task) | local_values(task)
+
+
+def suite_fingerprint(tasks: Iterable[Task]) -> str:
+    """Tell a set of tasks from others, in 16 hex digits, whatever its name and order."""
+    prints = "\n".join(sorted(task.fingerprint for task in tasks))
+    return hashlib.sha256(prints.encode()).hexdigest()[:16]
+
+
+@cache
+def one_configuration(tasks: tuple[Task, ...]) -> Values:
+    """Return, by the names of optimizers, the one configuration for all of some tasks.
+
+    Raises `ConfigError` for a file that is no reference.
+    """
+    name = file_name(ONE_KIND, suite_fingerprint(tasks))
+    return _read(SHIPPED / name) | _read(LOCAL / name)
 
 
 def shipped_values(task: Task) -> Values:
@@ -100,11 +120,19 @@ def _read(path: Path) -> Values:
 
 def read_reference(path: Path) -> Values:
     """Read the tuned values in a reference file. Raises `ConfigError`."""
+    return {name: entry["values"] for name, entry in read_stored(path)["optimizers"].items()}
+
+
+def read_stored(path: Path) -> dict[str, Any]:
+    """Read all that a reference file says, its values checked. Raises `ConfigError`."""
     try:
         stored = read_json(path)
         if (said := stored["fingerprint"]) != path.stem.rpartition("-")[2]:
             raise ValueError(f"its name is that of another task than {said!r}, which it says it is")
-        return checked_values({k: entry["values"] for k, entry in stored["optimizers"].items()})
+        values = {name: entry["values"] for name, entry in stored["optimizers"].items()}
+        for name, checked in checked_values(values).items():
+            stored["optimizers"][name]["values"] = checked
+        return stored
     except KeyError as fault:
         raise _no_reference(path, f"the key {fault} is missing") from None
     except OSError as fault:
@@ -123,7 +151,7 @@ def checked_values(said: Any) -> Values:
     except ValidationError as fault:
         first = fault.errors()[0]
         raise ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from None
-    for name in values.keys() & set(known_names()):
+    for name in filter(is_known, values):
         declared = {h.name: h for h in known(name).hyperparameters}
         for key, value in values[name].items():
             if key not in declared:
@@ -161,28 +189,56 @@ def tuned(name: str, task: Task, values: Values | None = None) -> Optimizer | No
     return None if found is None else known(name).with_values(found)
 
 
-def trials_of(name: str, task: Task, values: Values) -> int | None:
-    """Return how many points were tried for the values in use; None where no file says so."""
-    for path in reversed(_files(task)):
+def effort_of(name: str, task: Task, tasks: Iterable[Task], values: Values) -> str:
+    """Say by how many trials or trainings the values in use were found; empty where no file does.
+
+    tasks: those of the suite, for which a configuration may be the only one.
+    """
+    one = file_name(ONE_KIND, suite_fingerprint(tasks))
+    for path in (*reversed(_files(task)), LOCAL / one, SHIPPED / one):
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
-            entry = read_json(path)["optimizers"][name]
-            if entry["values"] == values.get(name) and type(entry["trials"]) is int:
-                return entry["trials"]
-    return None
+            stored = read_json(path)
+            entry = stored["optimizers"][name]
+            if entry["values"] != values.get(name):
+                continue
+            for what in ("trainings", "trials"):
+                if type(count := entry.get(what)) is int:
+                    alone = "one configuration, " if stored["task"]["kind"] == ONE_KIND else ""
+                    return f"{alone}{count:,} {what}"
+    return ""
 
 
-def reference(name: str, task: Task, values: Values | None = None) -> Optimizer:
+def reference(
+    name: str, task: Task, values: Values | None = None, suite: str = "SUITE"
+) -> Optimizer:
     """Return what scores on a task are relative to: a known optimizer, tuned there.
 
-    values: see `tuned`. Raises `ConfigError` where nobody has tuned it, `ProgramError` where it is
-    not known.
+    values: see `tuned`. suite: what to type for the suite. Raises `ConfigError` where nobody has
+    tuned it, `ProgramError` where it is not known.
     """
     optimizer = tuned(name, task, values)
     if optimizer is None:
         known(name)
         raise ConfigError(
             f"nobody has tuned {name} on {task.kind} with these fields and data (fingerprint "
-            f"{task.fingerprint}), so it has no score. Run `evolve reference SUITE` with this "
-            f"suite first."
+            f"{task.fingerprint}), so it has no score{_changed(name, task)}. Run `evolve reference "
+            f"{suite} --optimizers {name}` first."
         )
     return optimizer
+
+
+def _changed(name: str, task: Task) -> str:
+    """Say which file has values for the same fields, where data or the task itself were others."""
+    fields = {field.name: getattr(task, field.name) for field in dataclasses.fields(task)}
+    for folder in (LOCAL, SHIPPED):
+        for path in sorted(folder.glob(f"{task.kind}-*.json")):
+            with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
+                stored = read_json(path)
+                same = stored["task"]["fields"].items() <= fields.items()
+                other = stored["fingerprint"] != task.fingerprint
+                if same and other and name in stored["optimizers"]:
+                    return (
+                        f": {path} has values for the same fields, but the data or the task have "
+                        "changed since they were tuned"
+                    )
+    return ""

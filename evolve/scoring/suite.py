@@ -12,11 +12,18 @@ import jax
 from jaxtyping import PRNGKeyArray
 
 from evolve.config.errors import ConfigError
-from evolve.config.presets import load_suite
+from evolve.config.presets import SUITES, load_suite, preset_names
 from evolve.config.schema import TaskSettings
 from evolve.environment import available_memory
 from evolve.scoring.optimizers import Optimizer, known, title
-from evolve.scoring.references import References, Values, reference, tuned, tuned_values
+from evolve.scoring.references import (
+    References,
+    Values,
+    one_configuration,
+    reference,
+    tuned,
+    tuned_values,
+)
 from proxy_tasks import TASKS, Task, make_task
 
 REFERENCE = "adamw"  # what scores are relative to, unless a run says otherwise
@@ -71,7 +78,9 @@ class Suite:
 
     def values_on(self, task: Task) -> Values:
         """Return the tuned values on one of the tasks. Raises `ConfigError`."""
-        return tuned_values(task) if self.given is None else self.given.get(task.fingerprint, {})
+        if self.given is not None:
+            return self.given.get(task.fingerprint, {})
+        return tuned_values(task) | one_configuration(self.tasks)
 
     def tuned(self, name: str, task: Task) -> Optimizer | None:
         """Return a known optimizer as it is tuned on one of the tasks; None where nobody has."""
@@ -79,7 +88,9 @@ class Suite:
 
     def reference_on(self, task: Task) -> Optimizer:
         """Return what is 0 on one of the tasks. Raises `ConfigError` where nobody has tuned it."""
-        return reference(self.reference, task, self.values_on(task))
+        named = self.name in TASKS or self.name in preset_names(SUITES)
+        suite = self.name if named else "SUITE"
+        return reference(self.reference, task, self.values_on(task), suite)
 
 
 def task_fields(task: Task) -> dict[str, int | float | str]:

@@ -20,7 +20,6 @@ from primitives import Hyperparameter
 FINALISTS = 12  # of the points that were tried, the best so many are scored again ...
 FINAL_SEEDS = 8  # ... in so many fresh seeds
 EDGE = 0.04  # an optimum this close to the end of a range (as a share of it) is at its edge
-QUARTER = 0.25  # of a range: what `around` leaves of it
 
 
 def tunable(optimizer: Optimizer) -> list[Hyperparameter]:
@@ -35,16 +34,18 @@ def ends(h: Hyperparameter) -> tuple[float, float]:
     return h.low, h.high
 
 
-def points(ranges: Sequence[Hyperparameter], count: int) -> list[dict[str, float]]:
+def points(
+    ranges: Sequence[Hyperparameter], count: int, scramble: Sequence[int] = ()
+) -> list[dict[str, float]]:
     """Return points of the ranges, as values by name: a scrambled Sobol sequence, always the same.
 
-    Values have four digits; nobody needs more.
+    Values have four digits; nobody needs more. scramble: numbers; others give other points.
     """
-    sobol = qmc.Sobol(len(ranges), scramble=True, rng=np.random.default_rng(20230213))
-    drawn = sobol.random(2 ** math.ceil(math.log2(count)))[:count]
+    rng = np.random.default_rng([20230213, *scramble])
+    drawn = qmc.Sobol(len(ranges), scramble=True, rng=rng).random(2 ** math.ceil(math.log2(count)))
     return [
         {h.name: _rounded(h, value_at(h, p)) for h, p in zip(ranges, point, strict=True)}
-        for point in drawn
+        for point in drawn[:count]
     ]
 
 
@@ -68,28 +69,16 @@ def is_inside(position: float) -> bool:
     return EDGE < position < 1 - EDGE
 
 
-def around(h: Hyperparameter, value: float) -> Hyperparameter:
-    """Return a quarter of a range, around a value, cut where the range ends."""
-    at = position_of(h, value)
-    low, high = max(0.0, at - QUARTER / 2), min(1.0, at + QUARTER / 2)
-    return replace(h, low=value_at(h, low), high=value_at(h, high))
+def around(h: Hyperparameter, value: float, share: float) -> Hyperparameter:
+    """Return a share of a range, around a value; it may reach beyond where the range ends.
 
-
-def widened(h: Hyperparameter, position: float) -> Hyperparameter:
-    """Return a range that is ten times as long at the end where the optimum lies.
-
-    A linear one becomes twice as long. A decay stays within [0, 1).
+    A decay stays within [0, 1).
     """
-    low, high = ends(h)
-    at_low = position < 0.5
+    at = position_of(h, value)
+    low, high = value_at(h, at - share / 2), value_at(h, at + share / 2)
     if h.scale == "log1m":
-        if at_low:
-            return replace(h, low=max(0.0, 1 - 10 * (1 - low)))
-        return replace(h, high=1 - (1 - high) / 10)
-    if h.scale == "log":
-        return replace(h, low=low / 10) if at_low else replace(h, high=high * 10)
-    length = high - low
-    return replace(h, low=low - length) if at_low else replace(h, high=high + length)
+        return replace(h, low=max(0.0, low), high=high)
+    return replace(h, low=low, high=high)
 
 
 def _rounded(h: Hyperparameter, value: float) -> float:

@@ -28,7 +28,7 @@ def main(driver: int) -> None:
     # A terminal, Slurm and systemd send these to all processes; the driver ends its workers.
     for number in STOPPING:
         signal.signal(number, signal.SIG_IGN)
-    _die_with(driver)
+    die_with(driver)
 
     jobs, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)  # what libraries print must not mix with the answers ...
@@ -109,7 +109,7 @@ def _refuse_forks(event: str, arguments: tuple) -> None:
         raise RuntimeError("a worker cannot be forked")
 
 
-def _die_with(driver: int) -> None:
+def die_with(driver: int) -> None:
     """Ask the kernel to kill this process when the driver dies, also in the middle of a long
     computation.
     """

@@ -248,7 +248,7 @@ MISTAKES = [
     ),
     (
         (*SET, "suite=[{kind: digits_dense, width: 7}]"),
-        "so it has no score. Run `evolve reference SUITE`",
+        "so it has no score. Run `evolve reference ",
     ),
     ((*SET, "name=../x"), "name: '../x' is no name for a run; use letters, digits"),
     ((*SET, 'name="x\\n"'), "is no name for a run"),

@@ -107,7 +107,7 @@ def desk(tmp_path_factory) -> Path:
     leave_traps(place)
     (place / "guests.py").write_text(GUESTS)
     (place / "mine.yaml").write_text(CONFIG)
-    tuning = ("--optimizers", "adamw", "--trials", "8", "--seeds", "1")
+    tuning = ("--optimizers", "adamw", "--trainings", "32")
     fine("reference", "bowl", "--plugin", "guests.py", *tuning, place=place)
     return place
 

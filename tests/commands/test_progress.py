@@ -12,7 +12,8 @@ from evolve import api
 from evolve.reporting import progress
 from evolve.reporting.progress import PAUSE, watching
 from evolve.scoring.job import Job
-from evolve.tuning import asha, reference
+from evolve.tuning import asha, pieces
+from evolve.tuning.racing import race
 from evolve.tuning.ranges import tunable
 from evolve.workers.gather import gather
 
@@ -26,7 +27,7 @@ class Begun(Exception):
     [
         (lambda said: api.score("lion", "smoke", say=said), (api, "make_executor")),
         (lambda said: api.run("smoke", say=said), (api, "execute")),
-        (lambda said: api.reference("smoke", ["lion"], say=said), (reference, "_search")),
+        (lambda said: api.reference("smoke", ["lion"], say=said), (pieces, "tune")),
         (lambda said: api.tune("lion", "smoke", say=said), (asha, "tune")),
     ],
     ids=["score", "run", "reference", "tune"],
@@ -40,7 +41,9 @@ def test_a_line_is_said_before_what_takes_time_begins(call, slow, tmp_path, monk
     said: list[str] = []
     with pytest.raises(Begun):
         call(said.append)
-    assert re.search(r"compiling its tasks, which takes|tuning lion: 0 of 192", said[-1])
+    assert re.search(
+        r"compiling its tasks, which takes|tuning digits_dense: lion: 0 of 1024", said[-1]
+    )
 
 
 @pytest.mark.parametrize("total", [1, 3, 40])
@@ -70,8 +73,8 @@ def test_who_scores_a_list_of_jobs_hears_of_each():
     assert len(set(counts)) > 3
 
 
-def test_each_point_of_a_reference_is_heard_of(monkeypatch):
-    monkeypatch.setattr(reference, "_mean_loss", lambda *args: 1.0)
-    lion, counts = baselines.get("lion"), []
-    reference._search(None, lion, tunable(lion), 8, 1, counts.append)  # pyright: ignore
-    assert counts == list(range(1, 13))
+def test_each_training_of_a_race_is_heard_of():
+    ranges, counts = tunable(baselines.get("lion")), []
+    race(ranges, lambda values, what, seed: values["beta1"] + seed, 64, done=counts.append)
+    assert counts == list(range(1, len(counts) + 1))
+    assert 32 < len(counts) <= 64
