@@ -25,6 +25,7 @@ from evolve.environment import available_cores
 from evolve.files import replace_file
 from evolve.given import (
     Given,
+    as_found,
     changes_of,
     check_address,
     config_from,
@@ -294,6 +295,9 @@ def _contestant(given: Given, suite: Suite, trust: bool, say: Say) -> Contestant
         check_fit(optimizer, task)
     if name:
         return Contestant(name, optimizer, known=name)
+    found_on: tuple[str, ...] = ()
+    if isinstance(optimizer, Program):
+        optimizer, found_on = as_found(given, optimizer, suite)
     if (
         isinstance(optimizer, Program)
         and LEARNING_RATE not in optimizer.values
@@ -305,8 +309,9 @@ def _contestant(given: Given, suite: Suite, trust: bool, say: Say) -> Contestant
         # A prologue before a known program: nobody has tuned the two together.
         return Contestant(given, optimizer, tuning=UNTUNED)
     if isinstance(given, str | Path) and isinstance(optimizer, Program):
-        return Contestant(optimizer.name, optimizer, tuning=tuning_of(Path(given), optimizer))
-    return Contestant(optimizer.name, optimizer)
+        tuning = tuning_of(Path(given), optimizer)
+        return Contestant(optimizer.name, optimizer, tuning=tuning, found_on=found_on)
+    return Contestant(optimizer.name, optimizer, found_on=found_on)
 
 
 def tune(

@@ -21,12 +21,13 @@ from evolve.config.schema import Config, WorkerSettings
 from evolve.config.validation import overridden, validated, validated_workers
 from evolve.environment import available_cores
 from evolve.record.folder import RunFolder
+from evolve.record.status import hall_of_fame
 from evolve.reporting.study import Found, Study, best_of
 from evolve.scoring.optax_optimizer import OptaxOptimizer
 from evolve.scoring.optimizers import Optimizer, known, known_names
 from evolve.scoring.suite import Suite
 from evolve.validation import program_in
-from primitives import Program, ProgramError
+from primitives import Program, ProgramError, parse
 
 Given = str | Path | Program | Handwritten | OptaxOptimizer | Found | Study
 """What an optimizer may be given as."""
@@ -192,6 +193,26 @@ def with_values_of_runs(suite: Suite, optimizers: Iterable[Given]) -> Suite:
         if task in references:
             references[task] = references[task] | {name: tuned}
     return replace(suite, given=references)
+
+
+def as_found(given: Given, program: Program, suite: Suite) -> tuple[Program, tuple[str, ...]]:
+    """Return a program with the values that a run has found for it on the tasks of a suite.
+
+    Returns too the fingerprints of the tasks on which it was found; none for what no run found.
+    """
+    if (folder := _folder_of(given)) is None:
+        if program.uses not in (0, len(suite)):
+            program = program.settled()
+        return program, ()
+    tasks = tuple(folder.meta.inputs.references)
+    for entry in hall_of_fame(folder):
+        found = parse(entry.program)
+        if program.name == f"found_{entry.candidate}" and found.uses == len(tasks):
+            values = {task: found.in_use(k).values for k, task in enumerate(tasks)}
+            names = {h.name for h in found.hyperparameters if h.tuned}
+            on = [values.get(task, program.values) for task in suite.fingerprints]
+            program = program.for_uses([{name: v[name] for name in names} for v in on])
+    return program, tasks
 
 
 def _folder_of(given: Given) -> RunFolder | None:

@@ -24,6 +24,7 @@ from primitives.statements import (
     MAX_DECLARED,
     MAX_RING,
     MAX_STATEMENTS,
+    MAX_TUNED,
     RESERVED,
     SCALES,
     Draft,
@@ -165,6 +166,14 @@ def _check_declarations(draft: Draft) -> None:
         _check_name(part, h.name, names)
         _check_constant(part, h.value)
         _check_range(part, h)
+        for value in h.tuned:
+            _check_constant(part, value)
+        if len(h.tuned) > MAX_TUNED or (h.tuned and len(h.tuned) != draft.uses):
+            raise Illegal(
+                part,
+                f"{h.name!r} is tuned for {len(h.tuned)} uses",
+                f"Give as many values as the others have, at most {MAX_TUNED}.",
+            )
     for number, s in enumerate(draft.states):
         part = ("states", number)
         if not 0 <= s.ring <= MAX_RING:  # before its slots are counted out

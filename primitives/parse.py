@@ -327,17 +327,23 @@ class _Reader:
         return " ".join((ast.get_source_segment(self.text, node) or "").split())
 
     def tunable(self, name: str, call: ast.Call) -> Hyperparameter:
-        """Read `tunable(0.9, low=0.5, high=0.999, scale="log1m")`."""
+        """Read `tunable(0.9, low=0.5, high=0.999, scale="log1m", tuned=(0.8, 0.9))`, or a part."""
         usage = 'Write tunable(0.9, low=0.5, high=0.999, scale="log1m").'
         if len(call.args) != 1 or (value := self.number(call.args[0])) is None:
             raise self.fail(call, f"tunable needs the value of {name!r} first", usage)
         given: dict[str, Any] = {}
         for pair in call.keywords:
-            if pair.arg not in ("low", "high", "scale") or pair.arg in given:
-                raise self.fail(call, f"tunable takes low, high and scale, not {pair.arg!r}", usage)
+            if pair.arg not in ("low", "high", "scale", "tuned") or pair.arg in given:
+                raise self.fail(
+                    call, f"tunable takes low, high, scale and tuned, not {pair.arg!r}", usage
+                )
             if pair.arg == "scale":
                 scale = pair.value.value if isinstance(pair.value, ast.Constant) else None
                 given["scale"] = scale if isinstance(scale, str) else None
+            elif pair.arg == "tuned":
+                several = pair.value.elts if isinstance(pair.value, ast.Tuple) else []
+                numbers = tuple(map(self.number, several))
+                given["tuned"] = numbers if numbers and None not in numbers else None
             else:
                 given[pair.arg] = self.number(pair.value)
             if given[pair.arg] is None:

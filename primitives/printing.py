@@ -87,13 +87,15 @@ def _print_doc(doc: str) -> str:
 
 
 def _print_hyperparameter(h: Hyperparameter) -> str:
-    if h.low is None and h.scale == "linear":
+    if h.low is None and h.scale == "linear" and not h.tuned:
         return _print_number(h.value)
     parts = [_print_number(h.value)]
     if h.low is not None and h.high is not None:
         parts += [f"low={_print_number(h.low)}", f"high={_print_number(h.high)}"]
     if h.scale != "linear":
         parts.append(f'scale="{h.scale}"')
+    if h.tuned:
+        parts.append(f"tuned=({', '.join(map(_print_number, h.tuned))},)")
     return f"tunable({', '.join(parts)})"
 
 

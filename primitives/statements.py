@@ -5,7 +5,7 @@ Nothing here asks whether a program makes sense: that is `check.py`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TypeVar
@@ -49,6 +49,7 @@ IDENTITY = "identity"  # the start of a square state
 MAX_STATEMENTS = 256
 MAX_DECLARED = 256  # hyperparameters and states
 MAX_RING = 128
+MAX_TUNED = 32  # values of a hyperparameter, one for each use of the program
 MAX_CONSTANT = 1e10  # the bound that Lion's search has on constants
 
 
@@ -84,13 +85,18 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Hyperparameter:
-    """A named constant with its default, and the range in which tuning looks for it."""
+    """A named constant with its default, and the range in which tuning looks for it.
+
+    tuned: its values where the program is put to several uses, such as the tasks of a suite; one
+    for each. Empty where the default serves all of them.
+    """
 
     name: str
     value: float
     low: float | None = None
     high: float | None = None
     scale: str = "linear"
+    tuned: tuple[float, ...] = ()
 
 
 AnyTunable = TypeVar("AnyTunable", bound="Tunable")
@@ -113,7 +119,7 @@ class Tunable:
         return {h.name: h.value for h in self.hyperparameters}
 
     def with_values(self: AnyTunable, values: Mapping[str, float]) -> AnyTunable:
-        """Return the same optimizer with other values of some hyperparameters.
+        """Return the same optimizer with other values of some hyperparameters, in all its uses.
 
         Raises `ProgramError` for an unknown one.
         """
@@ -124,10 +130,37 @@ class Tunable:
             raise ProgramError(what, hint=did_you_mean(word, self.values))
 
         changed = tuple(
-            replace(h, value=float(values[h.name])) if h.name in values else h
+            replace(h, value=float(values[h.name]), tuned=()) if h.name in values else h
             for h in self.hyperparameters
         )
         return replace(self, hyperparameters=changed)  # type: ignore[type-var]  # all are dataclasses
+
+    # --- several uses -----------------------------------------------------------------------------
+
+    @property
+    def uses(self) -> int:
+        """How many uses it has values of its own for; 0 where its defaults serve all."""
+        return max((len(h.tuned) for h in self.hyperparameters), default=0)
+
+    def for_uses(self: AnyTunable, uses: Sequence[Mapping[str, float]]) -> AnyTunable:
+        """Return the same optimizer with values for several uses; those of the first are defaults.
+
+        uses: values by name, of the same hyperparameters in each. Raises `ProgramError`.
+        """
+        settled = self.with_values(uses[0])
+        changed = tuple(
+            replace(h, tuned=tuple(float(use[h.name]) for use in uses)) if h.name in uses[0] else h
+            for h in settled.hyperparameters
+        )
+        return replace(settled, hyperparameters=changed)  # type: ignore[type-var]
+
+    def in_use(self: AnyTunable, number: int) -> AnyTunable:
+        """Return the optimizer as it is in one of its uses, counted from 0."""
+        return self.with_values({h.name: h.tuned[number] for h in self.hyperparameters if h.tuned})
+
+    def settled(self: AnyTunable) -> AnyTunable:
+        """Return the optimizer with its defaults alone."""
+        return self.with_values({h.name: h.value for h in self.hyperparameters if h.tuned})
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from proxy_tasks.task import Task
 
 # Every module here is imported, so that adding a task is adding one class in one file.
 for _module in pkgutil.walk_packages(__path__, f"{__name__}."):
-    importlib.import_module(_module.name)
+    if not _module.name.endswith(".__main__"):
+        importlib.import_module(_module.name)
 
 __all__ = ["TASKS", "Task", "make_task"]

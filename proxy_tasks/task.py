@@ -6,6 +6,7 @@ Read `Task`, which says what a task must fulfil and how to write one. `contract.
 import abc
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import inspect
 import json
@@ -218,14 +219,7 @@ class Task(abc.ABC):
         files = [c.written_in for c in type(self).__mro__ if issubclass(c, Task) and c.written_in]
         if files:
             said.append(files)
-        digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
-
-        for path, leaf in jax.tree_util.tree_leaves_with_path(self.data()):
-            little_endian = np.ascontiguousarray(leaf, leaf.dtype.newbyteorder("<"))
-            header = [jax.tree_util.keystr(path), little_endian.dtype.str, list(leaf.shape)]
-            digest.update(json.dumps(header).encode())
-            digest.update(little_endian.tobytes())
-        return digest.hexdigest()[:16]
+        return hashed(json.dumps(said, sort_keys=True), self.data())
 
 
 class PredictionTask(Task, base=True):
@@ -283,6 +277,52 @@ class DenseTask(PredictionTask, base=True):
         self, params: Params, data: dict[str, Any], draw: PyTree[Array]
     ) -> Float[Array, "row ..."]:
         return self.layers(params, data, draw)[0]
+
+
+class Arrays:
+    """Arrays by what they are called, to be looked up by which they are and not what they hold."""
+
+    def __init__(self, data: Any) -> None:
+        self.leaves = jax.tree_util.tree_leaves_with_path(data)
+        self.which = tuple((jax.tree_util.keystr(path), id(leaf)) for path, leaf in self.leaves)
+
+    def __hash__(self) -> int:
+        return hash(self.which)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Arrays) and self.which == other.which
+
+    @property
+    def final(self) -> bool:
+        """Whether none can change: read-only, and no view of one that may be written."""
+        return all(
+            isinstance(leaf, np.ndarray) and leaf.base is None and not leaf.flags.writeable
+            for _, leaf in self.leaves
+        )
+
+
+def hashed(said: str, data: Any) -> str:
+    """Hash what a task says and the bytes of its data, to 16 hex digits.
+
+    A run asks dozens of times, and 47 MB of images take 0.1 s or more; read-only arrays are
+    therefore hashed once.
+    """
+    arrays = Arrays(data)
+    return _hashed_once(said, arrays) if arrays.final else _hashed(said, arrays)
+
+
+def _hashed(said: str, data: Arrays) -> str:
+    digest = hashlib.sha256(said.encode())
+    for path, leaf in data.leaves:
+        little_endian = np.ascontiguousarray(leaf, leaf.dtype.newbyteorder("<"))
+        header = [jax.tree_util.keystr(path), little_endian.dtype.str, list(leaf.shape)]
+        digest.update(json.dumps(header).encode())
+        digest.update(little_endian.tobytes())
+    return digest.hexdigest()[:16]
+
+
+# It holds the arrays, so that another cannot come to lie where one of them was.
+_hashed_once = functools.lru_cache(maxsize=16)(_hashed)
 
 
 def checked(cls: type[Any], field: "dataclasses.Field[Any]", value: Any) -> int | float | str:

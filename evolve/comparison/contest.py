@@ -27,7 +27,7 @@ from primitives.canonical.liveness import prune
 from proxy_tasks import Task
 
 # How a contestant came to its hyperparameters, where it was not by trials that were counted.
-TUNED, UNTUNED, AS_IT_STANDS = "tuned", "untuned", "as it stands"
+TUNED, UNTUNED, AS_IT_STANDS, AS_FOUND = "tuned", "untuned", "as it stands", "as found"
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Contestant:
 
     known: the name of a known one, which is scored with the hyperparameters tuned on each task;
     empty for a program that is scored with those that it states. tuning: how these were chosen.
+    found_on: fingerprints of the tasks on which a run has found it, with its values there.
     """
 
     name: str
@@ -43,11 +44,12 @@ class Contestant:
     known: str = ""
     finalist: bool = False
     tuning: str = AS_IT_STANDS
+    found_on: tuple[str, ...] = ()
 
     def tuning_on(self, task: Task, suite: Suite) -> str:
         """Say how the hyperparameters with which it is scored on a task were chosen."""
         if not self.known:
-            return self.tuning
+            return AS_FOUND if task.fingerprint in self.found_on else self.tuning
         if suite.tuned(self.known, task) is None:
             return UNTUNED
         trials = trials_of(self.known, task, suite.values_on(task))

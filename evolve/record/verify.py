@@ -175,8 +175,6 @@ class _Looking:
         for name in ("elapsed", "machine", "machines", "repeatable"):
             journal.get(name)
         self.state = journal.get("status", "")
-        if self.state == FINISHED and not self.found.rows:
-            yield f"{journal.path}: 0 rows of a run that has finished"
         if self.decisive is not None and journal.get("decisive") not in (None, self.decisive):
             yield f"{self.folder.resolved_config}: was changed after the run began"
         try:
@@ -237,7 +235,8 @@ class _Looking:
             return
         with self.of_plugins():
             best = replace(load(folder.best()), name=said.best)
-            if _said(best) != _said(prune(parse(row.program, file=f"row {row.number}"))):
+            recorded = prune(parse(row.program, file=f"row {row.number}")).settled()
+            if _said(best) != _said(recorded):
                 yield f"{folder.best_program}: is another program than row {number} has"
             if (folder.meta.pride, folder.meta.commit) != (evolve.__version__, commit()):
                 self.found.notes.append(

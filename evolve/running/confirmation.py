@@ -14,6 +14,7 @@ from evolve.record.folder import RunFolder
 from evolve.running.drive import Driver
 from evolve.running.facts import Plan, summary
 from evolve.scoring.optimizers import known
+from evolve.scoring.suite import Suite
 from evolve.search.hall_of_fame import Entry
 from primitives import Program, ProgramError
 from primitives.canonical.liveness import prune
@@ -40,7 +41,7 @@ def confirmed(
     if entries:  # the finalist with the best confirmed mean; the table shows them all
         pick = max(range(len(entries)), key=lambda n: (verdicts[n].score, -n))
         note = _note(verdicts[pick], config.confirm.seeds)
-        best = found_program(entries[pick], config, plan.suite.reference_label, note)
+        best = found_program(entries[pick], config, plan.suite, note)
         source = _optax_source(best)
         driver.patiently(partial(replace_file, folder.best_program, str(best)))
         driver.patiently(partial(replace_file, folder.best_optax, source))
@@ -49,11 +50,11 @@ def confirmed(
     return verdicts, best
 
 
-def found_program(entry: Entry, config: Config, reference: str, note: str = "") -> Program:
+def found_program(entry: Entry, config: Config, suite: Suite, note: str = "") -> Program:
     """Return a program of the hall of fame as people get it: without what is dead, and named.
 
-    Its docstring says where it comes from. reference: what a score of 0 is; note: what else there
-    is to say of it.
+    It has one value of each hyperparameter, that on the first task. Its docstring says where it
+    comes from, and its values on all tasks where these differ. note: what else there is to say.
     """
     initial = ", ".join(config.search.initial)
     origin = {"evolution": f"evolved from {initial}", "random": "drawn at random"}
@@ -61,10 +62,22 @@ def found_program(entry: Entry, config: Config, reference: str, note: str = "") 
     doc = (
         f"{_name(entry)}: {how} by Pride.\n\n"
         f"Candidate {entry.number} of the run {config.name!r}, seed {config.seed}. "
-        f"Score on the selection seeds {entry.score:+.4f} (0 is {reference}, 0.1 is 10 % less "
-        f"loss).\n{note}"
+        f"Score on the selection seeds {entry.score:+.4f} (0 is {suite.reference_label}, 0.1 is "
+        f"10 % less loss).\n{note}{_values(entry.program, suite)}"
     )
-    return replace(prune(entry.program), doc=doc, name=_name(entry))
+    return replace(prune(entry.program).settled(), doc=doc, name=_name(entry))
+
+
+def _values(program: Program, suite: Suite) -> str:
+    """Say which values a program has on each task; empty where its defaults serve all."""
+    names = [h.name for h in prune(program).hyperparameters if h.tuned]
+    if not names:
+        return ""
+    lines = ["", "Its values on each task; the defaults are those on the first:"]
+    for number, label in enumerate(suite.labels):
+        values = program.in_use(number).values
+        lines.append(f"  {label}: {', '.join(f'{name} {values[name]:.4g}' for name in names)}")
+    return "\n".join([*lines, ""])
 
 
 def _optax_source(program: Program) -> str:

@@ -31,7 +31,7 @@ class Plan:
     """All that a run is made of.
 
     config: with its tasks, and the weights of all mutations, written out. suite: of these tasks.
-    initial: what the search starts from, tuned on the first task where that is known. references:
+    initial: what the search starts from, tuned on each task where that is known. references:
     tuned values of known optimizers by the fingerprint of a task; scores depend on them.
     suite_given: what a user called the suite, the name of a preset or a file; empty for tasks that
     stand in the config.
@@ -99,7 +99,7 @@ class Plan:
 
 
 def _initial_programs(config: Config, suite: Suite) -> tuple[Program, ...]:
-    """Return what the search starts from, tuned on the first task where that is known."""
+    """Return what the search starts from, tuned on each task where that is known."""
     programs = []
     for name in config.search.initial:
         if name in handwritten.names():
@@ -110,8 +110,7 @@ def _initial_programs(config: Config, suite: Suite) -> tuple[Program, ...]:
             raise ConfigError(
                 f"search.initial: {name} is written with Optax; a search starts from programs"
             )
-        program = suite.tuned(name, suite.tasks[0]) or baselines.find(name)
-        assert isinstance(program, Program)
+        program = _tuned(name, suite)
         size, most = len(program.body), config.search.max_statements
         if size > most and config.search.kind != "random":  # which draws programs of its own
             raise ConfigError(
@@ -125,6 +124,19 @@ def _initial_programs(config: Config, suite: Suite) -> tuple[Program, ...]:
             )
         programs.append(program)
     return tuple(programs)
+
+
+def _tuned(name: str, suite: Suite) -> Program:
+    """Return a program as it is tuned on each task; on the first, where on some nobody has."""
+    tuned = [suite.tuned(name, task) for task in suite.tasks]
+    program = tuned[0] or baselines.find(name)
+    assert isinstance(program, Program)
+    if len(tuned) == 1 or None in tuned:
+        return program
+    declared = {h.name for h in program.hyperparameters if h.low is not None}
+    return program.for_uses(
+        [{n: value for n, value in t.values.items() if n in declared} for t in tuned if t]
+    )
 
 
 @dataclass(frozen=True)

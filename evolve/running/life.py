@@ -101,9 +101,11 @@ def _execute(
 def _same_inputs(journal: Journal, plan: Plan, folder: RunFolder) -> None:
     """Refuse to go on where something that a run depends on is not what it was at the beginning."""
     if folder.meta.inputs.references != plan.references:
+        new = [t.kind for t in plan.suite if t.fingerprint not in folder.meta.inputs.references]
+        which = f": {', '.join(new)} has other data, or another version" if new else ""
         raise ConfigError(
-            f"{folder.path}: its tasks are not those it began with (other data, or another "
-            "version). Go on with what it began with, or start another run."
+            f"{folder.path}: its tasks are not those it began with{which}. Put back what it began "
+            "with, such as the files that its tasks read, or start another run."
         )
     before, decisive = journal.get("decisive"), plan.config.decisive()
     if before is None:

@@ -88,12 +88,17 @@ class Scorer:
         self.trials = [Trials(task, memory / len(suite.tasks)) for task in suite.tasks]
         self.reference_loss = functools.cache(self._reference_loss)
 
-    def check(self) -> None:
+    def check(self, first: int = 0) -> None:
         """Score a program that is known to be good, the reference.
 
-        Raises `RuntimeError` where it fails.
+        first: the number of the task that is compiled before the others; workers that begin with
+        different ones find the rest in the cache. Raises `RuntimeError` where it fails.
         """
-        canary = self.score(Job("", ("canary",), known=self.suite.reference))
+        job = Job("", ("canary",), known=self.suite.reference)
+        for number in range(len(self.trials)):
+            task = (first + number) % len(self.trials)
+            self.reference_loss(task, job.seeds[0], job.part, (self.trials[task].task.steps,))
+        canary = self.score(job)
         if canary.status != OK:
             raise RuntimeError(f"the reference comes out as {canary.status} on this machine")
 
@@ -132,11 +137,19 @@ class Scorer:
         return Outcome(status, tuple(scores), tuple(selected), early=tuple(early))
 
     def optimizers(self, job: Job) -> list[Optimizer]:
-        """Return the optimizer for each task: one for all, unless it is known and tuned on each."""
+        """Return the optimizer for each task: one for all, unless it is tuned on each.
+
+        Raises `ValueError` for a program with values for another number of tasks.
+        """
         if job.known:
             name, tasks = job.known, self.suite.tasks
             return [self.suite.tuned(name, task) or known(name) for task in tasks]
-        return [parse(job.program)] * len(self.suite.tasks)
+        program, count = parse(job.program), len(self.suite.tasks)
+        if not program.uses:
+            return [program] * count
+        if program.uses != count:
+            raise ValueError(f"a program tuned for {program.uses} tasks was given {count}")
+        return [program.in_use(number) for number in range(count)]
 
     def row(
         self, optimizers: list[Optimizer], seed: str, job: Job, early: list[float] | None = None

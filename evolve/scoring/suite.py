@@ -101,6 +101,15 @@ def make_suite(
         except ValueError as fault:
             hint = "" if entry.kind in TASKS else " One of your own comes with --plugin FILE."
             raise ConfigError(f"suite {name}, task {number + 1}: {fault}{hint}") from None
+        try:
+            tasks[-1].data()
+        except Exception as fault:  # of the user's own code, and of files that are elsewhere here
+            said = (
+                str(fault) if isinstance(fault, ValueError) else f"{type(fault).__name__}: {fault}"
+            )
+            raise ConfigError(
+                f"suite {name}, task {number + 1}: {entry.kind} cannot give its data: {said}"
+            ) from None
         needed, there = least_memory(tasks[-1]), available_memory()
         if needed > there:
             raise ConfigError(

@@ -48,6 +48,8 @@ from proxy_tasks.schedules import parse_schedule
 
 Tuned = TypeVar("Tuned", Program, OptaxOptimizer)
 KEPT = 8  # compiled loops of single optimizers that are kept
+MOST_DEALT = 2**30  # bytes, of data as single seeds see them, that are kept
+SHARE_DEALT = 0.125  # of the memory that these may take
 SHARE = 0.5  # of the memory of a device that the machine's banks may take
 
 log = logging.getLogger(__name__)
@@ -133,7 +135,9 @@ class Trials:
         self.schedule = jnp.asarray(task.learning_rates())
         self.evaluate = jax.jit(self._evaluate, static_argnames="part")
         self._start = jax.jit(self._begin)
-        self.begin = functools.cache(lambda seed: self._start(seed_key(seed), self.data))
+        size = 1 + sum(leaf.nbytes for leaf in jax.tree.leaves(self.data))
+        kept = max(KEPT, int(min(MOST_DEALT, SHARE_DEALT * memory) / size))  # seeds
+        self.begin = functools.lru_cache(kept)(lambda seed: self._start(seed_key(seed), self.data))
         self._rates = functools.cache(lambda text: jnp.asarray(parse_schedule(text)(task.steps)))
         self._runners = functools.lru_cache(KEPT)(self._runner)
         self._takes_traced = functools.cache(lambda optimizer: optimizer.takes_traced(params))

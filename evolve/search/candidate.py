@@ -10,6 +10,7 @@ import numpy as np
 
 from evolve.scoring.job import Job, Outcome
 from primitives import Program
+from primitives.canonical.liveness import prune
 
 # What becomes of a candidate for which no worker is asked. The other statuses are those of an
 # outcome, in `evolve/scoring/job.py`.
@@ -39,6 +40,17 @@ class Candidate:
     def owner(self) -> int:
         """The number of the candidate that is scored for this program."""
         return self.number if self.same_as is None else self.same_as
+
+
+def in_all_uses(program: Program, key: bytes) -> bytes:
+    """Return a key that tells programs apart by their values on each task too.
+
+    key: of what the program computes with its defaults. It stays where these serve all tasks.
+    """
+    if not program.uses:
+        return key
+    tuned = [(h.name, h.tuned) for h in prune(program).hyperparameters if h.tuned]
+    return hashlib.sha256(key + repr(tuned).encode()).digest()[: len(key)]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import bisect
 import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -283,27 +283,39 @@ def with_scaled_literal(
 ) -> Program | None:
     """Multiply a number that stands in a statement. None for 0, which stays 0."""
     old = float(program.body[line].args[slot])
-    new = _scaled(old, rng)
+    new = _scaled(old, _factor(rng))
     return None if new == old else _with_argument(program, line, slot, new)
 
 
 def with_scaled_hyperparameter(
     program: Program, number: int, rng: np.random.Generator
 ) -> Program | None:
-    """Multiply a hyperparameter, on its scale. None where it stays the same, or is not legal."""
-    h = program.hyperparameters[number]
-    value = 1.0 - _scaled(1.0 - h.value, rng) if h.scale == "log1m" else _scaled(h.value, rng)
-    if value == h.value or (h.scale == "log1m" and value >= 1.0):  # 1 - 2^-54 rounds to 1
+    """Multiply a hyperparameter, on its scale, by one factor in all uses of the program.
+
+    None where it stays the same, or is not legal.
+    """
+    h, factor = program.hyperparameters[number], _factor(rng)
+    before, near_one = (h.value, *h.tuned), h.scale == "log1m"
+    after = tuple(
+        1.0 - _scaled(1.0 - v, factor) if near_one else _scaled(v, factor) for v in before
+    )
+    if after == before or (near_one and max(after) >= 1.0):  # 1 - 2^-54 rounds to 1
         return None
+    changed = replace(h, value=after[0], tuned=after[1:])
+    others = list(program.hyperparameters)
+    others[number] = changed
     try:
-        return program.with_values({h.name: value})
+        return replace(program, hyperparameters=tuple(others))
     except ProgramError:
         return None
 
 
-def _scaled(value: float, rng: np.random.Generator) -> float:
-    scaled = value * 2.0 ** rng.standard_normal()
-    return float(np.clip(scaled, -MAX_CONSTANT, MAX_CONSTANT))
+def _factor(rng: np.random.Generator) -> float:
+    return 2.0 ** rng.standard_normal()
+
+
+def _scaled(value: float, factor: float) -> float:
+    return float(np.clip(value * factor, -MAX_CONSTANT, MAX_CONSTANT))
 
 
 def _with_argument(program: Program, line: int, slot: int, argument: str | float) -> Program | None:

@@ -41,6 +41,7 @@ from evolve.search.candidate import (
     Member,
     Tally,
     generator,
+    in_all_uses,
 )
 from evolve.search.controls import random_program, tweak
 from evolve.search.hall_of_fame import HallOfFame
@@ -144,12 +145,13 @@ class Search:
     def judge(self, number: int, phase: int, parent: int | None, child: Child) -> Candidate:
         """Name the program, look it up, and try to reject it cheaply."""
         values = graph(child.program)
+        key = in_all_uses(child.program, values.key)
 
         def candidate(**found: Any) -> Candidate:
             name = child.mutation
-            return Candidate(number, phase, parent, name, child.program, values.key, **found)
+            return Candidate(number, phase, parent, name, child.program, key, **found)
 
-        same = self.seen.keys.get(values.key)
+        same = self.seen.keys.get(key)
         if same is not None:
             return candidate(same_as=same)
         if not values.uses("g"):
@@ -158,10 +160,11 @@ class Search:
         moves = probe(values)
         if self.rejects_ascent and not moves.descends:
             return candidate(reason=ASCENT)
-        same = self.seen.probes.get(moves.key)
+        behaviour = in_all_uses(child.program, moves.key)
+        same = self.seen.probes.get(behaviour)
         if same is not None:
             return candidate(same_as=same)
-        return candidate(probe=moves.key, job=self.job(child.program))
+        return candidate(probe=behaviour, job=self.job(child.program))
 
     def job(self, program: Program) -> Job:
         """Say what a worker shall do with a program: which seeds, and where it may stop."""

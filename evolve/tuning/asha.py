@@ -21,7 +21,6 @@ import logging
 import math
 import os
 import tempfile
-import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -311,11 +310,7 @@ def start_ray(workers: int) -> Callable[[], None]:
 
     Returns a function that ends it. Raises `WorkerFailure`.
     """
-    with warnings.catch_warnings():
-        # jax warns of every fork, and Ray starts its processes with one; they replace themselves at
-        # once.
-        warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)
-        return connect(WorkerSettings(kind="ray", count=workers))
+    return connect(WorkerSettings(kind="ray", count=workers))
 
 
 def same_machine(plan: Plan) -> None:

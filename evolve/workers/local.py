@@ -95,7 +95,7 @@ class Local:
         allocate, None for its share of the machine's. `log` gets what workers print.
         """
         limit = SHARE * available_memory() / setup.workers if memory is None else memory
-        self.setup = replace(setup, memory=int(limit)).line()
+        self.setup = replace(setup, memory=int(limit))
         self.deadline, self.log, self.command = deadline, log, command
         self.logged = 0
         self.queue: deque[_Asked] = deque()
@@ -106,13 +106,19 @@ class Local:
         self.fingerprint: dict[str, Any] | None = None
         self.selector = selectors.DefaultSelector()
         self.workers: list[_Worker] = []
-        for _ in range(count):
-            self.hire()
+        for number in range(count):
+            self.hire(task=number * len(setup.tasks) // count)
 
     def hire(
-        self, first: Sequence[_Asked] = (), blamed: Sequence[tuple[int, Outcome]] = ()
+        self,
+        first: Sequence[_Asked] = (),
+        blamed: Sequence[tuple[int, Outcome]] = (),
+        task: int = 0,
     ) -> None:
-        """Start a worker, which takes over what a lost one was at and whom it would blame."""
+        """Start a worker, which takes over what a lost one was at and whom it would blame.
+
+        task: the number of the one that it compiles first; the others may be in the cache by then.
+        """
         process = subprocess.Popen(
             [*self.command, str(os.getpid())],
             env=os.environ | pinned(),
@@ -128,7 +134,7 @@ class Local:
         pipes = (process.stdin, process.stdout, process.stderr)
         worker = _Worker(process, *pipes, self.clock(), list(first), list(blamed))
         with contextlib.suppress(OSError):  # it is dead already, as the end of its output will tell
-            worker.stdin.write(self.setup)
+            worker.stdin.write(replace(self.setup, first=task).line())
             worker.stdin.flush()
         for pipe, reader in ((worker.stdout, self.read), (worker.stderr, self.hear)):
             os.set_blocking(pipe.fileno(), False)

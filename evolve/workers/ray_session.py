@@ -21,6 +21,7 @@ import socket
 import stat
 import tempfile
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,14 @@ def connect(settings: WorkerSettings) -> Callable[[], None]:
         paths = (str(ROOT), os.environ.get("PYTHONPATH", ""))
         variables = {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
     try:
-        with _own_signals(), tempfile.TemporaryDirectory(prefix="pride-empty-") as empty:
+        with (
+            _own_signals(),
+            tempfile.TemporaryDirectory(prefix="pride-empty-") as empty,
+            warnings.catch_warnings(),
+        ):
+            # jax warns of every fork, and Ray starts its processes with one; they replace
+            # themselves at once.
+            warnings.filterwarnings("ignore", r"os\.fork\(\) was called", RuntimeWarning)
             ray.init(
                 log_to_driver=False,
                 logging_level=logging.ERROR,

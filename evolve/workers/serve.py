@@ -79,7 +79,7 @@ def _start(setup: Setup) -> tuple[Scorer | None, dict[str, Any]]:
     logging.getLogger("evolve").setLevel(logging.INFO)
     try:
         scorer = Scorer(setup.suite(), setup.workers)
-        scorer.check()
+        scorer.check(setup.first)
     except (ConfigError, PluginError, RuntimeError) as fault:
         return None, {"failure": str(fault)}
     return scorer, {"fingerprint": scorer.fingerprint()}
@@ -98,7 +98,9 @@ def _bound(memory: int) -> None:
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # no file with the remains of a crash
     if sys.platform == "linux" and os.environ.get("JAX_PLATFORMS") == "cpu":
-        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+        given = (n for n in resource.getrlimit(resource.RLIMIT_DATA) if n != resource.RLIM_INFINITY)
+        least = min([memory, *given])  # the user's `ulimit -d` may be lower
+        resource.setrlimit(resource.RLIMIT_DATA, (least, least))
 
 
 def _refuse_forks(event: str, arguments: tuple) -> None:

@@ -23,6 +23,7 @@ class Setup:
     folder: str  # where the command was run: paths in tasks count from there
     workers: int  # how many share the machine
     memory: int = 0  # bytes that one may allocate; filled in on the machine
+    first: int = 0  # the task that a worker compiles first; of its own, so that they share the work
     plugins: list[dict[str, Any]] = field(default_factory=list)  # `evolve.plugins.to_send`
 
     @classmethod
@@ -54,6 +55,7 @@ class Setup:
         Loads the plug-ins first, and takes the tuned values of whoever asks instead of those that
         lie on this machine. Raises `ConfigError`, and `PluginError` for a plug-in that fails here.
         """
+        from evolve.config.errors import ConfigError
         from evolve.config.schema import TaskSettings
         from evolve.scoring.suite import make_suite
 
@@ -62,4 +64,12 @@ class Setup:
 
             load_sources(self.plugins)
         tasks = [TaskSettings(**task) for task in self.tasks]
-        return make_suite("run", tasks, self.reference, self.references)
+        suite = make_suite("run", tasks, self.reference, self.references)
+        for task in suite:
+            if task.fingerprint not in self.references:
+                raise ConfigError(
+                    f"{task.kind}: its data on this machine (under {os.getcwd()}, or the libraries "
+                    f"that bring them) are not those of the run, so its fingerprint is "
+                    f"{task.fingerprint} here; put the same files in the same places"
+                )
+        return suite

@@ -23,6 +23,17 @@ def normal(key: PRNGKeyArray, shape: tuple[int, ...], gain: float = 1.0) -> Floa
     return jax.random.normal(key, shape, jnp.float32) * (gain / fan_in) ** 0.5
 
 
+def xavier(key: PRNGKeyArray, shape: tuple[int, ...]) -> Float[Array, "..."]:
+    """Draw N(0, 2 / (fan-in + fan-out)), after Glorot and Bengio 2010.
+
+    Of a convolution's kernel each output reaches as many positions as it is read from, so that both
+    hold the window.
+    """
+    *window, inputs, outputs = shape
+    scale = (2 / (int(np.prod(window)) * (inputs + outputs))) ** 0.5
+    return jax.random.normal(key, shape, jnp.float32) * scale
+
+
 def affine_init(key: PRNGKeyArray, shape: tuple[int, ...], gain: float = 1.0) -> Layer:
     """Draw a kernel, inputs before outputs, and a zero bias."""
     return {"kernel": normal(key, shape, gain), "bias": jnp.zeros(shape[-1], jnp.float32)}
@@ -57,8 +68,13 @@ matmul.defvjp(_matmul_forward, _matmul_backward)
 
 
 def affine(layer: Layer, x: Float[Array, "*rows inputs"]) -> Float[Array, "*rows outputs"]:
-    """Compute x · kernel + bias. The bias may have rows of its own, one for every row of x."""
+    """Compute x · kernel + bias, or without a bias where a norm follows that has a shift.
+
+    The bias may have rows of its own, one for every row of x.
+    """
     y = matmul(x, layer["kernel"])
+    if "bias" not in layer:
+        return y
     return y + jnp.broadcast_to(layer["bias"], y.shape)
 
 
@@ -78,6 +94,31 @@ def affine_row(
     return affine(layers[names[-1]], seen[names[-1]]), seen
 
 
+def affine_row_init(
+    key: PRNGKeyArray,
+    names: tuple[str, ...],
+    sizes: tuple[int, ...],
+    gain: float = 1.0,
+    scale: float = 1.0,
+) -> dict[str, Layer]:
+    """Draw the layers of `affine_row`: sizes are those of the input and of what each one gives.
+
+    gain: of all layers but the last, which has 1. scale: of all kernels, beyond their gain.
+    """
+    keys, gains = jax.random.split(key, len(names)), [gain] * (len(names) - 1) + [1.0]
+    return {
+        name: affine_init(key, shape, gain * scale**2)
+        for name, key, shape, gain in zip(
+            names, keys, itertools.pairwise(sizes), gains, strict=True
+        )
+    }
+
+
+def numbered(name: str, count: int) -> tuple[str, ...]:
+    """Name layers of one kind: name_0, name_1 and so on."""
+    return tuple(f"{name}_{number}" for number in range(count))
+
+
 def convolution(
     layer: Layer, images: Float[Array, "image height width channels"], stride: int
 ) -> Float[Array, "image rows columns outputs"]:
@@ -95,7 +136,7 @@ def convolution(
         for j in range(3)
     ]
     patches = jnp.concatenate(taps, axis=-1).reshape(number * rows * columns, 9 * channels)
-    flat = {"kernel": layer["kernel"].reshape(9 * channels, -1), "bias": layer["bias"]}
+    flat = layer | {"kernel": layer["kernel"].reshape(9 * channels, -1)}
     return affine(flat, patches).reshape(number, rows, columns, -1)
 
 
@@ -108,19 +149,41 @@ def layer_norm(layer: Layer, x: Float[Array, "*rows width"]) -> Float[Array, "*r
     return y * jnp.broadcast_to(layer["scale"], y.shape) + jnp.broadcast_to(layer["shift"], y.shape)
 
 
-def causal_attention(
-    qkv: Float[Array, "batch time triple_width"], heads: int
-) -> Float[Array, "batch time width"]:
-    """Mix the past into every position (Vaswani et al.
+def batch_norm(
+    layer: Layer, x: Float[Array, "row *rest width"], known: Float[Array, "some *rest width"]
+) -> Float[Array, "row *rest width"]:
+    """Shift and scale every channel by mean and variance of `known`, which is x itself in training,
+    then by the layer's own `scale` and `shift`.
+    """
+    axes = tuple(range(known.ndim - 1))
+    mean, variance = jnp.mean(known, axis=axes), jnp.var(known, axis=axes)
+    factor = layer["scale"] * jax.lax.rsqrt(variance + 1e-5)
+    y = (x - jnp.broadcast_to(mean, x.shape)) * jnp.broadcast_to(factor, x.shape)
+    return y + jnp.broadcast_to(layer["shift"], y.shape)
 
-    2017), from queries, keys and values side by side.
+
+def attention(
+    qkv: Float[Array, "batch time triple_width"], heads: int, causal: bool
+) -> Float[Array, "batch time width"]:
+    """Mix into every position the others, or where it is causal the past (Vaswani et al. 2017).
+
+    qkv: queries, keys and values side by side.
     """
     batch, time, _ = qkv.shape
     query, key, value = jnp.split(qkv.reshape(batch, time, 3 * heads, -1), 3, axis=2)
     scores = jnp.einsum("bqhd,bkhd->bhqk", query, key) * query.shape[-1] ** -0.5
-    past = jnp.broadcast_to(np.tri(time, dtype=bool), scores.shape)
-    weights = jax.nn.softmax(jnp.where(past, scores, -jnp.inf), axis=-1)
+    if causal:
+        past = jnp.broadcast_to(np.tri(time, dtype=bool), scores.shape)
+        scores = jnp.where(past, scores, -jnp.inf)
+    weights = jax.nn.softmax(scores, axis=-1)
     return jnp.einsum("bhqk,bkhd->bqhd", weights, value).reshape(batch, time, -1)
+
+
+def causal_attention(
+    qkv: Float[Array, "batch time triple_width"], heads: int
+) -> Float[Array, "batch time width"]:
+    """Mix the past into every position; see `attention`."""
+    return attention(qkv, heads, causal=True)
 
 
 def cross_entropy(

@@ -1,9 +1,11 @@
 """How data is cut: into train, validation and test for all, and the train part into batches."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Int, PRNGKeyArray, PyTree
+from jaxtyping import Array, Float, Int, PRNGKeyArray, PyTree
 
 PARTS = ("train", "validation", "test")
 
@@ -83,3 +85,9 @@ def frozen(array: np.ndarray, dtype: type[np.generic]) -> np.ndarray:
     copy = np.array(array, dtype)
     copy.flags.writeable = False
     return copy
+
+
+@functools.cache
+def fixed_noise(seed: int, *shape: int) -> Float[np.ndarray, "..."]:
+    """Draw N(0, 1) that is the same always: what every evaluation of a task shares."""
+    return frozen(np.random.default_rng(seed).standard_normal(shape), np.float32)

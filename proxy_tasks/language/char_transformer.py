@@ -1,7 +1,6 @@
 """Predict the next character of technical English with a two-layer transformer."""
 
 import functools
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from proxy_tasks.data.carried import carried
+from proxy_tasks.kit.characters import in_symbols
 from proxy_tasks.kit.networks import (
     affine,
     affine_init,
@@ -20,7 +20,7 @@ from proxy_tasks.kit.networks import (
     matmul,
     normal,
 )
-from proxy_tasks.kit.parts import frozen, split_blocks, take_rows
+from proxy_tasks.kit.parts import take_rows
 from proxy_tasks.task import Params, PredictionTask
 
 ALPHABET = 64  # symbols: the 63 commonest characters, and one for all others
@@ -38,13 +38,7 @@ def text() -> str:
 @functools.cache
 def symbols() -> dict[str, Int[np.ndarray, " _"]]:
     """Return the parts of the text as symbols: 0 is the commonest character, 63 any other."""
-    characters = np.array(list(text()))
-    parts = split_blocks(len(characters), BLOCK)
-    counts = Counter(characters[parts["train"]].tolist())
-    ranked = sorted(counts, key=lambda character: (-counts[character], character))[: ALPHABET - 1]
-    number = {character: i for i, character in enumerate(ranked)}
-    coded = np.array([number.get(character, ALPHABET - 1) for character in characters.tolist()])
-    return {part: frozen(coded[positions], np.int32) for part, positions in parts.items()}
+    return in_symbols(text(), ALPHABET, BLOCK)
 
 
 MOST_LAYERS = 1000  # each is traced on its own
@@ -89,6 +83,8 @@ class CharTransformer(PredictionTask):
         "steps": 150,
     }
 
+    alphabet: ClassVar[int] = ALPHABET  # a task of other text may have another
+
     layers: int = 2
     width: int = 64
     heads: int = 4
@@ -101,7 +97,13 @@ class CharTransformer(PredictionTask):
             return f"layers must be at most {MOST_LAYERS}, not {self.layers}"
         if self.width % self.heads:
             return f"width must be a multiple of heads, not {self.width} for {self.heads} heads"
-        longest = min(map(len, symbols().values())) - 1
+        highest = max(int(part.max()) for part in self.data().values())
+        if highest >= self.alphabet:
+            return (
+                f"expected symbols below its alphabet of {self.alphabet}, found the symbol "
+                f"{highest}: state alphabet: ClassVar[int] = {highest + 1}"
+            )
+        longest = min(map(len, self.data().values())) - 1
         if self.context > longest:
             return (
                 f"context must be at most {longest}, the shortest part less one, not {self.context}"
@@ -120,10 +122,10 @@ class CharTransformer(PredictionTask):
         params = {
             "embedding": {
                 # one symbol at a time, so a fan-in of 1; positions start smaller, as a detail of it
-                "token": jax.random.normal(next(keys), (ALPHABET, width), jnp.float32),
+                "token": jax.random.normal(next(keys), (self.alphabet, width), jnp.float32),
                 "position": normal(next(keys), (self.context, width)),
             },
-            "head": norm | affine_init(next(keys), (width, ALPHABET)),
+            "head": norm | affine_init(next(keys), (width, self.alphabet)),
         }
         for layer in range(self.layers):
             params[f"attention_{layer}"] = norm | {
@@ -137,7 +139,7 @@ class CharTransformer(PredictionTask):
         return params
 
     def draws(self, key: PRNGKeyArray) -> Int[Array, "steps batch"]:
-        starts = len(symbols()["train"]) - self.context
+        starts = len(self.data()["train"]) - self.context
         return jax.random.randint(key, (self.steps, self.batch), 0, starts, jnp.int32)
 
     def predict(
@@ -177,7 +179,7 @@ class CharTransformer(PredictionTask):
         token, position = params["embedding"]["token"], params["embedding"]["position"]
         # A product with one-hot rows is as quick as a lookup here, and its gradient is no scatter,
         # which a GPU would add up in an order of its own.
-        x = jax.nn.one_hot(window, ALPHABET, dtype=token.dtype) @ token
+        x = jax.nn.one_hot(window, self.alphabet, dtype=token.dtype) @ token
         x = x + jnp.broadcast_to(position, x.shape)
         for layer in range(self.layers):
             attention, mlp = params[f"attention_{layer}"], params[f"mlp_{layer}"]

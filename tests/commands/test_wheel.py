@@ -110,9 +110,8 @@ def test_our_packages_come_from_the_wheel_and_not_from_the_checkout(installed, t
 
 
 def test_a_run_from_the_wheel_in_another_folder_ends_with_an_optimizer(installed, tmp_path):
-    output = call(
-        installed.parent / "evolve", "run", "smoke", "--set", "budget.candidates=60", cwd=tmp_path
-    )
+    evolve, changes = installed.parent / "evolve", ("--set", "budget.candidates=60")
+    output = call(evolve, "run", "smoke", *changes, "--workers", "inline", cwd=tmp_path)
     run = tmp_path / output.splitlines()[-1]
     assert run.is_dir(), output
     assert (run / "journal.sqlite").is_file()

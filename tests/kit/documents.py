@@ -12,13 +12,17 @@ ROOT = Path(__file__).parents[2]
 
 def documents() -> list[Path]:
     """Return the README of every folder, and the page on clusters."""
-    found = [*ROOT.glob("*.md"), *ROOT.glob("*/**/README.md"), ROOT / "evolve" / "CLUSTER.md"]
+    folders = [path for path in ROOT.iterdir() if path.is_dir() and path.name[0] != "."]
+    found = [
+        *ROOT.glob("*.md"),
+        *(file for folder in folders for file in folder.rglob("README.md")),
+        ROOT / "evolve" / "CLUSTER.md",
+    ]
     history = {"CHANGELOG.md", "DECISIONS.md"}  # what was once, and not what is
     return sorted(
         path
         for path in found
-        if path.name not in history
-        and not {"data", "kept", ".venv"} & set(path.relative_to(ROOT).parts)
+        if path.name not in history and not {"data", "kept"} & set(path.relative_to(ROOT).parts)
     )
 
 

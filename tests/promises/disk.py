@@ -73,7 +73,7 @@ def keep(place: Path, long: bool) -> dict[str, object]:
     found |= {
         "resumes to the undisturbed chain": 3
     }  # after a full disk, on another machine, of format 1
-    found |= flipped(undisturbed / "journal.sqlite", place / "flipped", rows, 1200 if long else 150)
+    found |= flipped(undisturbed / "journal.sqlite", place / "flipped", rows, 1200 if long else 60)
     return found
 
 

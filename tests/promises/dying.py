@@ -80,7 +80,7 @@ def keep(place: Path, long: bool) -> dict[str, object]:
     """Kills on local workers; then on Ray, where a node is taken away as well and another one
     joins.
     """
-    candidates, kills, every = (10_000, 30, (0.5, 2.5)) if long else (800, 4, (0.1, 0.3))
+    candidates, kills, every = (10_000, 30, (0.5, 2.5)) if long else (400, 2, (0.1, 0.3))
     undisturbed = ran(place / "undisturbed", candidates, kind="local", count=2)
 
     local = Killer(kills // 2, every, seed=1)

@@ -23,7 +23,7 @@ from evolve.record.folder import NotARun, RunFolder
 from evolve.record.status import status
 
 AT_ONCE = 2  # runs at the same time: most of a short life is one process that starts
-KILLS = 25  # of one run, at random moments
+KILLS = {False: 10, True: 25}  # of one run, at random moments; long: of each of eight
 CANDIDATES = 600
 # As in a real search, scoring takes most of the time.
 AT_RANDOM = (f"budget.candidates={CANDIDATES}", "scoring.seeds=20")
@@ -159,7 +159,7 @@ class Killed:
 
 
 def keep(place: Path, long: bool) -> dict[str, object]:
-    """Kill drivers at 25 (long: 200) random moments and at all named points.
+    """Kill drivers at 10 (long: 200) random moments and at all named points.
 
     Returns what was counted.
     """
@@ -182,7 +182,7 @@ def keep(place: Path, long: bool) -> dict[str, object]:
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
         total = sum(pool.map(do, range(len(jobs))), Counter())
-    assert total["kills"] == (200 if long else 25)
+    assert total["kills"] == (200 if long else 10)
     assert 2 * total["while candidates were scored"] >= total["kills"], total
     assert (3 if long else 5) * total["with local workers"] >= total["kills"], total
     for name in ("lost", "evaluated twice", "orphans"):
@@ -219,18 +219,19 @@ def random_moments(long: bool, seed: int, root: Path, nursery: runs.Nursery) -> 
     rng = random.Random(seed)
     figures: Counter[str] = Counter()
     run = Killed(root / "run", nursery, AT_RANDOM, figures)
-    local = 6 if long else 3  # of its lives; each has to start its worker
+    kills = KILLS[long]
+    local = 6 if long else 1  # of its lives; each has to start its worker
     plan = [(late, workers) for late, workers, times in
-            ((True, "inline", 21 - local), (True, "1", local), (True, "2", 2),
+            ((True, "inline", kills - 4 - local), (True, "1", local), (True, "2", 2),
              (False, "inline", 1), (False, "2", 1))
             for _ in range(times)]  # fmt: skip
-    assert len(plan) == KILLS
+    assert len(plan) == kills
     rng.shuffle(plan)
     for number, (late, workers) in enumerate(plan):
-        process = run.start(workers, anew=number % 12 == 11)
+        process = run.start(workers, anew=number % 12 == kills // 2)
         if late:
             room = CANDIDATES - 100 - len(run.rows)
-            aim = len(run.rows) + rng.randint(1, max(1, 2 * room // (KILLS - number)))
+            aim = len(run.rows) + rng.randint(1, max(1, 2 * room // (kills - number)))
             run.wait_for(aim, process)
             time.sleep(rng.uniform(0.0, 0.05))
         else:
@@ -248,16 +249,16 @@ def plans(long: bool) -> Iterator[list[Point]]:
     """Points at which one run dies, one after the other: each is reached, whatever the lives before
     it did.
     """
-    for times in ((1, 2, 3, 4), (5, 6), (8,)) if long else ((1, 4),):
+    for times in ((1, 2, 3, 4), (5, 6), (8,)) if long else ((2,),):
         words = ("before BEGIN", "before COMMIT", "after COMMIT")
         yield [("tables", 1, "inline"), *((word, n, "inline") for n in times for word in words)]
-    kinds = ("inline", "1", "2") if long else ("inline", "2")
+    kinds = ("inline", "1", "2") if long else ("2",)
     points = [("workers start", 1, kind) for kind in kinds] + [
         ("workers are ready", 1, kind) for kind in kinds
     ]
-    points += [(stage, 1, "inline") for stage in stages(("hall_of_fame.json",), True)]
-    points += [("confirming", n, "inline") for n in (1, 2)]
-    points += [("replaying", n, "inline") for n in ((1, 2, 10, 20, 40) if long else (1, 20))]
+    points += [(stage, 1, "inline") for stage in stages(("hall_of_fame.json",), long)]
+    points += [("confirming", n, "inline") for n in ((1, 2) if long else (1,))]
+    points += [("replaying", n, "inline") for n in ((1, 2, 10, 20, 40) if long else (20,))]
     yield points + [(stage, 1, "inline") for stage in stages(EXPORTS, long)]
     if long:
         for n in (2, 3):

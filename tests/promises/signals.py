@@ -314,10 +314,13 @@ def inline(stage: Stage, long: bool, nursery: runs.Nursery) -> None:
         close()
         life.gone(signal.SIGHUP)
         run.keeps_all()
-    with terminal(run, "/bin/sh", "-c", "trap '' HUP; exec \"$@\"", "sh") as (life, close):
-        run.searching(life)
-        close()
-        life.process.wait(runs.PATIENCE)
+    if long:
+        with terminal(run, "/bin/sh", "-c", "trap '' HUP; exec \"$@\"", "sh") as (life, close):
+            run.searching(life)
+            close()
+            life.process.wait(runs.PATIENCE)
+    else:
+        run.live().ended()
     run.ends()  # though nobody heard it
 
 
@@ -362,12 +365,13 @@ def stuck(stage: Stage, long: bool, _: None) -> None:
     life = run.live(sys.executable, "-c", ENDLESS.format(limit=limit))
     life.says("stuck")
     assert run.stopped(life, signal.SIGTERM) >= limit, "it had its time to end by itself"
-    life = run.live(sys.executable, "-c", ENDLESS.format(limit=60.0))
-    life.says("stuck")
-    life.send(signal.SIGTERM)
-    time.sleep(1.0)
-    assert life.process.poll() is None, "it has its time to end by itself"
-    assert run.stopped(life, signal.SIGINT) < 2.0, "the second signal ends it at once"
+    if long:
+        life = run.live(sys.executable, "-c", ENDLESS.format(limit=60.0))
+        life.says("stuck")
+        life.send(signal.SIGTERM)
+        time.sleep(1.0)
+        assert life.process.poll() is None, "it has its time to end by itself"
+        assert run.stopped(life, signal.SIGINT) < 2.0, "the second signal ends it at once"
     assert run.before, "what was recorded before is kept"
 
 

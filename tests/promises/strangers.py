@@ -75,9 +75,9 @@ SHARES = {
     False: {"programs": 0.9, "configs": 0.095, "run files": 0.005},
     True: {"programs": 0.9, "configs": 0.099, "run files": 0.001},
 }
-INPUTS = {False: 40_000, True: 10_000_000}
+INPUTS = {False: 16_000, True: 10_000_000}
 DRAWN = {
-    False: 100,
+    False: 50,
     True: 10_000,
 }  # of programs and of configurations in each process: by Hypothesis, which is slow
 PROCESSES = 2
@@ -90,7 +90,7 @@ LONGEST = 2100  # characters of a message: `evolve.config.errors.MAX_MESSAGE`, a
 
 
 def keep(place: Path, long: bool) -> dict[str, object]:
-    """Read 40,000 hostile files (or 10 million) in two processes. Returns how many were what."""
+    """Read 16,000 hostile files (or 10 million) in two processes. Returns how many were what."""
     memory = Path(
         "/dev/shm"
     )  # what is tested is reading; a disk would have to sync what a journal writes
@@ -440,8 +440,8 @@ def make_run(place: Path) -> None:
     config = validated(given, "run")
     initial = [baselines.get(name) for name in config.search.initial]
     assert not isinstance(config.suite, str)
-    references = make_suite(config.name, config.suite).references
-    inputs = {"initial": [[p.name, str(p)] for p in initial], "references": references}
+    suite = make_suite(config.name, config.suite)
+    inputs = {"initial": [[p.name, str(p)] for p in initial], "references": suite.references}
     folder = RunFolder.create(place, config, given, inputs)
     search = Search(config, initial)
     every, drive.EVERY = drive.EVERY, 32
@@ -455,9 +455,7 @@ def make_run(place: Path) -> None:
     finally:
         drive.EVERY = every
     HallOfFameFile(folder).write(search)
-    replace_file(
-        folder.best_program, str(found_program(search.hall_of_fame.best, config, "tuned AdamW"))
-    )
+    replace_file(folder.best_program, str(found_program(search.hall_of_fame.best, config, suite)))
     replace_file(folder.best_optax, "")
     end = {"chain": driver.chain.hex(), "verdicts": [], "best": None}
     replace_file(folder.summary, json.dumps(end))

@@ -1,0 +1,1 @@
+"""Control of small mechanical systems that are simulated here."""

@@ -1,0 +1,1 @@
+"""Models that imitate data: autoencoders, diffusion, adversarial pairs."""

@@ -1,0 +1,1 @@
+"""Tiny tasks that carry what is hard about large models: optimizers end far apart on them."""
