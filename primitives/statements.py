@@ -34,9 +34,11 @@ DEFAULT_LEARNING_RATE = 1e-3
 SCALES = ("linear", "log", "log1m")
 """How a tuning range is walked: evenly in x, in log x, or in log(1 - x) (for decays near 1)."""
 
-KERNELS = ("flatten", "stack", "fallback")
+KERNELS = ("flatten", "stack", "fallback", "first_axis")
 """How a leaf with more than two axes is read: flatten all but the last one into the rows; take the
-last two as a matrix and those before as a stack of them; or leave it to the fallback.
+last two as a matrix and those before as a stack of them; leave it to the fallback; or take the
+first axis as the rows and flatten the others into the columns. The machine's codes count them, so
+one more stands at the end.
 """
 
 RESERVED = ("zeros_like", "full_like", "scalar", "tunable", "step", "fallback", "kernels")

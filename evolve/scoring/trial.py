@@ -256,7 +256,7 @@ class Trials:
     def stepwise(self, program: Program) -> Stepwise:
         """Return what trains a program call by call; it serves all that see the leaves alike."""
         views = Views(program, self.layout.shapes)
-        alike = (len(views.parts), views.plain, views.stack, *views.group)
+        alike = (len(views.parts), views.plain, views.kernels, *views.group)
         if alike not in self._stepwise:
             self._stepwise[alike] = Stepwise(self.seen, self.layout, views)
         return self._stepwise[alike]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from primitives.kinds import LEFT, RIGHT, Kind
-from primitives.registry import ELEMENTWISE, LEAF, MACHINE, MODEL, PRIMITIVES, per_registry
+from primitives.registry import AXIS, ELEMENTWISE, LEAF, MACHINE, MODEL, PRIMITIVES, per_registry
 
 CONSTANT = "constant"
 STATE = "state"
@@ -87,6 +87,8 @@ class Graph:
                     return f"{node.op} is no operation of the machine"
                 if primitive.scope == MODEL and grouped:
                     return f"{node.op} reduces over the matrices alone, or over the other leaves"
+                if primitive.scope == AXIS and self.kernels == "first_axis":
+                    return f"the machine's rows are not those that {node.op} is to see"
             elif node.op not in FLAT:
                 return f"{node.op} is no input of the machine"
         if any(_is_square(s.kind) for s in self.states):

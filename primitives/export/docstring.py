@@ -10,6 +10,7 @@ from primitives.export.body import WIDTH
 from primitives.export.rule import ExportedRule
 from primitives.program import Program
 from primitives.statements import LEARNING_RATE, Hyperparameter
+from primitives.views import MATRICES
 from primitives.writing.formulas import explained, formulas
 from primitives.writing.listing import FIRST
 
@@ -17,15 +18,6 @@ PROGRAM_HEADING = "The program, in Pride's language:"
 """The last part of an exported docstring: below it stands the program, indented, ready to be parsed
 again.
 """
-
-_LEAVES = {
-    "flatten": "A leaf of two axes or more is a matrix; the rows of a kernel are all its axes "
-    "but the last.",
-    "stack": "A leaf of two axes is a matrix, one of more a stack of matrices, each with states "
-    "of its own.",
-    "fallback": "A leaf of two axes is a matrix; one of more is none.",
-}
-"""What is a matrix, by the rule for kernels."""
 
 
 def docstring(rule: ExportedRule, name: str, advice: Sequence[str], found: str) -> str:
@@ -50,7 +42,7 @@ def docstring(rule: ExportedRule, name: str, advice: Sequence[str], found: str) 
     if words:
         paragraphs += ["where", textwrap.indent("\n".join(words), "    ")]
     if rule.by_shape:
-        paragraphs.append(textwrap.fill(_LEAVES[whole.kernels], WIDTH))
+        paragraphs.append(textwrap.fill(MATRICES[whole.kernels], WIDTH))
     paragraphs += [textwrap.fill(text, WIDTH) for text in advice]
     if found.strip():
         paragraphs.append(found.strip())

@@ -69,6 +69,11 @@ class ExportedRule:
         """Whether a leaf of more axes is a stack of matrices."""
         return self.by_shape and self.program.kernels == "stack"
 
+    @property
+    def flattened(self) -> bool:
+        """Whether a leaf of more axes is one matrix."""
+        return self.by_shape and self.program.kernels in ("flatten", "first_axis")
+
     @cached_property
     def states(self) -> tuple[State, ...]:
         """The states of all parts."""

@@ -27,6 +27,7 @@ from primitives.kinds import SCALAR
 from primitives.program import Program
 from primitives.registry import MODEL, PRIMITIVES, WINDOW, per_registry, signs
 from primitives.statements import INPUTS, LEARNING_RATE, State
+from primitives.views import MATRICES
 from primitives.writing.listing import FIRST, Line, Number, Value, listing
 from primitives.writing.notation import (
     FORMS,
@@ -448,7 +449,7 @@ def _legend(program: Program, rules: Sequence[Rule]) -> list[str]:
     """Return the legend of some rules, in lines.
 
     First the values of the hyperparameters, then the meaning of signs that mathematics has no
-    convention for.
+    convention for, and which leaves are matrices.
     """
     notation = Unicode()
     words = []
@@ -467,6 +468,8 @@ def _legend(program: Program, rules: Sequence[Rule]) -> list[str]:
             continue
         note = _note(op, notation)
         lines += [note] if note not in lines else []
+    if program.fallback is not None or program.matrix_statement is not None:
+        lines += textwrap.wrap(MATRICES[program.kernels], WIDTH)
     return lines
 
 

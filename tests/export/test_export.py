@@ -693,7 +693,7 @@ def test_the_exported_optimizer_finds_the_bottom_of_a_parabola(which, exported):
 START = {
     "matrix": np.float32([[0.5, -1.5], [0.25, 2.0]]),
     "scalar": np.float32(-0.75),
-    "stack": np.float32([[[1.5, -0.5, 0.75]], [[0.25, -1.25, 2.0]]]),
+    "stack": np.float32([[[1.5, -0.5], [0.75, 0.5]], [[0.25, -1.25], [2.0, 1.0]]]),
 }
 
 

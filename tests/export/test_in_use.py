@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache, partial
 
 import jax
@@ -15,6 +16,7 @@ import baselines
 from primitives import parse
 from primitives.export.optax import OptaxFunctions, to_optax
 from primitives.export.rule import exported_rule
+from primitives.statements import KERNELS
 
 FORMS = {  # each form of a file, by one program
     "adam": "each leaf, the rate outside",
@@ -342,7 +344,7 @@ LAID = {  # by letters: the shape of a leaf, and how its matrices are found by h
 }
 
 
-@pytest.mark.parametrize("kernels", ["flatten", "stack", "fallback"])
+@pytest.mark.parametrize("kernels", KERNELS)
 def test_a_leaf_takes_the_steps_of_the_matrices_that_its_layout_says(kernels):
     own = to_optax(parse(STACKS.replace("stack()", f"{kernels}()")))
     rng = np.random.default_rng(0)
@@ -376,6 +378,27 @@ def test_muon_takes_the_steps_of_attention_and_of_scanned_layers():
     expected, _ = step(functions("muon").optimizer(0.1), by_hand, by_hand)
     assert_close(found["heads"].reshape(16, 32), expected["heads"], rtol=1e-5)
     assert_close([*found["layers"]], expected["layers"], rtol=1e-5)
+
+
+def test_muon_of_first_axes_reads_every_leaf_so_that_has_no_layout():
+    muon = baselines.get("muon")
+    optimizer = to_optax(replace(muon, kernels="first_axis"))
+    rng = np.random.default_rng(0)
+    shapes = {"heads": (16, 4, 8), "dense": (8, 4), "conv": (2, 3, 4), "bias": (3,)}
+    params = {name: np.float32(rng.normal(size=shape)) for name, shape in shapes.items()}
+    by_hand = params | {
+        "heads": params["heads"].reshape(16, 32),
+        "conv": params["conv"].reshape(6, 4),
+    }
+    found, _ = step(
+        optimizer.optimizer(0.1, layout=dict.fromkeys(shapes) | {"conv": "rrc"}), params, params
+    )
+    expected, _ = step(functions("muon").optimizer(0.1), by_hand, by_hand)
+    for name, leaf in params.items():
+        assert_close(found[name], expected[name].reshape(leaf.shape), rtol=1e-5)
+    assert "the columns of a kernel are all its axes but the first" in " ".join(
+        optimizer.source.split()
+    )
 
 
 @pytest.mark.parametrize("letters", ["r", "rrr", "rcx", "rc", "sss", "rcsc"])

@@ -229,6 +229,8 @@ def split_up(program: Program, shapes) -> list:
             others.append((n, (1, *shape)))
         elif program.kernels == "stack":
             matrices.append((n, (math.prod(shape[:-2]), *shape[-2:])))
+        elif program.kernels == "first_axis":
+            matrices.append((n, (1, shape[0], math.prod(shape[1:]))))
         else:
             matrices.append((n, (1, math.prod(shape[:-1]), shape[-1])))
     return [(program, matrices), (program.fallback, others)]

@@ -35,6 +35,7 @@ from primitives import (
 )
 from primitives.canonical.liveness import prune
 from primitives.parse import MAX_BYTES
+from primitives.statements import KERNELS
 
 ROOT = Path(__file__).parents[2]
 STEP = "def step(g):\n    return g\n"
@@ -293,6 +294,14 @@ def test_a_body_may_come_first_or_last_and_is_printed_in_order():
     text = "\ndef fallback(w, g):\n    return g\n\n" + STEP
     assert str(parse(text)) == STEP + FALLBACK
     assert str(parse("kernels = flatten()\n" + STEP)) == STEP
+
+
+@pytest.mark.parametrize("kernels", KERNELS[1:])
+def test_a_rule_for_kernels_is_read_as_it_is_printed(kernels):
+    text = f"kernels = {kernels}()\n\n{STEP}{FALLBACK}"
+    program = parse(text)
+    assert str(program) == text
+    assert program.kernels == kernels
 
 
 def test_a_fallback_has_its_own_variables_and_its_own_use_of_the_states():
@@ -802,12 +811,12 @@ ERRORS = {
     "an unknown rule for kernels": (
         "kernels = stak()\n" + STEP,
         "x.py:1: no rule for kernels is called 'stak'\n    kernels = stak()\nThere are: flatten, "
-        "stack, fallback.",
+        "stack, fallback, first_axis.",
     ),
     "a rule for kernels that is not called": (
         "kernels = stack\n" + STEP,
         "x.py:1: 'stack' is no rule for kernels\n    kernels = stack\nWrite one of flatten(), "
-        "stack(), fallback().",
+        "stack(), fallback(), first_axis().",
     ),
     "a rule for kernels without the fallback": (
         "kernels = fallback()\n" + STEP,

@@ -239,6 +239,8 @@ For other leaves:
 
 β = 0.9, ηₜ = 0.1 at its peak
 x^(-1 / p): x^(-1/p) of a symmetric x by its eigenvalues; those that are not above 0 give 0.
+A leaf of two axes or more is a matrix; the rows of a kernel are all
+its axes but the last.
 """
     )
     assert latex_rule(program).count(r"\text{") == 4

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+from dataclasses import replace
 from random import Random
 
 import jax
@@ -33,6 +34,7 @@ from kit.judge import (
 )
 from kit.strategies import AXES, MATRICES, parameter_trees, programs, random_program
 
+import baselines
 from primitives import PRIMITIVES, Program, ProgramError, meaning, parse
 from primitives.canonical.graph import graph
 from primitives.canonical.probe import probe
@@ -166,6 +168,7 @@ SEEN = {
     "flatten": ([(24, 5), (4, 2), (0, 3)], [(3,), ()]),
     "stack": ([(4, 5)] * 6 + [(4, 2)], [(3,), ()]),
     "fallback": ([(4, 2)], [(2, 3, 4, 5), (3,), (), (0, 2, 3)]),
+    "first_axis": ([(2, 60), (4, 2), (0, 6)], [(3,), ()]),
 }
 
 
@@ -182,6 +185,8 @@ def test_each_body_sees_the_leaves_that_the_rule_for_kernels_gives_it(kernels):
         np.testing.assert_array_equal(split[0][4], leaves[0][1, 1])
     if kernels == "flatten":
         np.testing.assert_array_equal(split[0][0][7], leaves[0][0, 1, 3])
+    if kernels == "first_axis":
+        np.testing.assert_array_equal(split[0][0][:, 7], leaves[0][:, 0, 1, 2])
 
 
 @given(parameter_trees(), st.sampled_from(list(SEEN)))
@@ -190,6 +195,33 @@ def test_joining_is_the_inverse_of_splitting(tree, kernels):
     views = Views(centred(kernels), [x.shape for x in leaves])
     for again, leaf in zip(views.join(views.split(leaves), np), leaves, strict=True):
         np.testing.assert_array_equal(again, leaf, strict=True)
+
+
+def test_muon_takes_the_steps_of_a_matrix_on_a_leaf_whose_first_axis_are_its_rows():
+    muon = baselines.get("muon")
+    _, gradients = random_inputs([(16, 4, 8), (4, 6), (3,)], 0, np.float64)
+    leaves = meaning_trajectory(replace(muon, kernels="first_axis"), gradients[0], gradients, np)
+    gradients = [[g[0].reshape(16, 32), *g[1:]] for g in gradients]
+    matrices = meaning_trajectory(muon, gradients[0], gradients, np)
+    for (found, _), (expected, _) in zip(leaves, matrices, strict=True):
+        assert found[0].shape == (16, 4, 8)
+        for x, y in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(x.ravel(), y.ravel())
+
+
+def test_the_machine_holds_what_looks_at_no_rows_though_it_names_the_first_axis():
+    body = "(w, g):\n    a = {}(g)\n    u = g * a\n    return u\n\n"
+    text = f"kernels = first_axis()\n\ndef step{body}def fallback{body.format('largest')}"
+    program = parse(text.format("norm"))
+    w, gradients = random_inputs(TREES[NETWORK], 0, np.float64)
+    judge = Judge(program, w, gradients, np.float64)
+    assert_close(judge, graph_trajectory(program, w, gradients), "the graph")
+    machine.load(graph(program))
+
+    rows = graph(parse(text.format("column_count")))
+    assert rows.unflat() == "the machine's rows are not those that column_count is to see"
+    with pytest.raises(machine.DoesNotFit):
+        machine.load(rows)
 
 
 def test_a_program_that_needs_no_matrices_sees_every_leaf_as_it_is():
@@ -232,11 +264,8 @@ def test_a_reduction_over_the_model_sees_each_group_of_leaves_by_itself(kernels)
         for n in group:
             g = leaves[n]
             if group is groups[0]:
-                g = g - (
-                    g.mean((0, 1))
-                    if g.ndim == 3 and kernels == "flatten"
-                    else g.mean(-2, keepdims=True)
-                )
+                rows = {"flatten": tuple(range(g.ndim - 1)), "first_axis": 0}.get(kernels, -2)
+                g = g - g.mean(rows, keepdims=True)
             np.testing.assert_allclose(after[n], -g * size, rtol=1e-12)
     with pytest.raises(machine.DoesNotFit):
         machine.load(graph(program))
@@ -266,10 +295,10 @@ def test_a_group_may_be_empty(shapes):
 def test_the_rule_for_kernels_is_part_of_what_a_program_over_matrices_says_and_of_no_other():
     axes = CENTRED.replace("    a = global_norm(g)\n", "    a = norm(g)\n")
     said = [graph(parse(axes.format(kernels=kernels))) for kernels in SEEN]
-    assert len({g.key for g in said}) == 3
-    probes = [probe(g).key for g in said]
-    assert probes[1] == b""  # a stack is not flat
-    assert len(set(probes)) == 3
+    assert len({g.key for g in said}) == 4
+    probes = dict(zip(SEEN, [probe(g).key for g in said], strict=True))
+    assert probes["stack"] == probes["first_axis"] == b""  # neither is flat
+    assert len(set(probes.values())) == 3
     plain = [
         parse(f"kernels = {kernels}()\n\ndef step(g):\n    return g\n")
         for kernels in ("flatten", "stack")

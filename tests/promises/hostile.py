@@ -51,6 +51,7 @@ PROGRAM_WORDS = [
     "column(0.0)", "left(identity)", "right(identity)", "identity",
     "tunable(0.9, low=0.5, high=0.1)", 'tunable(0.9, low=0.5, high=0.999, scale="log1m")',
     'scale="log"', "low=1", "kernels = stack()", "kernels = fallback()", "kernels",
+    "kernels = first_axis()",
     "learning_rate = 1.0\n", "loss", "noise", "rademacher", "hvp", "hvp(g)", "lr", "t", "w", "g",
     "m", "past1", "v1", "self", "print", "None", "True", "nonsuch(g)", "sin(sin(sin(g)))",
     "where(g > w, g, w)", "matmul(g, w)", "0.5", "2", "-1",

@@ -35,6 +35,7 @@ from primitives.machine import step as machine
 from primitives.machine.layout import Layout
 from primitives.machine.step import DoesNotFit
 from primitives.registry import oracles
+from primitives.statements import KERNELS
 from proxy_tasks import Task, make_task
 
 SEED = "0:trial:0"
@@ -127,8 +128,8 @@ def test_calls_one_by_one_do_what_the_program_means(called, name):
     check_calls(called, baselines.get(name))
 
 
-STACK = """
-kernels = stack()
+KERNEL = """
+kernels = {}()
 
 def step(w, g, lr):
     middle = mean_over_columns(g)
@@ -142,10 +143,19 @@ def fallback(w, g, lr):
 
 
 def test_calls_one_by_one_see_kernels_as_the_program_says():
-    """Leaves of one, two and four axes: stacks of matrices beside what is none."""
+    """Leaves of one, two and four axes: stacks of matrices beside what is none, then matrices."""
     with quick_compilation():
         trials = Trials(make_task("digits_conv", batch=8, steps=2))
-    check_calls(trials, parse(STACK))
+    for kernels in ("stack", "first_axis"):
+        check_calls(trials, parse(KERNEL.format(kernels)))
+
+
+def test_calls_are_shared_by_the_rules_for_kernels_that_say_the_same_of_a_task(dense):
+    programs = [parse(KERNEL.format(kernels)) for kernels in KERNELS]
+    with quick_compilation():
+        conv = Trials(make_task("digits_conv", batch=8, steps=2))
+    assert len({id(conv.stepwise(program)) for program in programs}) == len(KERNELS)
+    assert len({id(dense.stepwise(program)) for program in programs}) == 1
 
 
 def check_calls(trials: Trials, program: Program) -> None:
