@@ -162,6 +162,20 @@ def batch_norm(
     return y + jnp.broadcast_to(layer["shift"], y.shape)
 
 
+FEW = 8  # positions, up to which the matrices of attention are small
+
+
+def small_products(
+    a: Float[Array, "*many rows inner"], b: Float[Array, "*many inner columns"]
+) -> Float[Array, "*many rows columns"]:
+    """Multiply many small matrices, as sums of products.
+
+    XLA calls Eigen for each of them, which takes about a microsecond whatever their size: a
+    training of `digits_transformer` took 1.54 s, and takes 0.44 so (jax 0.10.2, one thread).
+    """
+    return jnp.sum(a[..., :, :, None] * b[..., None, :, :], axis=-2)
+
+
 def attention(
     qkv: Float[Array, "batch time triple_width"], heads: int, causal: bool
 ) -> Float[Array, "batch time width"]:
@@ -171,6 +185,11 @@ def attention(
     """
     batch, time, _ = qkv.shape
     query, key, value = jnp.split(qkv.reshape(batch, time, 3 * heads, -1), 3, axis=2)
+    if time <= FEW and not causal:
+        q, k, v = (jnp.swapaxes(part, 1, 2) for part in (query, key, value))
+        scores = small_products(q, jnp.swapaxes(k, 2, 3)) * query.shape[-1] ** -0.5
+        mixed = small_products(jax.nn.softmax(scores, axis=-1), v)
+        return jnp.swapaxes(mixed, 1, 2).reshape(batch, time, -1)
     scores = jnp.einsum("bqhd,bkhd->bhqk", query, key) * query.shape[-1] ** -0.5
     if causal:
         past = jnp.broadcast_to(np.tri(time, dtype=bool), scores.shape)
