@@ -6,7 +6,8 @@
 #   make bench        how fast it is, on this machine: tests/benchmarks/results.md
 #   make chaos        break runs in every way the README promises to survive: an hour
 #   make pins         all hash chains that must not change when code moves: two minutes
-#   make readme      run every command of the README as it stands there: half an hour
+#   make tasks        the tests of tasks on all tasks, where the suite takes one of each domain: minutes
+#   make readme       run every command of the README as it stands there: half an hour
 #   make soak         a million candidates: a quarter of an hour
 #   make agreement    measure the known optimizers against their second opinions, and make the table of them
 #   make optax-tests  run optax's own tests on exported optimizers
@@ -25,7 +26,7 @@ TWO = -n 2 --dist loadfile --no-loadscope-reorder
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
 .NOTPARALLEL:
-.PHONY: help demo test bench chaos pins readme soak agreement optax-tests references references-check test-lowest lint clean
+.PHONY: help demo test bench chaos tasks pins readme soak agreement optax-tests references references-check test-lowest lint clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -41,6 +42,9 @@ bench: .venv/.demo
 
 chaos: .venv/.test
 	@.venv/bin/python tests/promises/chaos.py $(ARGS)
+
+tasks: .venv/.test
+	@TASKS=all .venv/bin/python -m pytest $(TWO) tests/tasks $(ARGS)
 
 pins: .venv/.test
 	@PINS=all .venv/bin/python -m pytest tests/search/test_pins.py $(ARGS)

@@ -18,6 +18,7 @@ import sys
 import tempfile
 from collections import deque
 from pathlib import Path
+from unittest import mock
 
 if __name__ == "__main__":
     import conftest  # noqa: F401  (the environment that scores are made in)
@@ -36,6 +37,7 @@ from evolve.record.journal import Journal
 from evolve.running.drive import Clock, Driver
 from evolve.running.facts import Plan
 from evolve.running.life import execute
+from evolve.scoring import references
 from evolve.search.search import Search
 from evolve.workers.executor import make_executor
 from primitives import PRIMITIVES
@@ -82,9 +84,19 @@ def config_of(name: str, candidates: int) -> Config:
     return load_config(name, (f"budget={{candidates: {candidates}}}",))
 
 
+@contextlib.contextmanager
+def references_of_then():
+    """With the tuned values that the chains were recorded with, whatever is shipped today."""
+    with mock.patch.object(references, "SHIPPED", GOLDEN / "references"):
+        references.tuned_values.cache_clear()
+        yield
+    references.tuned_values.cache_clear()
+
+
 def chain(name: str, candidates: int, trained: bool) -> str:
     """The hash chain of a search, whose candidates are trained by workers or scored by a hash."""
-    plan = Plan.of(config_of(name, candidates))
+    with references_of_then():
+        plan = Plan.of(config_of(name, candidates))
     config, search = plan.config, Search(plan.config, plan.initial)
     with tempfile.TemporaryDirectory() as place:
         journal = Journal(Path(place) / "journal.sqlite")

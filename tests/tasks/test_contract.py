@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from kit.kinds import most_tasks
 
 from proxy_tasks import TASKS, Task, make_task
 from proxy_tasks.contract import faults
@@ -28,7 +29,7 @@ def registry():
         yield
 
 
-@pytest.mark.parametrize("kind", sorted(TASKS))
+@most_tasks
 def test_a_task_of_this_package_has_no_fault(kind):
     assert faults(make_task(kind, **TASKS[kind].small | {"steps": 20})) == []
 
