@@ -48,9 +48,11 @@ class AttentionTeacher(PredictionTask):
 
     measures: ClassVar[str] = (
         "Whether the products of matrices in attention are learned past the plateau where all "
-        "attention is even: matrix methods and adaptive ones lead by far."
+        "attention is even."
     )
-    cannot: ClassVar[str] = "Nothing about depth, norms, embeddings or generalisation from text."
+    cannot: ClassVar[str] = (
+        "Nothing about depth, norms, embeddings or text; AdamW and heavy ball end alike here."
+    )
     source: ClassVar[str] = (
         "Generated; in the shape of github.com/cybertronai/caffeine's random teacher (no data set)"
     )

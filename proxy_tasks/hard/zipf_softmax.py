@@ -45,7 +45,10 @@ class ZipfSoftmax(DenseTask):
             grows with k; Adam and sign descent fit all alike, with or without noise of batches
             (Kunstner et al. 2024). It is why they win in language modelling.
 
-    Shape   2,112 parameters at the defaults; batches in shuffled epochs over 4,096 rows.
+    Here    Tuned over 4 seeds, AdamW ends at 0.196, Lion at 0.240, heavy ball at 0.288. With 64
+            classes of width 32 heavy ball leads (0.066 against 0.076).
+
+    Shape   33,280 parameters at the defaults; batches in shuffled epochs over 4,096 rows.
     Unit    nats a row; `label_noise` is in the train part alone.
     """
 
@@ -59,13 +62,13 @@ class ZipfSoftmax(DenseTask):
 
     small: ClassVar[dict[str, Any]] = {"width": 4, "classes": 8, "batch": 16, "steps": 150}
 
-    width: int = 32
-    classes: int = 64
+    width: int = 64
+    classes: int = 512
     spread: float = 1.0
     batch: int = 256
     label_noise: float = setting(0.0, from_zero=True)  # share of wrong labels
     init_scale: float = 1.0
-    steps: int = 500
+    steps: int = 300
 
     def impossible(self) -> str | None:
         return batch_above(self.batch, TRAIN_ROWS)
