@@ -11,8 +11,8 @@ from evolve.commands.group import example, json_flag, plugin_option, trust_optio
 from evolve.reporting.printing import facts, tell
 
 LISTS = (
-    "optimizers", "prologues", "primitives", "schedules", "tasks", "presets", "suites", "mutations",
-    "plugins",
+    "optimizers", "prologues", "primitives", "schedules", "tasks", "presets", "suites",
+    "references", "mutations", "plugins",
 )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import baselines
 from baselines import catalogue
 from evolve import plugins
 from evolve.config.presets import load_config, load_suite, preset_names
+from evolve.reporting import referenced
 from evolve.reporting.tables import Grid
 from evolve.search.mutation import MUTATIONS
 from evolve.tuning.measured import power_of
@@ -174,6 +175,7 @@ _ROWS: dict[str, Callable[[], list[Row]]] = {
     "tasks": _tasks,
     "presets": _presets,
     "suites": _suites,
+    "references": referenced.rows,
     "mutations": _mutations,
     "plugins": _plugins,
 }

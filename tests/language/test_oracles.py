@@ -15,6 +15,7 @@ from proxy_tasks import TASKS, make_task
 from proxy_tasks.kit import networks
 from proxy_tasks.language import char_transformer
 from proxy_tasks.oracles import gnvp, hvp, layers
+from proxy_tasks.sentences import listed
 from proxy_tasks.task import DenseTask, PredictionTask, Task
 
 TINY = {
@@ -269,11 +270,8 @@ def test_a_task_that_predicts_nothing_has_no_gauss_newton_matrix():
         data = init = draws = loss = evaluate = None
 
     Silent.kind = "silent"  # its own, without an entry in the registry
-    sentence = (
-        "silent has no Gauss-Newton matrix, because it predicts nothing; char_transformer, "
-        "diabetes_regression, "
-        "digits_conv, digits_dense and noisy_quadratic do."
-    )
+    others = listed(k for k in sorted(TASKS) if issubclass(TASKS[k], PredictionTask))
+    sentence = f"silent has no Gauss-Newton matrix, because it predicts nothing; {others} do."
     with pytest.raises(ValueError, match="Gauss-Newton") as error:
         gnvp(Silent(steps=1), {}, {}, None)
     assert str(error.value) == sentence

@@ -24,9 +24,11 @@ from evolve.record.status import status
 
 AT_ONCE = 2  # runs at the same time: most of a short life is one process that starts
 KILLS = {False: 10, True: 25}  # of one run, at random moments; long: of each of eight
-CANDIDATES = 600
+CANDIDATES = {False: 300, True: 600}
 # As in a real search, scoring takes most of the time.
-AT_RANDOM = (f"budget.candidates={CANDIDATES}", "scoring.seeds=20")
+AT_RANDOM = {
+    long: (f"budget.candidates={count}", "scoring.seeds=20") for long, count in CANDIDATES.items()
+}
 AT_POINTS = ("budget.candidates=300",)
 
 Point = tuple[str, int, str]  # its name in `driven.py`, which time the driver comes there, workers
@@ -164,7 +166,7 @@ def keep(place: Path, long: bool) -> dict[str, object]:
     Returns what was counted.
     """
     runs.prepare(place)
-    for settings in (AT_POINTS, AT_RANDOM):
+    for settings in (AT_POINTS, AT_RANDOM[long]):
         root = undisturbed(place, settings)
         code, _, err = runs.ended(runs.start(place, *begin(root, settings)))
         assert code == 0, err
@@ -218,7 +220,7 @@ def random_moments(long: bool, seed: int, root: Path, nursery: runs.Nursery) -> 
     """
     rng = random.Random(seed)
     figures: Counter[str] = Counter()
-    run = Killed(root / "run", nursery, AT_RANDOM, figures)
+    run = Killed(root / "run", nursery, AT_RANDOM[long], figures)
     kills = KILLS[long]
     local = 6 if long else 1  # of its lives; each has to start its worker
     plan = [(late, workers) for late, workers, times in
@@ -230,7 +232,7 @@ def random_moments(long: bool, seed: int, root: Path, nursery: runs.Nursery) -> 
     for number, (late, workers) in enumerate(plan):
         process = run.start(workers, anew=number % 12 == kills // 2)
         if late:
-            room = CANDIDATES - 100 - len(run.rows)
+            room = CANDIDATES[long] - 100 - len(run.rows)
             aim = len(run.rows) + rng.randint(1, max(1, 2 * room // (kills - number)))
             run.wait_for(aim, process)
             time.sleep(rng.uniform(0.0, 0.05))

@@ -251,7 +251,7 @@ class Run:
 def keep(place: Path, long: bool) -> dict[str, object]:
     """Send every signal at every stage, and see each run through to its end."""
     stage = Stage(place)
-    candidates, seeds = (5000, 500) if long else (800, 200)  # of the search; of the confirmation
+    candidates, seeds = (5000, 500) if long else (500, 60)  # of the search; of the confirmation
     config = runs.CONFIG.replace("candidates: 1500", f"candidates: {candidates}")
     config = config.replace("confirm: {seeds: 2", f"confirm: {{seeds: {seeds}")
     (place / "tiny.yaml").write_text(config)

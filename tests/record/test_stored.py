@@ -155,7 +155,7 @@ ROWS = {
     "a row": ("DELETE FROM candidate WHERE number = 20", "row 20 "),
     "the last row": ("DELETE FROM candidate WHERE number = 59", "chain"),
     "all rows": ("DELETE FROM candidate", "0 rows"),
-    "everything": ("DELETE FROM candidate; DELETE FROM checkpoint", "0 rows"),
+    "everything": ("DELETE FROM candidate; DELETE FROM checkpoint", "chain"),
     "half of it": ("DELETE FROM candidate WHERE number > 9; DELETE FROM checkpoint", "chain"),
     "a seal": ("UPDATE checkpoint SET seal = zeroblob(32)", "a checkpoint does not fit"),
     "records": ("UPDATE checkpoint SET records = zeroblob(1792)", "a checkpoint does not fit"),
