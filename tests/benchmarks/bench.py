@@ -14,7 +14,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from evolve.environment import pin
@@ -26,10 +26,11 @@ from calls import CASES, call_by_call  # noqa: E402
 from endurance import endurance  # noqa: E402
 from measure import Figure  # noqa: E402
 from searching import a_search, breeding, two_workers  # noqa: E402
-from training import TASKS, against_optax, compiling, first_candidate  # noqa: E402
+from training import OF_SEARCH, TASKS, against_optax, compiling, first_candidate  # noqa: E402
 from workers import driver, ray_against_local  # noqa: E402
 
 from evolve.environment import available_cores  # noqa: E402
+from evolve.scoring.suite import suite_of  # noqa: E402
 from proxy_tasks import make_task  # noqa: E402
 
 
@@ -62,7 +63,12 @@ def measurements(size: Size) -> Iterator[Iterator[Figure]]:
     for kind, (length, count, bar) in TASKS.items():
         if size is TINY and kind != "digits_dense":  # which compiles in no time
             continue
-        yield against_optax(kind, max(2, int(length * size.share)), turns(count), bar)
+        task = make_task(kind, steps=max(2, int(length * size.share)))
+        yield against_optax(task, turns(count), bar)
+    if size is not TINY:
+        steps, count, bar = OF_SEARCH
+        for task in suite_of("search"):
+            yield against_optax(replace(task, steps=steps), count, bar, ["adamw"])
     yield a_search(size.steps, size.fresh, turns(10), size.by_jit)
     if size is not TINY:  # who works where is tested elsewhere
         yield two_workers(size.steps, size.jobs, turns(9))
@@ -78,7 +84,10 @@ def measurements(size: Size) -> Iterator[Iterator[Figure]]:
     yield compiling(make_task("digits_dense", steps=size.steps), turns(3))
     if size is not TINY:
         yield many_candidates(1_000_000)
-        yield first_candidate({"kind": "digits_dense", "steps": size.steps}, turns(3))
+        one = [{"kind": "digits_dense", "steps": size.steps}]
+        yield first_candidate(one, 1, turns(3), 10.0, 4.0)
+        several = [entry.model_dump() for entry in suite_of("search").settings]
+        yield first_candidate(several, 2, turns(3), 30.0, 8.0)
 
 
 def many_candidates(rows: int) -> Iterator[Figure]:

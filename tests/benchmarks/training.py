@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -23,7 +23,7 @@ from evolve.scoring.optax_optimizer import OptaxOptimizer
 from evolve.scoring.trial import Trials
 from primitives.canonical.graph import graph
 from primitives.machine import step as machine
-from proxy_tasks import Task, make_task
+from proxy_tasks import Task
 
 SEED = "0:bench:0"
 
@@ -43,11 +43,17 @@ TASKS = {
 }
 
 
-def against_optax(kind: str, steps: int, turns: int, bar: float) -> Iterator[Figure]:
+OF_SEARCH = (100, 11, 1.15)  # steps, turns and bar for each task of the suite `search`
+
+
+def against_optax(
+    task: Task, turns: int, bar: float, names: Sequence[str] = tuple(BY_HAND)
+) -> Iterator[Figure]:
     """The same training by the machine, by the meaning compiled for the program, and by optax."""
-    trials = Trials(make_task(kind, steps=steps))
+    kind, trials = task.kind, Trials(task)
     begin = trials.begin(SEED)
-    for name, by_hand in BY_HAND.items():
+    for name in names:
+        by_hand = BY_HAND[name]
         program = baselines.get(
             name
         )  # its default learning rate: training stays calm enough to compare losses
@@ -104,8 +110,8 @@ from evolve.scoring.job import Job
 from evolve.scoring.suite import make_suite
 from evolve.workers.executor import make_executor
 import baselines
-task = TaskSettings.model_validate(json.loads(sys.argv[1]))
-executor = make_executor(WorkerSettings(count=1), make_suite("run", [task]))
+tasks = [TaskSettings.model_validate(task) for task in json.loads(sys.argv[1])]
+executor = make_executor(WorkerSettings(count=int(sys.argv[2])), make_suite("run", tasks))
 executor.ready()
 executor.submit(0, Job(str(baselines.get("lion")), ("0:bench:0",)))
 outcomes = []
@@ -116,17 +122,20 @@ print(outcomes[0][1].status)
 """
 
 
-def first_candidate(task: dict[str, Any], turns: int) -> Iterator[Figure]:
+def first_candidate(
+    tasks: list[dict[str, Any]], workers: int, turns: int, cold_bar: float, warm_bar: float
+) -> Iterator[Figure]:
     """From the start of a process to the first outcome of a worker that it spawned: import, data,
     compile, score.
     """
+    what = f"first candidate on {len(tasks)} tasks" if len(tasks) > 1 else "first candidate"
     cold, warm = [], []
     for _ in range(turns):
         with tempfile.TemporaryDirectory() as folder:
             for times in (cold, warm):
                 start = time.perf_counter()
                 done = subprocess.run(
-                    [sys.executable, "-c", FIRST, json.dumps(task)],
+                    [sys.executable, "-c", FIRST, json.dumps(tasks), str(workers)],
                     env=os.environ
                     | {"JAX_COMPILATION_CACHE_DIR": folder, "JAX_ENABLE_COMPILATION_CACHE": "true"},
                     capture_output=True,
@@ -134,9 +143,8 @@ def first_candidate(task: dict[str, Any], turns: int) -> Iterator[Figure]:
                 )
                 assert done.stdout == "ok\n", done.stderr
                 times.append(time.perf_counter() - start)
-    yield Figure(
-        "first candidate, nothing compiled", statistics.median(cold), "s", bar=10.0, most=True
-    )
-    yield Figure(
-        "first candidate, compiled before", statistics.median(warm), "s", bar=4.0, most=True
-    )
+    for how, times, bar in (
+        ("nothing compiled", cold, cold_bar),
+        ("compiled before", warm, warm_bar),
+    ):
+        yield Figure(f"{what}, {how}", statistics.median(times), "s", bar=bar, most=True)

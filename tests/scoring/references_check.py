@@ -73,7 +73,7 @@ def gain(task: Task, shipped: Path = SHIPPED, place: Path = PLACE) -> Gain:
     """Tune the reference of a task again, otherwise, and compare on fresh seeds."""
     before = stored(shipped, task)
     tune_pieces([Piece(REFERENCE, (task,))], independent(before), place)
-    compiled, seeds = Trials(task), [f"check:{number}" for number in range(SEEDS)]
+    compiled, seeds = Trials(task), [f"held-out:{number}" for number in range(SEEDS)]
     losses = [
         [log_loss(compiled, known(REFERENCE).with_values(values), seed) for seed in seeds]
         for values in (before["values"], stored(place, task)["values"])
