@@ -14,7 +14,7 @@ from proxy_tasks.physics.network import AMPLITUDES, PhysicsTask, modes, second, 
 from proxy_tasks.task import Params
 
 POINTS = 256  # of the evaluation
-FLOOR = 1e-5
+FLOOR = 1e-7
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Oscillator(PhysicsTask):
             2021, arXiv:2001.04536; Rathore et al. 2024, arXiv:2402.01868).
 
     Shape   batches of points from U(0, 1), drawn anew in every step.
-    Unit    mean squared error of u over the mean square of u, + 1e-5; 1 for u = 0.
+    Unit    mean squared error of u over the mean square of u, + 1e-7; 1 for u = 0.
     """
 
     coordinates: ClassVar[int] = 1

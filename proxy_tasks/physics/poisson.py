@@ -14,7 +14,7 @@ from proxy_tasks.physics.network import PhysicsTask, modes, second, signs_of_mod
 from proxy_tasks.task import Params
 
 GRID = 24  # points a side of the evaluation
-FLOOR = 1e-5
+FLOOR = 1e-7
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Poisson(PhysicsTask):
             2025, arXiv:2502.00604).
 
     Shape   batches of points, uniform in the square, drawn anew in every step.
-    Unit    mean squared error of u over the mean square of u, + 1e-5; 1 for u = 0.
+    Unit    mean squared error of u over the mean square of u, + 1e-7; 1 for u = 0.
     """
 
     coordinates: ClassVar[int] = 2
