@@ -59,7 +59,7 @@ FAMILIES = {
 }
 TRAINED = {"quickstart": 1500, "matrices": 40, "families": 250}
 SUITE = {
-    "quickstart": 300
+    "quickstart": 100
 }  # what is trained here; `make pins` trains all of the above, for minutes
 HASHED = {"quickstart": 6000, "matrices": 400, "families": 1500}
 
