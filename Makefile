@@ -7,6 +7,7 @@
 #   make chaos        break runs in every way the README promises to survive: an hour
 #   make pins         all hash chains that must not change when code moves: two minutes
 #   make tasks        the tests of tasks on all tasks, where the suite takes one of each domain: minutes
+#   make slow         the tests that take too long for the suite: a minute
 #   make readme       run every command of the README as it stands there: half an hour
 #   make soak         a million candidates: a quarter of an hour
 #   make agreement    measure the known optimizers against their second opinions, and make the table of them
@@ -26,7 +27,7 @@ TWO = -n 2 --dist loadfile --no-loadscope-reorder
 unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
 
 .NOTPARALLEL:
-.PHONY: help demo test bench chaos tasks pins readme soak agreement optax-tests references references-check test-lowest lint clean
+.PHONY: help demo test bench chaos tasks slow pins readme soak agreement optax-tests references references-check test-lowest lint clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -45,6 +46,9 @@ chaos: .venv/.test
 
 tasks: .venv/.test
 	@TASKS=all .venv/bin/python -m pytest $(TWO) tests/tasks $(ARGS)
+
+slow: .venv/.test
+	@.venv/bin/python -m pytest -m slow $(ARGS)
 
 pins: .venv/.test
 	@PINS=all .venv/bin/python -m pytest tests/search/test_pins.py $(ARGS)

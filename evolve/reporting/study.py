@@ -89,6 +89,11 @@ def _summary(folder: RunFolder) -> tuple[tuple[Verdict, ...] | None, str]:
     return verdicts, best
 
 
+def _settled(found: Found) -> Found:
+    """Return what a search found with one value of each hyperparameter, as people get it."""
+    return replace(found, program=found.program.settled())
+
+
 def _confirmed(best: Program | None, scores: Scores | None) -> Found | None:
     """Put the best program of a confirmation together with its line in the table."""
     if best is None or scores is None:
@@ -173,7 +178,7 @@ class Study:
             config=plan.config,
             suite=plan.suite_given,
             state=facts["state"],
-            best=_confirmed(best, scores) or next(iter(found), None),
+            best=_confirmed(best, scores) or (_settled(found[0]) if found else None),
             hall_of_fame=found,
             scores=scores,
             chain=facts["hash_chain"],

@@ -117,4 +117,4 @@ for arguments in (*(["list", what] for what in LISTS if what != "optimizers"), [
 """
     command = [sys.executable, "-OO", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    assert done.stdout.splitlines() == ["0 None"] * 9, done.stderr
+    assert done.stdout.splitlines() == ["0 None"] * 10, done.stderr

@@ -134,6 +134,7 @@ def test_what_a_plugin_brings_is_checked_and_listed(desk):
 
 
 @pytest.mark.filterwarnings("ignore")  # Ray's own: files that it leaves open
+@pytest.mark.slow
 def test_a_run_uses_all_of_it_and_ends_in_one_chain_whoever_scores(desk, finished):
     """Also on Ray, which by itself would import from the folder that a command is given in."""
     journal = json.loads(fine("status", finished, "--json", place=desk))

@@ -194,6 +194,7 @@ def points_in(folder):
         return record.points()
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_goes_on_and_loses_nothing(killed):
     folder, figures = killed
     assert not list(folder.parent.glob("executed-*")), "files of the user's folder were executed"

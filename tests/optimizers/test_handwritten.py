@@ -12,7 +12,7 @@ import numpy as np
 import optax
 import pytest
 from kit.compiling import cheap_jit, quick_compilation
-from kit.kinds import ONE_A_DOMAIN
+from kit.kinds import UNLIKE
 
 from baselines import handwritten
 from baselines.handwritten import Layer, Objective
@@ -531,6 +531,7 @@ def test_kfac_with_exact_factors_is_natural_gradient_and_solves_least_squares_at
     np.testing.assert_allclose(half, (start + solution) / 2, rtol=1e-10)
 
 
+@pytest.mark.slow
 def test_kfac_as_written_is_ahead_of_tuned_adamw_after_sixty_steps_on_digits():
     """Equal steps, not equal costs.
 
@@ -546,7 +547,7 @@ def test_kfac_as_written_is_ahead_of_tuned_adamw_after_sixty_steps_on_digits():
 
 
 @pytest.mark.parametrize(
-    "kind", [kind for kind in ONE_A_DOMAIN if not issubclass(TASKS[kind], DenseTask)]
+    "kind", [kind for kind in UNLIKE if not issubclass(TASKS[kind], DenseTask)]
 )
 def test_kfac_refuses_a_task_that_is_no_row_of_dense_layers(kind):
     with pytest.raises(

@@ -70,7 +70,7 @@ class Size:
     resume: float  # seconds to the first new candidate
 
 
-SHORT = Size(6_000, 600, 16, 1.05, 2.0, 60.0, 60.0)  # beside other tests
+SHORT = Size(4_000, 400, 16, 1.05, 2.0, 60.0, 60.0)  # beside other tests
 LONG = Size(1_000_000, 4000, 1, 1.1, 1.1, 2.0, 10.0)
 
 

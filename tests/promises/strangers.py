@@ -75,7 +75,7 @@ SHARES = {
     False: {"programs": 0.9, "configs": 0.095, "run files": 0.005},
     True: {"programs": 0.9, "configs": 0.099, "run files": 0.001},
 }
-INPUTS = {False: 16_000, True: 10_000_000}
+INPUTS = {False: 8_000, True: 10_000_000}
 DRAWN = {
     False: 50,
     True: 10_000,
@@ -90,7 +90,7 @@ LONGEST = 2100  # characters of a message: `evolve.config.errors.MAX_MESSAGE`, a
 
 
 def keep(place: Path, long: bool) -> dict[str, object]:
-    """Read 16,000 hostile files (or 10 million) in two processes. Returns how many were what."""
+    """Read 8,000 hostile files (or 10 million) in two processes. Returns how many were what."""
     memory = Path(
         "/dev/shm"
     )  # what is tested is reading; a disk would have to sync what a journal writes

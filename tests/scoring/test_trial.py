@@ -306,6 +306,7 @@ for kind in ("inline", "devices"):
 """
 
 
+@pytest.mark.slow
 def test_threads_on_two_devices_give_the_chain_of_one(tmp_path):
     flags = f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=2"
     command = [sys.executable, "-c", ON_DEVICES, str(tmp_path)]

@@ -113,7 +113,7 @@ def test_a_program_for_other_tasks_is_no_candidate(smoke):
 def test_a_run_starts_at_0_on_each_task_and_what_it_finds_keeps_its_values(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     study = evolve.run(
-        "smoke", seed=2, budget={"candidates": 60}, workers="inline", overrides=["search.lag=4"]
+        "smoke", seed=0, budget={"candidates": 60}, workers="inline", overrides=["search.lag=4"]
     )
     with contextlib.closing(Journal(study.path / "journal.sqlite", read_only=True)) as journal:
         assert set(sum(journal.row(0).restored().scores, ())) == {0.0}

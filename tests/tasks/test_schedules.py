@@ -10,8 +10,9 @@ import optax
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from kit.kinds import most_tasks
 
-from proxy_tasks import TASKS, make_task
+from proxy_tasks import make_task
 from proxy_tasks.schedules import CURVES, Schedule, declared, parse_schedule
 
 ULP = 1.2e-7  # of float32, in which a shape is returned
@@ -354,7 +355,7 @@ def test_any_other_text_is_refused_with_a_sentence_too(text):
 # In a task.
 
 
-@pytest.mark.parametrize("kind", sorted(TASKS))
+@most_tasks
 @pytest.mark.parametrize("text", NAMED)
 def test_every_task_can_have_every_schedule(kind, text):
     task = make_task(kind, steps=12, schedule=text)
@@ -362,7 +363,7 @@ def test_every_task_can_have_every_schedule(kind, text):
     np.testing.assert_array_equal(task.learning_rates(), parse_schedule(text)(12))
 
 
-@pytest.mark.parametrize("kind", sorted(TASKS))
+@most_tasks
 def test_a_schedule_changes_the_fingerprint_however_it_is_written(kind):
     plain = make_task(kind)
     ways = ["step_decay(factor=0.5, every=0.25)", " step_decay( every=.25, factor=5e-1 )"]
