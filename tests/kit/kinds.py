@@ -1,7 +1,7 @@
 """Tasks that a test of every task looks at.
 
-What takes seconds a task is tried on some that are unlike, and on all where TASKS=all says so: `make
-tasks`.
+What takes seconds a task is tried on some that are unlike; on all where TASKS=all says so, as
+in `make tasks`.
 """
 
 from __future__ import annotations
