@@ -2,7 +2,7 @@
 # Some of the tests: make test ARGS="tests/language/test_language.py -k error"
 #
 #   make demo         find an optimizer: a search of a few minutes
-#   make test         all tests
+#   make test         the tests: nine minutes
 #   make bench        how fast it is, on this machine: tests/benchmarks/results.md
 #   make chaos        break runs in every way the README promises to survive: an hour
 #   make pins         all hash chains that must not change when code moves: two minutes

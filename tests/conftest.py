@@ -36,8 +36,8 @@ hypothesis.settings.load_profile("suite")
 
 LONGEST = (
     "test_promises.py", "test_pins.py", "test_export.py", "test_baselines.py", "test_search.py",
-    "test_benchmark_smoke.py", "test_tune.py", "test_agreement.py", "test_trial.py",
-    "test_handwritten.py", "test_cli.py",
+    "test_agreement.py", "test_trial.py", "test_handwritten.py", "test_racing.py",
+    "test_tune.py", "test_cli.py",
 )  # fmt: skip
 
 

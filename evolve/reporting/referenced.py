@@ -27,7 +27,8 @@ hyperparameters they serve on any. This page is what `python -m evolve.reporting
 A score is log(loss of tuned AdamW / loss) on the validation part, in seeds that chose nothing, with
 its standard error; 0.1 is 10 % less loss. Everybody had the same number of trainings on a task.
 What one tuning finds differs from what another finds by about 0.02 a task. Below each score stand
-the seconds of one core that the tuning took.
+the seconds by the clock that the tuning took in one process (pieces of 950 to 1,200 seconds stood
+still for ten minutes of them).
 """
 
 

@@ -77,6 +77,7 @@ def straight(place, evolve) -> list[tuple]:
     return rows
 
 
+@pytest.mark.slow
 def test_scoring_in_the_process_of_the_tests_gives_the_same_chain(place, straight):
     """Without the cache of compiled loops, and under strict promotion: neither changes a bit."""
     plan = Plan.of(load_config(str(place / "tiny.yaml"), ("budget.candidates=300",)))
