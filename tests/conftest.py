@@ -63,8 +63,8 @@ def compiled(tmp_path_factory, worker_id):
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
-ROOM = 600  # MiB that a process of the suite may hold before it forgets what it has compiled
-STEP = 300  # MiB more than were left, before it does so again
+ROOM = 500  # MiB that a process of the suite may hold before it forgets what it has compiled
+STEP = 250  # MiB more than were left, before it does so again
 kept = 0  # MiB that were left
 
 

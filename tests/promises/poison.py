@@ -57,8 +57,8 @@ MARK = "PRIDE_POISON"  # in the environment of all that is started from here
 
 # The short form does most deeds, each in one way; those on Ray stand for one kind of end each.
 SHORT = (
-    "called_hang", "called_fail", "traced_wrong_shape", "evaluated_fork", "evaluated_leave",
-    "called_segfault", "called_print_without_end",
+    "called_hang", "called_fail", "traced_wrong_shape", "evaluated_fork", "called_segfault",
+    "called_print_without_end",
 )  # fmt: skip
 SHORT_ON_RAY = ("traced_spin", "called_allocate", "called_not_a_number", "called_print_a_line")
 

@@ -180,6 +180,7 @@ def test_a_training_in_segments_is_the_same_training(dense):
     np.testing.assert_array_equal(straight[0], last[0])
 
 
+@pytest.mark.slow
 def test_a_score_depends_on_no_program_that_was_scored_before(dense):
     muon = baselines.get("muon")
     dense.loss(baselines.get("adafactor"), SEED, once=True)
