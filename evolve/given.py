@@ -206,8 +206,10 @@ def as_found(given: Given, program: Program, suite: Suite) -> tuple[Program, tup
         return program, ()
     tasks = tuple(folder.meta.inputs.references)
     for entry in hall_of_fame(folder):
+        if program.name != f"found_{entry.candidate}":
+            continue
         found = parse(entry.program)
-        if program.name == f"found_{entry.candidate}" and found.uses == len(tasks):
+        if found.uses == len(tasks):
             values = {task: found.in_use(k).values for k, task in enumerate(tasks)}
             names = {h.name for h in found.hyperparameters if h.tuned}
             on = [values.get(task, program.values) for task in suite.fingerprints]

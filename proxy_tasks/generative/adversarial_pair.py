@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from proxy_tasks.data.digits import LICENCE, TRAIN_ROWS, digits
+from proxy_tasks.data.digits import TRAIN_ROWS
 from proxy_tasks.kit.networks import affine_row, affine_row_init, numbered
-from proxy_tasks.kit.parts import batch_above, deal_anew, fixed_noise, shuffled_batches, take_rows
+from proxy_tasks.kit.on_digits import OnDigits
+from proxy_tasks.kit.parts import fixed_noise, shuffled_batches, take_rows
 from proxy_tasks.task import Params, Task
 
 GENERATED = 1000  # images, that an evaluation compares with those of its part
@@ -17,7 +18,7 @@ SEED = 1406  # of the codes of evaluations
 
 
 @dataclass(frozen=True)
-class AdversarialPair(Task):
+class AdversarialPair(OnDigits, Task):
     """The energy distance between digits and what a generator makes, that a critic has trained.
 
         code ~ N(0, 1) → width (depth times) → 64 pixels     the generator
@@ -47,7 +48,6 @@ class AdversarialPair(Task):
         "Nothing about images that people would call good, or about separate rates for the two "
         "networks: dense ones on 8x8 pixels, at one rate."
     )
-    source: ClassVar[str] = LICENCE
     offers = Task.offers - {"hvp"}
 
     small: ClassVar[dict[str, Any]] = {
@@ -65,15 +65,6 @@ class AdversarialPair(Task):
     steps: int = 600
     slope_penalty: float = 1.0  # on the squared slope of the critic at real images
     init_scale: float = 1.0  # times the usual first parameters
-
-    def impossible(self) -> str | None:
-        return batch_above(self.batch, TRAIN_ROWS)
-
-    def data(self) -> dict[str, Any]:
-        return digits()
-
-    def deal(self, key: PRNGKeyArray, data: dict[str, Any]) -> dict[str, Any]:
-        return deal_anew(key, data)
 
     def init(self, key: PRNGKeyArray) -> Params:
         generator, critic = jax.random.split(key)

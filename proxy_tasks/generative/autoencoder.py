@@ -7,14 +7,15 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from proxy_tasks.data.digits import LICENCE, TRAIN_ROWS, digits
+from proxy_tasks.data.digits import TRAIN_ROWS
 from proxy_tasks.kit.networks import affine_row, affine_row_init, numbered
-from proxy_tasks.kit.parts import batch_above, deal_anew, shuffled_batches, take_rows
+from proxy_tasks.kit.on_digits import OnDigits
+from proxy_tasks.kit.parts import shuffled_batches, take_rows
 from proxy_tasks.task import DenseTask, Params
 
 
 @dataclass(frozen=True)
-class Autoencoder(DenseTask):
+class Autoencoder(OnDigits, DenseTask):
     """Squared error of digits that a tanh network restores from a narrow code.
 
         64 → width (depth times) → code → width (depth times) → 64
@@ -33,7 +34,6 @@ class Autoencoder(DenseTask):
         "Nothing about natural images, noise or overfitting: it is regression onto its own input "
         "of 8x8 pixels."
     )
-    source: ClassVar[str] = LICENCE
 
     small: ClassVar[dict[str, Any]] = {
         "width": 8,
@@ -49,15 +49,6 @@ class Autoencoder(DenseTask):
     batch: int = 128
     steps: int = 500
     init_scale: float = 1.0  # times the usual first parameters
-
-    def impossible(self) -> str | None:
-        return batch_above(self.batch, TRAIN_ROWS)
-
-    def data(self) -> dict[str, Any]:
-        return digits()
-
-    def deal(self, key: PRNGKeyArray, data: dict[str, Any]) -> dict[str, Any]:
-        return deal_anew(key, data)
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -8,9 +8,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from proxy_tasks.data.digits import LICENCE, TRAIN_ROWS, digits
+from proxy_tasks.data.digits import TRAIN_ROWS
 from proxy_tasks.kit.networks import affine_row, affine_row_init, numbered
-from proxy_tasks.kit.parts import batch_above, deal_anew, fixed_noise, shuffled_batches, take_rows
+from proxy_tasks.kit.on_digits import OnDigits
+from proxy_tasks.kit.parts import fixed_noise, shuffled_batches, take_rows
 from proxy_tasks.task import Params, Task
 
 FREQUENCIES = 4  # of sines and cosines that tell the network the time
@@ -19,7 +20,7 @@ SEED = 2006  # of the noise of evaluations
 
 
 @dataclass(frozen=True)
-class Diffusion(Task):
+class Diffusion(OnDigits, Task):
     """Denoising loss of a diffusion model of 8x8 digits.
 
         noisy = cos(πt/2) image + sin(πt/2) noise,   t in (0, 1),   pixels in [-1, 1]
@@ -45,7 +46,6 @@ class Diffusion(Task):
         "Nothing about the quality of samples, attention or convolutions: a dense network on 8x8 "
         "pixels, and its loss."
     )
-    source: ClassVar[str] = LICENCE
 
     small: ClassVar[dict[str, Any]] = {"width": 32, "depth": 1, "batch": 32, "steps": 150}
 
@@ -54,15 +54,6 @@ class Diffusion(Task):
     batch: int = 128
     steps: int = 500
     init_scale: float = 1.0  # times the usual first parameters
-
-    def impossible(self) -> str | None:
-        return batch_above(self.batch, TRAIN_ROWS)
-
-    def data(self) -> dict[str, Any]:
-        return digits()
-
-    def deal(self, key: PRNGKeyArray, data: dict[str, Any]) -> dict[str, Any]:
-        return deal_anew(key, data)
 
     @property
     def names(self) -> tuple[str, ...]:

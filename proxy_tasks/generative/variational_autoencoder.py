@@ -7,9 +7,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, PRNGKeyArray
 
-from proxy_tasks.data.digits import LICENCE, TRAIN_ROWS, digits
+from proxy_tasks.data.digits import TRAIN_ROWS
 from proxy_tasks.kit.networks import affine_row, affine_row_init, numbered
-from proxy_tasks.kit.parts import batch_above, deal_anew, fixed_noise, shuffled_batches, take_rows
+from proxy_tasks.kit.on_digits import OnDigits
+from proxy_tasks.kit.parts import fixed_noise, shuffled_batches, take_rows
 from proxy_tasks.task import Params, Task
 
 SPREAD = 0.2  # standard deviation of a pixel around what is decoded
@@ -18,7 +19,7 @@ SEED = 1312  # of the noise of evaluations
 
 
 @dataclass(frozen=True)
-class VariationalAutoencoder(Task):
+class VariationalAutoencoder(OnDigits, Task):
     """The variational bound of a decoder of digits and its encoder.
 
         64 → width (depth times) → mean and log variance of the code
@@ -43,7 +44,6 @@ class VariationalAutoencoder(Task):
         "Nothing about the quality of samples, large images or codes that go unused: 8x8 pixels "
         "and a code of 8 numbers."
     )
-    source: ClassVar[str] = LICENCE
 
     small: ClassVar[dict[str, Any]] = {
         "width": 8,
@@ -58,15 +58,6 @@ class VariationalAutoencoder(Task):
     batch: int = 128
     steps: int = 500
     init_scale: float = 1.0  # times the usual first parameters
-
-    def impossible(self) -> str | None:
-        return batch_above(self.batch, TRAIN_ROWS)
-
-    def data(self) -> dict[str, Any]:
-        return digits()
-
-    def deal(self, key: PRNGKeyArray, data: dict[str, Any]) -> dict[str, Any]:
-        return deal_anew(key, data)
 
     def init(self, key: PRNGKeyArray) -> Params:
         encoder, decoder = jax.random.split(key)

@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from proxy_tasks.kit.laws import deal_law, normal_rows
 from proxy_tasks.kit.networks import affine, normal
 from proxy_tasks.kit.parts import batch_above, frozen, shuffled_batches, take_rows
+from proxy_tasks.kit.targets import NumberTargets
 from proxy_tasks.task import DenseTask, Params, setting
 
 SEED = 1998
@@ -36,7 +36,7 @@ def rows_of_inputs() -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class IllScaledRegression(DenseTask):
+class IllScaledRegression(NumberTargets, DenseTask):
     """Half the squared error of a tanh network whose inputs and layers are badly scaled.
 
     Inputs have standard deviations from 1 to 1/input_scales. Layer l holds kernels that are
@@ -141,11 +141,3 @@ class IllScaledRegression(DenseTask):
     def evaluate(self, params: Params, data: dict[str, Any], part: str) -> Float[Array, ""]:
         x = jnp.asarray(data[part]["x"])
         return self.penalty(self.network(params, x)[0], self.target(data["train"], x)) + FLOOR
-
-    def penalty(
-        self, predictions: Float[Array, " row"], targets: Float[Array, " row"]
-    ) -> Float[Array, ""]:
-        return optax.l2_loss(predictions, targets).mean()
-
-    def sample(self, key: PRNGKeyArray, predictions: Float[Array, " row"]) -> Float[Array, " row"]:
-        return predictions + jax.random.normal(key, predictions.shape, predictions.dtype)

@@ -10,8 +10,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from proxy_tasks.kit.laws import deal_law, normal_rows, scaled, wrong_labels
-from proxy_tasks.kit.networks import affine_init, affine_row, cross_entropy
+from proxy_tasks.kit.networks import affine_init, affine_row
 from proxy_tasks.kit.parts import batch_above, frozen, shuffled_batches, take_rows
+from proxy_tasks.kit.targets import ClassTargets
 from proxy_tasks.task import DenseTask, Params, setting
 
 SEED = 1949  # Zipf
@@ -34,7 +35,7 @@ def rows_of_classes(width: int, classes: int) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class ZipfSoftmax(DenseTask):
+class ZipfSoftmax(ClassTargets, DenseTask):
     """Cross-entropy of a linear classifier of inputs around centres, class k with frequency 1/k.
 
     A row is its class's centre, of N(0, I), and `spread` times N(0, I). Which centre belongs to
@@ -114,13 +115,3 @@ class ZipfSoftmax(DenseTask):
     def evaluate(self, params: Params, data: dict[str, Any], part: str) -> Float[Array, ""]:
         x = self.inputs(data["train"]["centre"], data[part])
         return self.penalty(affine_row(params, ("head",), x, jnp.tanh)[0], data[part]["label"])
-
-    def penalty(
-        self, predictions: Float[Array, "row class"], targets: Int[Array, " row"]
-    ) -> Float[Array, ""]:
-        return cross_entropy(predictions, jnp.asarray(targets))
-
-    def sample(
-        self, key: PRNGKeyArray, predictions: Float[Array, "row class"]
-    ) -> Int[Array, " row"]:
-        return jax.random.categorical(key, predictions)

@@ -7,11 +7,11 @@ from typing import Any, ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float, Int, PRNGKeyArray, Shaped
 
-from proxy_tasks.kit.networks import affine_init, affine_row, cross_entropy
+from proxy_tasks.kit.networks import affine_init, affine_row
 from proxy_tasks.kit.parts import PARTS, batch_above, deal_anew, shuffled_batches, take_rows
+from proxy_tasks.kit.targets import ClassTargets, NumberTargets
 from proxy_tasks.task import DenseTask, Params
 
 
@@ -100,7 +100,7 @@ class DenseNetwork(DenseTask, base=True):
 
 
 @dataclass(frozen=True)
-class DenseClassification(DenseNetwork, base=True):
+class DenseClassification(ClassTargets, DenseNetwork, base=True):
     """Cross-entropy of an inputs-width-classes relu network; labels are numbered from 0.
 
     Unit    nats per row; log(classes) for a guess.
@@ -117,19 +117,9 @@ class DenseClassification(DenseNetwork, base=True):
     def activation(self, x: Float[Array, "row width"]) -> Float[Array, "row width"]:
         return jax.nn.relu(x)
 
-    def penalty(
-        self, predictions: Float[Array, "row classes"], targets: Int[Array, " row"]
-    ) -> Float[Array, ""]:
-        return cross_entropy(predictions, targets)
-
-    def sample(
-        self, key: PRNGKeyArray, predictions: Float[Array, "row classes"]
-    ) -> Int[Array, " row"]:
-        return jax.random.categorical(key, predictions)
-
 
 @dataclass(frozen=True)
-class DenseRegression(DenseNetwork, base=True):
+class DenseRegression(NumberTargets, DenseNetwork, base=True):
     """Half the squared error of an inputs-width-1 tanh network.
 
     Unit    half the square of the targets' unit; ½ for predicting the mean of standardised ones.
@@ -150,11 +140,3 @@ class DenseRegression(DenseNetwork, base=True):
     ) -> tuple[Float[Array, " row"], dict[str, Float[Array, "row _"]]]:
         outputs, inputs = super().network(params, rows)
         return outputs[:, 0], inputs
-
-    def penalty(
-        self, predictions: Float[Array, " row"], targets: Float[Array, " row"]
-    ) -> Float[Array, ""]:
-        return optax.l2_loss(predictions, targets).mean()
-
-    def sample(self, key: PRNGKeyArray, predictions: Float[Array, " row"]) -> Float[Array, " row"]:
-        return predictions + jax.random.normal(key, predictions.shape, predictions.dtype)

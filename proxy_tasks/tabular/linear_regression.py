@@ -3,16 +3,15 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import jax
-import optax
-from jaxtyping import Array, Float, PRNGKeyArray
+from jaxtyping import Array, Float
 
+from proxy_tasks.kit.targets import NumberTargets
 from proxy_tasks.tabular.linear_model import LinearModel
 from proxy_tasks.task import setting
 
 
 @dataclass(frozen=True)
-class LinearRegression(LinearModel):
+class LinearRegression(NumberTargets, LinearModel):
     """Half the squared error of a linear function, on inputs that are correlated.
 
     Targets are the margin and uniform noise of standard deviation `label_noise`.
@@ -40,11 +39,3 @@ class LinearRegression(LinearModel):
         self, predictions: Float[Array, " row"], margins: Float[Array, " row"]
     ) -> Float[Array, ""]:
         return self.penalty(predictions, margins)
-
-    def penalty(
-        self, predictions: Float[Array, " row"], targets: Float[Array, " row"]
-    ) -> Float[Array, ""]:
-        return optax.l2_loss(predictions, targets).mean()
-
-    def sample(self, key: PRNGKeyArray, predictions: Float[Array, " row"]) -> Float[Array, " row"]:
-        return predictions + jax.random.normal(key, predictions.shape, predictions.dtype)

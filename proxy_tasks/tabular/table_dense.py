@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int, PRNGKeyArray
 
 from proxy_tasks.data.carried import carried
 from proxy_tasks.kit.laws import scaled, wrong_labels
-from proxy_tasks.kit.networks import affine_init, affine_row, cross_entropy
+from proxy_tasks.kit.networks import affine_init, affine_row
 from proxy_tasks.kit.parts import (
     batch_above,
     deal_anew,
@@ -20,6 +20,7 @@ from proxy_tasks.kit.parts import (
     split_rows,
     take_rows,
 )
+from proxy_tasks.kit.targets import ClassTargets
 from proxy_tasks.task import DenseTask, Params, setting
 
 FILES = {"breast_cancer": "breast_cancer.csv", "wine": "wine_data.csv"}
@@ -44,7 +45,7 @@ def rows_of(table: str) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class TableDense(DenseTask):
+class TableDense(ClassTargets, DenseTask):
     """Cross-entropy of a relu network on a table of measurements.
 
     Tables: 569 tumours with 30 features, benign or malignant; 178 wines with 13, of three growers.
@@ -131,13 +132,3 @@ class TableDense(DenseTask):
         x = jnp.asarray(data[part]["x"])
         predictions, _ = affine_row(params, self.names, x, jax.nn.relu)
         return self.penalty(predictions, jnp.asarray(data[part]["label"]))
-
-    def penalty(
-        self, predictions: Float[Array, "row class"], targets: Int[Array, " row"]
-    ) -> Float[Array, ""]:
-        return cross_entropy(predictions, targets)
-
-    def sample(
-        self, key: PRNGKeyArray, predictions: Float[Array, "row class"]
-    ) -> Int[Array, " row"]:
-        return jax.random.categorical(key, predictions)

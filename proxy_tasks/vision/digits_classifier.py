@@ -3,15 +3,16 @@
 import abc
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from proxy_tasks.data.digits import LICENCE, TRAIN_ROWS, digits
+from proxy_tasks.data.digits import TRAIN_ROWS
 from proxy_tasks.kit.networks import cross_entropy
-from proxy_tasks.kit.parts import batch_above, deal_anew, shuffled_batches, take_rows
+from proxy_tasks.kit.on_digits import OnDigits
+from proxy_tasks.kit.parts import shuffled_batches, take_rows
 from proxy_tasks.task import Params, PredictionTask, setting
 
 CLASSES = 10
@@ -20,7 +21,7 @@ Draw = dict[str, Array]
 
 
 @dataclass(frozen=True)
-class DigitsClassifier(PredictionTask, base=True):
+class DigitsClassifier(OnDigits, PredictionTask, base=True):
     """Classify 8x8 images of digits.
 
     A network is what `parameters` and `logits` say. Its initial parameters are multiplied by
@@ -35,8 +36,6 @@ class DigitsClassifier(PredictionTask, base=True):
 
     Unit    nats per image above the targets' entropy; 1.8 for a guess, 2.3 without smoothing.
     """
-
-    source: ClassVar[str] = LICENCE
 
     width: int = 16
     depth: int = 2
@@ -61,13 +60,7 @@ class DigitsClassifier(PredictionTask, base=True):
             return f"label_noise is a share of at most 1, not {self.label_noise:g}"
         if self.smoothing >= 1:
             return f"smoothing is a share below 1, not {self.smoothing:g}"
-        return batch_above(self.batch, TRAIN_ROWS)
-
-    def data(self) -> dict[str, Any]:
-        return digits()
-
-    def deal(self, key: PRNGKeyArray, data: dict[str, Any]) -> dict[str, Any]:
-        return deal_anew(key, data)
+        return super().impossible()
 
     def init(self, key: PRNGKeyArray) -> Params:
         return jax.tree.map(lambda w: self.init_scale * w, self.parameters(key))

@@ -6,14 +6,15 @@ from typing import Any, ClassVar
 import jax
 from jaxtyping import Array, Float, Int, PRNGKeyArray
 
-from proxy_tasks.data.digits import LICENCE, TRAIN_ROWS, digits
+from proxy_tasks.data.digits import TRAIN_ROWS
 from proxy_tasks.kit.networks import affine, affine_init, convolution, cross_entropy
-from proxy_tasks.kit.parts import batch_above, deal_anew, shuffled_batches, take_rows
+from proxy_tasks.kit.on_digits import OnDigits
+from proxy_tasks.kit.parts import shuffled_batches, take_rows
 from proxy_tasks.task import Params, PredictionTask
 
 
 @dataclass(frozen=True)
-class DigitsConv(PredictionTask):
+class DigitsConv(OnDigits, PredictionTask):
     """Cross-entropy of two 3x3 convolutions and a dense head on 8x8 images of digits.
 
         8x8x1 → 8x8xchannels → (stride 2) 4x4x2·channels → 10
@@ -33,22 +34,12 @@ class DigitsConv(PredictionTask):
         "Nothing about deep or normalised networks, augmentation or natural images: two layers "
         "on 8x8 pixels."
     )
-    source: ClassVar[str] = LICENCE
 
     small: ClassVar[dict[str, Any]] = {"channels": 2, "batch": 16, "steps": 150}
 
     channels: int = 8
     batch: int = 64
     steps: int = 500
-
-    def impossible(self) -> str | None:
-        return batch_above(self.batch, TRAIN_ROWS)
-
-    def data(self) -> dict[str, Any]:
-        return digits()
-
-    def deal(self, key: PRNGKeyArray, data: dict[str, Any]) -> dict[str, Any]:
-        return deal_anew(key, data)
 
     def init(self, key: PRNGKeyArray) -> Params:
         first, second, head = jax.random.split(key, 3)
