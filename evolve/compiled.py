@@ -22,7 +22,7 @@ from evolve.files import make_folder
 
 FOLDER, ENABLED = "JAX_COMPILATION_CACHE_DIR", "JAX_ENABLE_COMPILATION_CACHE"
 CACHE_BYTES = 1 << 29  # that are kept; the oldest go first
-CACHE_SECONDS = 0.1  # what compiles faster is compiled again
+CACHE_SECONDS = 0.02  # what compiles faster is compiled again
 
 
 def variables() -> dict[str, str]:

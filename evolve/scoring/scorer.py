@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -34,10 +35,13 @@ from evolve.scoring.job import (
 )
 from evolve.scoring.optimizers import Optimizer, known
 from evolve.scoring.suite import Suite
+from evolve.scoring.traced import at_every_start, compiler
 from evolve.scoring.trial import Trials, memory_of
 from primitives import parse
 from primitives.errors import printable
 from proxy_tasks.task import LEAST_LOSS
+
+CANARY = 10  # steps after which a machine is known to compute
 
 
 def log_ratio(reference: float, loss: float, kind: str) -> float:
@@ -77,30 +81,34 @@ class _Stopped(Exception):
 class Scorer:
     """Scores programs on a suite. Holds the compiled loops; a worker has one."""
 
-    def __init__(self, suite: Suite, workers: int = 1, device: Any = None):
+    def __init__(self, suite: Suite, workers: int = 1, device: Any = None, all_ours: bool = False):
         """Put the data of all tasks on the device; nothing is compiled yet.
 
         workers: how many there are on this machine. device: the one that jax uses here, if not the
-        first.
+        first. all_ours: this process is a worker of ours, into which nobody has imported anything;
+        it uses what other workers have traced (`evolve.scoring.traced`).
         """
         self.suite = suite
         memory = memory_of(device or jax.local_devices()[0], workers)
-        self.trials = [Trials(task, memory / len(suite.tasks)) for task in suite.tasks]
+        self.trials = [
+            Trials(
+                task,
+                memory / len(suite.tasks),
+                compiler(task) if all_ours else at_every_start,
+            )
+            for task in suite.tasks
+        ]
         self.reference_loss = functools.cache(self._reference_loss)
 
-    def check(self, first: int = 0) -> None:
-        """Score a program that is known to be good, the reference.
+    def check(self, order: Sequence[int] | None = None) -> None:
+        """Train a program that is known to be good, the reference, for a few steps on each task.
 
-        first: the number of the task that is compiled before the others; workers that begin with
-        different ones find the rest in the cache. Raises `RuntimeError` where it fails.
+        order: of the tasks, by number; workers that begin with different ones find the others in
+        the cache. Raises `ReferenceDiverged`.
         """
-        job = Job("", ("canary",), known=self.suite.reference)
-        for number in range(len(self.trials)):
-            task = (first + number) % len(self.trials)
-            self.reference_loss(task, job.seeds[0], job.part, (self.trials[task].task.steps,))
-        canary = self.score(job)
-        if canary.status != OK:
-            raise RuntimeError(f"the reference comes out as {canary.status} on this machine")
+        for number in range(len(self.trials)) if order is None else order:
+            steps = min(CANARY, self.trials[number].task.steps)
+            self.reference_loss(number, "canary", "validation", (steps,))
 
     def try_to_score(self, job: Job) -> Outcome:
         """Return the outcome of a job, with its seconds, whatever the program does.

@@ -130,7 +130,7 @@ def _record(
 
 
 def _loss(trials: Trials, point: Float[Array, " size"], begin: Begin) -> float:
-    return float(trials.evaluate(point, begin.data, part="validation"))
+    return trials.evaluate(point, begin.data)
 
 
 def _stays(losses: Sequence[float], patience: int) -> bool:

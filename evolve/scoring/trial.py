@@ -38,6 +38,7 @@ from evolve.scoring.loops import (
 from evolve.scoring.optax_optimizer import OptaxOptimizer
 from evolve.scoring.optimizers import Optimizer
 from evolve.scoring.stepwise import Stepwise
+from evolve.scoring.traced import Compile, at_every_start
 from primitives import Hyperparameter, Program
 from primitives.canonical.graph import graph
 from primitives.machine import step as machine
@@ -79,7 +80,9 @@ class Runner:
     Not for two trainings at once.
     """
 
-    def __init__(self, task: Task, loop: Loop, together: bool = False):
+    def __init__(
+        self, task: Task, loop: Loop, together: bool = False, compile: Compile = at_every_start
+    ):
         """Compile nothing yet: that is done at the first training.
 
         together: train several optimizers at once; arguments and results have a leading axis.
@@ -92,7 +95,7 @@ class Runner:
         self.memory: Any = None
         # The memory is donated: to allocate a bank for a large task takes longer than to compute
         # with it.
-        self.compiled = jax.jit(run, donate_argnums=1)
+        self.compiled = compile("train", run, donated=(1,))
 
     def segments(
         self, args: Any, begin: Begin, schedule: Float[Array, " steps"], steps: Sequence[int]
@@ -129,14 +132,16 @@ class Trials:
     Not for two threads at once.
     """
 
-    def __init__(self, task: Task, memory: float = math.inf):
+    def __init__(self, task: Task, memory: float = math.inf, compile: Compile = at_every_start):
         """Put the data on the device. memory: bytes that are there for this task."""
         self.task, self.seen = task, seen(task)
         params = jax.eval_shape(task.init, jax.random.key(0))
         self.layout = Layout.of(params)
         self.data = jax.device_put(task.data())
-        self.evaluate = jax.jit(self._evaluate, static_argnames="part")
-        self._start = jax.jit(self._begin)
+        self._evaluate_on = functools.cache(
+            lambda part: compile(f"evaluate on {part}", functools.partial(self._evaluate, part))
+        )
+        self._start = compile("begin", self._begin)
         size = 1 + sum(leaf.nbytes for leaf in jax.tree.leaves(self.data))
         kept = max(KEPT, int(min(MOST_DEALT, SHARE_DEALT * memory) / size))  # seeds
         self.begin = functools.lru_cache(kept)(lambda seed: self._start(seed_key(seed), self.data))
@@ -153,7 +158,7 @@ class Trials:
                 "there for them. "
                 "All programs run without it.", task.kind, bank / 2**30, SHARE * memory / 2**30,
             )  # fmt: skip
-        self.machine = Runner(self.seen, machine_loop(self.layout))
+        self.machine = Runner(self.seen, machine_loop(self.layout), compile=compile)
         self.together = functools.cache(
             lambda count: Runner(self.seen, machine_loop(self.layout), together=True)
         )
@@ -238,7 +243,7 @@ class Trials:
         self, final: Float[Array, " size"], finite: Bool[Array, ""], begin: Begin, part: str
     ) -> float:
         """Return the loss at the end of a training; nan where one of the two is not finite."""
-        loss = float(self.evaluate(final, begin.data, part=part)) if finite else math.nan
+        loss = self.evaluate(final, begin.data, part) if finite else math.nan
         return loss if math.isfinite(loss) else math.nan
 
     def runner(self, optimizer: Optimizer, once: bool = False) -> tuple[Runner | Stepwise, Any]:
@@ -285,7 +290,11 @@ class Trials:
             loop = optax_loop(self.seen, self.layout, optimizer)
         return Runner(self.seen, loop)
 
-    def _evaluate(self, w: Float[Array, " size"], data: Any, part: str) -> Float[Array, ""]:
+    def evaluate(self, w: Float[Array, " size"], data: Any, part: str = "validation") -> float:
+        """Return the loss at some parameters on a part of the data."""
+        return float(self._evaluate_on(part)(w, data))
+
+    def _evaluate(self, part: str, w: Float[Array, " size"], data: Any) -> Float[Array, ""]:
         return self.seen.evaluate(self.layout.unflatten(w), data, part)
 
     def _begin(self, key: PRNGKeyArray, data: Any) -> Begin:

@@ -190,7 +190,7 @@ def _log_loss(trials: Trials, optimizer: Optimizer, seed: str) -> float:
 def _starts(trials: Trials, seeds: Sequence[str]) -> Float[np.ndarray, " seed"]:
     """Return the log losses before the first step."""
     begins = [trials.begin(seed) for seed in seeds]
-    losses = [float(trials.evaluate(b.w, b.data, part="validation")) for b in begins]
+    losses = [trials.evaluate(b.w, b.data) for b in begins]
     return np.log(np.maximum(losses, LEAST_LOSS))
 
 

@@ -32,7 +32,7 @@ from evolve.scoring.job import CRASH, OOM, TIMEOUT, Job, Outcome
 from evolve.scoring.wire import decode_outcome, encode_job
 from evolve.workers.clock import AwakeClock
 from evolve.workers.errors import Outage, WorkerFailure
-from evolve.workers.setup import Setup
+from evolve.workers.setup import Setup, shared_order
 from primitives.errors import printable
 
 COMMAND = (sys.executable, "-m", "evolve.workers.serve")
@@ -107,17 +107,17 @@ class Local:
         self.selector = selectors.DefaultSelector()
         self.workers: list[_Worker] = []
         for number in range(count):
-            self.hire(task=number * len(setup.tasks) // count)
+            self.hire(order=shared_order(number, count, len(setup.tasks)))
 
     def hire(
         self,
         first: Sequence[_Asked] = (),
         blamed: Sequence[tuple[int, Outcome]] = (),
-        task: int = 0,
+        order: list[int] | None = None,
     ) -> None:
         """Start a worker, which takes over what a lost one was at and whom it would blame.
 
-        task: the number of the one that it compiles first; the others may be in the cache by then.
+        order: in which it compiles the tasks, whose numbers these are.
         """
         process = subprocess.Popen(
             [*self.command, str(os.getpid())],
@@ -134,7 +134,7 @@ class Local:
         pipes = (process.stdin, process.stdout, process.stderr)
         worker = _Worker(process, *pipes, self.clock(), list(first), list(blamed))
         with contextlib.suppress(OSError):  # it is dead already, as the end of its output will tell
-            worker.stdin.write(replace(self.setup, first=task).line())
+            worker.stdin.write(replace(self.setup, order=order).line())
             worker.stdin.flush()
         for pipe, reader in ((worker.stdout, self.read), (worker.stderr, self.hear)):
             os.set_blocking(pipe.fileno(), False)

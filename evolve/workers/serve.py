@@ -78,8 +78,8 @@ def _start(setup: Setup) -> tuple[Scorer | None, dict[str, Any]]:
     logging.basicConfig(format="%(message)s")  # to the worker's log
     logging.getLogger("evolve").setLevel(logging.INFO)
     try:
-        scorer = Scorer(setup.suite(), setup.workers)
-        scorer.check(setup.first)
+        scorer = Scorer(setup.suite(), setup.workers, all_ours=True)
+        scorer.check(setup.order)
     except (ConfigError, PluginError, RuntimeError) as fault:
         return None, {"failure": str(fault)}
     return scorer, {"fingerprint": scorer.fingerprint()}

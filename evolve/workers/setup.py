@@ -23,7 +23,7 @@ class Setup:
     folder: str  # where the command was run: paths in tasks count from there
     workers: int  # how many share the machine
     memory: int = 0  # bytes that one may allocate; filled in on the machine
-    first: int = 0  # the task that a worker compiles first; of its own, so that they share the work
+    order: list[int] | None = None  # in which a worker compiles the tasks; None for theirs
     plugins: list[dict[str, Any]] = field(default_factory=list)  # `evolve.plugins.to_send`
 
     @classmethod
@@ -73,3 +73,18 @@ class Setup:
                     f"{task.fingerprint} here; put the same files in the same places"
                 )
         return suite
+
+
+def shared_order(worker: int, workers: int, tasks: int) -> list[int]:
+    """Return the order in which one of some workers begins with tasks, so that they share the work.
+
+    What one has compiled the others find in the cache: two each go through the same stretch of the
+    tasks from its two ends until they meet, and then on through the others'.
+
+    >>> shared_order(0, 2, 5), shared_order(1, 2, 5)
+    ([0, 1, 2, 3, 4], [4, 3, 2, 1, 0])
+    """
+    stretches = (workers + 1) // 2
+    at, to = ((worker // 2 + n) * tasks // stretches for n in (0, 1))
+    numbers = range(to - 1, to - 1 - tasks, -1) if worker % 2 else range(at, at + tasks)
+    return [number % tasks for number in numbers]

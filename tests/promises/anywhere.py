@@ -66,7 +66,7 @@ def keep(place: Path, long: bool) -> dict[str, object]:
     """One chain on inline, 1, 2 and 4 local workers, 1 and 3 Ray actors, one and two Ray nodes;
     short: on some.
     """
-    candidates = 1000 if long else 80
+    candidates = 1000 if long else 60
     with as_in_production():
         folders = {"inline": ran(place / "inline", candidates, kind="inline")}
     for count in (1, 2, 4) if long else (2,):

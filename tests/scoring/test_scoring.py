@@ -199,7 +199,7 @@ def test_the_machine_and_the_compiled_path_end_in_nearly_the_same_loss(scorer, n
     run, args = trials.compiled(program)
     final, finite = run(args, begin, trials.schedule)
     assert bool(finite)
-    loss = float(trials.evaluate(final, begin.data, part="validation"))
+    loss = trials.evaluate(final, begin.data)
     assert math.isclose(loss, trials.loss(program, SEEDS[0]), rel_tol=1e-3)
 
 

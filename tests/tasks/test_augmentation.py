@@ -48,7 +48,7 @@ def loss(trials: Trials, text: str, seed: str, rate: float = 0.01) -> float:
         program, begin, trials.schedule, [last_step(trials.task, begin)]
     )
     assert finite
-    return float(trials.evaluate(w, begin.data, part="validation"))
+    return trials.evaluate(w, begin.data)
 
 
 def test_a_task_that_does_not_vary_is_seen_as_it_is():
