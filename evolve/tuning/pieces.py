@@ -7,11 +7,7 @@ interrupted goes on where it stood.
 from __future__ import annotations
 
 import functools
-import multiprocessing
-import os
-import signal
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,19 +16,21 @@ import numpy as np
 
 from evolve.config.errors import ConfigError
 from evolve.environment import fingerprint
-from evolve.plugins import load_sources, to_send
 from evolve.scoring.optimizers import ONE
 from evolve.scoring.references import ONE_KIND, file_name, suite_fingerprint
 from evolve.scoring.suite import Suite, task_fields
-from evolve.scoring.trial import Trials
 from evolve.tuning.archive import archive_path, packed, write_archive
 from evolve.tuning.effort import Effort
-from evolve.tuning.reference import found_with, kept, tune, write_reference
+from evolve.tuning.processes import Heard, Named, TaskFacts, each_done
+from evolve.tuning.reference import (
+    found_with,
+    kept,
+    tune,
+    which_program,
+    write_reference,
+)
 from evolve.tuning.watching import Watching, unwatched
-from evolve.workers.serve import die_with
-from proxy_tasks import Task, make_task
-
-HELD = 32  # tasks whose compiled loops a process keeps: as many as a suite has
+from proxy_tasks import Task
 
 
 @dataclass(frozen=True)
@@ -42,6 +40,7 @@ class Piece:
     name: str
     tasks: tuple[Task, ...]
     suite: str = ""  # empty for one task
+    text: str = ""  # of a program that is not known; `name` is what a reference file calls it
 
     @functools.cached_property
     def head(self) -> dict[str, Any]:
@@ -63,6 +62,34 @@ class Piece:
     def title(self) -> str:
         """Name it for people."""
         return f"{self.suite or self.tasks[0].kind}: {self.name}"
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """The work on a piece, as plain data."""
+
+    title: str
+    tasks: tuple[TaskFacts, ...]
+    optimizer: Named
+    effort: Effort
+
+    @classmethod
+    def of(cls, piece: Piece, effort: Effort) -> Tuning:
+        """Describe the work."""
+        tasks = tuple(map(TaskFacts.of, piece.tasks))
+        return cls(piece.title, tasks, Named(piece.name, piece.text), effort)
+
+    @property
+    def size(self) -> int:
+        """Return how many trainings it takes."""
+        return self.effort.trainings
+
+    def do(self, heard: Heard) -> tuple[dict[str, Any], bytes]:
+        """Tune; returns what a reference file says, and the archive. Raises `ConfigError`."""
+        compiled = [task.compiled() for task in self.tasks]
+        entry, raced = tune(compiled, self.optimizer.optimizer(), self.effort, heard)
+        entry |= which_program(self.optimizer.text)
+        return entry, packed(raced, self.effort.scramble)
 
 
 def pieces_of(suites: Sequence[Suite], names: Sequence[str]) -> list[Piece]:
@@ -96,14 +123,16 @@ def tune_pieces(
     failed: list[ConfigError] = []
     stored = {p: kept(into, p.head["task"]["kind"], p.head["fingerprint"]) for p in pieces}
     for piece in pieces:
-        if again or not found_with(effort, stored[piece].get(piece.name)):
+        if again or not found_with(effort, stored[piece].get(piece.name), piece.text):
             open_pieces.append(piece)
         else:
             say(f"{piece.title}: is tuned already, in {into}")
     left = [piece.head["fingerprint"] for piece in open_pieces]
 
     machine = fingerprint()
-    for piece, done in _done(open_pieces, effort, workers, watching):
+    jobs = {Tuning.of(piece, effort): piece for piece in open_pieces}
+    for job, done in each_done(list(jobs), workers, watching, "tuning"):
+        piece = jobs[job]
         left.remove(piece.head["fingerprint"])
         if isinstance(done, ConfigError):
             say(str(done))
@@ -119,77 +148,6 @@ def tune_pieces(
     if failed:
         raise failed[0]
     return list(dict.fromkeys(into / piece.file for piece in pieces))
-
-
-Done = tuple[dict[str, Any], bytes]  # what a reference file says, and the archive
-
-
-def _done(
-    pieces: Sequence[Piece], effort: Effort, workers: int, watching: Watching
-) -> Iterator[tuple[Piece, Done | ConfigError]]:
-    """Yield each piece as it is done, with what came out or why nothing did."""
-    if min(workers, len(pieces)) <= 1:
-        for piece in pieces:
-            with watching(f"tuning {piece.title}", effort.trainings) as heard:
-                try:
-                    yield piece, _tuned(piece.tasks, piece.name, effort, heard)
-                except ConfigError as why:
-                    yield piece, why
-        return
-
-    context = multiprocessing.get_context("spawn")  # jax has threads, which a fork would lose
-    with (
-        ProcessPoolExecutor(workers, context, _begin, (os.getpid(), to_send())) as pool,
-        watching(f"tuning in {workers} processes", len(pieces)) as heard,
-    ):
-        at = {pool.submit(_elsewhere, _plain(p), p.name, effort): p for p in pieces}
-        count = 0
-        try:
-            while at:
-                ready, _ = wait(at, return_when=FIRST_COMPLETED)
-                for future in ready:
-                    count += 1
-                    heard(count)
-                    piece, why = at.pop(future), future.exception()
-                    if why is not None and not isinstance(why, ConfigError):
-                        raise why
-                    yield piece, why or future.result()
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _tuned(
-    tasks: Sequence[Task], name: str, effort: Effort, heard: Callable[[int], object]
-) -> Done:
-    compiled = [_compiled(task) for task in tasks]
-    entry, raced = tune(compiled, name, effort, heard)
-    return entry, packed(raced, effort.scramble)
-
-
-@functools.lru_cache(HELD)
-def _compiled(task: Task) -> Trials:
-    """Hold the compiled loops of a task: the next piece is often on the same."""
-    return Trials(task)
-
-
-def _plain(piece: Piece) -> tuple[tuple[str, tuple[tuple[str, Any], ...]], ...]:
-    """Describe the tasks of a piece for another process."""
-    return tuple((task.kind, tuple(task_fields(task).items())) for task in piece.tasks)
-
-
-def _begin(driver: int, plugins: list[dict[str, Any]]) -> None:
-    """Begin a process that tunes: it ends with the one that started it, and when asked to."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    die_with(driver)
-    load_sources(plugins)
-
-
-def _elsewhere(
-    tasks: tuple[tuple[str, tuple[tuple[str, Any], ...]], ...], name: str, effort: Effort
-) -> Done:
-    """Tune a piece in a process that was started for it."""
-    made = tuple(make_task(kind, **dict(fields)) for kind, fields in tasks)
-    return _tuned(made, name, effort, lambda count: None)
 
 
 def _said(entry: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ optimizers on its task, how they were found and what they come to on fresh seeds
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import time
@@ -18,7 +19,7 @@ from typing import Any
 
 from evolve.config.errors import ConfigError
 from evolve.files import make_folder, replace_file
-from evolve.scoring.optimizers import Optimizer, known
+from evolve.scoring.optimizers import Optimizer
 from evolve.scoring.references import file_name, old_file_name, read_stored
 from evolve.scoring.scorer import log_ratio
 from evolve.scoring.trial import Trials
@@ -40,17 +41,17 @@ METHOD = (
 
 def tune(
     compiled: Sequence[Trials],
-    name: str,
+    optimizer: Optimizer,
     effort: Effort,
     done: Callable[[int], object] = lambda count: None,
 ) -> tuple[dict[str, Any], Raced]:
-    """Tune a known optimizer on a task, or find its one configuration for several.
+    """Tune an optimizer on a task, or find its one configuration for several.
 
     Returns what a reference file says of it, and the race. `done` hears how many trainings there
     were. Raises `ConfigError` where no point can be chosen.
     """
     began = time.monotonic()
-    optimizer = known(name)
+    name = optimizer.name
     if not (ranges := tunable(optimizer)):
         raise ConfigError(f"{name} declares no range to tune in, so there is nothing to tune")
     trainings, scramble = effort.trainings, effort.scramble
@@ -97,9 +98,18 @@ def tune(
     return entry, raced
 
 
-def found_with(effort: Effort, entry: dict[str, Any] | None) -> bool:
-    """Tell whether what a file says of an optimizer was found in this way, with this effort."""
-    return entry is not None and (asdict(effort) | {"method": METHOD}).items() <= entry.items()
+def found_with(effort: Effort, entry: dict[str, Any] | None, text: str = "") -> bool:
+    """Tell whether what a file says of an optimizer was found in this way, with this effort.
+
+    text: of a program that is not known by name.
+    """
+    wanted = asdict(effort) | {"method": METHOD} | which_program(text)
+    return entry is not None and wanted.items() <= entry.items()
+
+
+def which_program(text: str) -> dict[str, str]:
+    """Tell a program that is not known by name from others, for a file; empty for a known one."""
+    return {"program": hashlib.sha256(text.encode()).hexdigest()[:16]} if text else {}
 
 
 def log_loss(compiled: Trials, optimizer: Optimizer, seed: str) -> float:

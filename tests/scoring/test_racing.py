@@ -20,7 +20,7 @@ from evolve.config.errors import ConfigError
 from evolve.scoring.optimizers import known, title
 from evolve.scoring.references import one_configuration, read_stored, tuned_values
 from evolve.scoring.suite import make_suite, suite_of
-from evolve.tuning import pieces, reference
+from evolve.tuning import pieces, processes, reference
 from evolve.tuning.archive import archive_path, packed, read_archive, write_archive
 from evolve.tuning.effort import LEAST, Effort
 from evolve.tuning.pieces import pieces_of, tune_pieces
@@ -161,9 +161,9 @@ def test_a_loss_that_has_no_logarithm_is_named_with_what_to_do(loss):
 def test_a_loss_that_is_the_same_for_all_is_named_with_the_optimizer_and_the_task():
     words = "^lion cannot be tuned on mine: the loss is 2 at every point"
     with pytest.raises(ConfigError, match=words):
-        tune([compiled(2.0)], "lion", Effort(64))  # pyright: ignore[reportArgumentType]
+        tune([compiled(2.0)], known("lion"), Effort(64))  # pyright: ignore[reportArgumentType]
     with pytest.raises(ConfigError, match="lion_seed declares no range"):
-        tune([compiled(2.0)], "lion_seed", Effort(64))  # pyright: ignore[reportArgumentType]
+        tune([compiled(2.0)], known("lion_seed"), Effort(64))  # pyright: ignore[reportArgumentType]
 
 
 # --- pieces ---------------------------------------------------------------------------------------
@@ -227,7 +227,8 @@ def test_two_processes_give_what_one_gives_and_what_is_there_is_not_tuned_again(
 def test_what_was_interrupted_goes_on_where_it_stood(here, monkeypatch, change, again):
     tuned: list[str] = []
 
-    def quick(compiled, name, effort, done):
+    def quick(compiled, optimizer, effort, done):
+        name = optimizer.name
         if name == "muon" and len(tuned) == 3:
             raise KeyboardInterrupt
         tuned.append(name)
@@ -237,7 +238,7 @@ def test_what_was_interrupted_goes_on_where_it_stood(here, monkeypatch, change, 
         return entry | {"trainings": effort.trainings, "scramble": effort.scramble}, raced
 
     monkeypatch.setattr(pieces, "tune", quick)
-    monkeypatch.setattr(pieces, "Trials", lambda task: None)
+    monkeypatch.setattr(processes, "_compiled", lambda task: None)
     suite = suite_of("mine.yaml")
     work = pieces_of([suite, suite], ["sgd", "muon"])
     assert len(work) == 4  # no task twice
@@ -262,15 +263,15 @@ def bowl_of_rate(values: dict[str, float], what: str, seed: int) -> float:
 def test_one_task_that_cannot_be_tuned_is_said_at_the_end_and_the_others_are_written(
     here, monkeypatch
 ):
-    def tuned(compiled, name, effort, done):
-        if name == "lion":
+    def tuned(compiled, optimizer, effort, done):
+        if optimizer.name == "lion":
             raise ConfigError("lion cannot be tuned")
         entry = {"values": {"learning_rate": 0.5}, "interior": {"learning_rate": False}}
         entry |= {"validation": [1.0, 3.0], "spent": 9, "seconds": 0.1}
         return entry, race([RATE], bowl_of_rate, LEAST)
 
     monkeypatch.setattr(pieces, "tune", tuned)
-    monkeypatch.setattr(pieces, "Trials", lambda task: None)
+    monkeypatch.setattr(processes, "_compiled", lambda task: None)
     said: list[str] = []
     work = pieces_of([suite_of("mine.yaml")], ["lion", "sgd"])
     with pytest.raises(ConfigError, match="lion cannot be tuned"):
