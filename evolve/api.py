@@ -29,6 +29,7 @@ from evolve.given import (
     changes_of,
     check_address,
     config_from,
+    entrants_of,
     find,
     listed,
     load_named,
@@ -42,6 +43,7 @@ from evolve.record.folder import RunFolder
 from evolve.record.status import status as status_of
 from evolve.record.verify import Verified
 from evolve.record.verify import verify as verified
+from evolve.reporting.comparison import Comparison
 from evolve.reporting.lists import Listing, listing
 from evolve.reporting.programs import Exported, Shown, shown
 from evolve.reporting.progress import COMPILING, watching
@@ -52,12 +54,12 @@ from evolve.running.facts import Plan
 from evolve.running.life import execute
 from evolve.running.listeners import Listener, Printer
 from evolve.scoring.fit import check_fit
-from evolve.scoring.optimizers import is_known, known
+from evolve.scoring.optimizers import is_known, known, title
 from evolve.scoring.references import local_line, tuned
 from evolve.scoring.suite import REFERENCE, Suite, suite_of
 from evolve.scoring.training import Training, watched
 from evolve.scoring.trial import Trials
-from evolve.tuning.effort import TRAININGS, Effort
+from evolve.tuning.effort import LEAST, TRAININGS, Effort
 from evolve.validation import Checked, check_file, check_plugin
 from evolve.workers.executor import make_executor
 from primitives import Program, ProgramError
@@ -315,6 +317,59 @@ def _contestant(given: Given, suite: Suite, trust: bool, say: Say) -> Contestant
         tuning = tuning_of(Path(given), optimizer)
         return Contestant(optimizer.name, optimizer, tuning=tuning, found_on=found_on)
     return Contestant(optimizer.name, optimizer, found_on=found_on)
+
+
+def compare(
+    optimizers: Given | Sequence[Given],
+    suite: str = "search",
+    *,
+    trainings: int = 128,
+    tunings: int = 2,
+    seeds: int = 10,
+    one: bool = False,
+    workers: int = 1,
+    into: str | Path | None = None,
+    plugins: Sequence[str | Path] = (),
+    trust: bool = False,
+    say: Say | None = None,
+) -> Comparison:
+    """Compare optimizers as the field asks for it: all tuned alike, several times, on every task.
+
+    Everybody is tuned by racing with the same budget of trainings, `tunings` times independently;
+    the better one is chosen on seeds of its own, and all are trained on the seeds of the table, so
+    that the intervals hold the luck of tuning too. Tuned AdamW is 0 and takes part whether it is
+    named or not. one: one configuration for all tasks of the suite. All that is trained, and the
+    tables and figures, lie in the folder `into`, "comparisons/SUITE" if None; the same call goes on
+    where it was interrupted. workers: processes; with more than one, a script calls this behind
+    `if __name__ == "__main__":`.
+
+    Unit    log(loss of tuned AdamW / loss): 0.1 is 10 % less loss.
+    Raises `ConfigError`, `ProgramError`, `PluginError`.
+
+    >>> evolve.compare(["lion", "my_program.py"], "screen", workers=2)["lion"].score  # doctest: +SKIP
+    0.0213
+    """
+    from evolve.comparison.compare import Design
+    from evolve.comparison.compare import compare as compared
+
+    if tunings < 2:
+        raise ConfigError(f"tunings: {tunings} is below 2, and one says nothing of its luck")
+    if not 2 <= seeds <= 1000:
+        raise ConfigError(f"seeds: {seeds} is not from 2 to 1000")
+    if trainings < LEAST:
+        raise ConfigError(f"trainings: {trainings} is below {LEAST}, too few for a race")
+    load_named(plugins)
+    say, tasks = say or _to_stderr, suite_of(suite)
+    given = [REFERENCE, *(g for g in listed(optimizers) if g != REFERENCE)]
+    entrants = entrants_of(given, tasks, trust)
+    folder = Path("comparisons", tasks.name) if into is None else Path(into)
+    design = Design(trainings, tunings, seeds, one)
+    watched = partial(watching, say=say)
+    found, notes = compared(tasks, entrants, design, folder, workers, say, watched)
+    against = f"{'' if one else 'tuned '}{title(known(REFERENCE))}"
+    result = Comparison(found, tasks.name, against, tuple(notes), folder)
+    result.write()
+    return result
 
 
 def tune(

@@ -15,6 +15,7 @@ from typing import Any
 import baselines
 from baselines.handwritten import Handwritten
 from evolve import plugins as guests
+from evolve.comparison.compare import Entrant
 from evolve.config.errors import ConfigError
 from evolve.config.presets import read_config
 from evolve.config.schema import Config, WorkerSettings
@@ -23,6 +24,7 @@ from evolve.environment import available_cores
 from evolve.record.folder import RunFolder
 from evolve.record.status import hall_of_fame
 from evolve.reporting.study import Found, Study, best_of
+from evolve.scoring.fit import check_fit
 from evolve.scoring.optax_optimizer import OptaxOptimizer
 from evolve.scoring.optimizers import Optimizer, is_known, known
 from evolve.scoring.suite import Suite
@@ -169,6 +171,36 @@ def find(optimizer: Given, *, trust: bool = False) -> Optimizer:
     if is_known(name):
         return known(name)
     return program_in(name)
+
+
+def entrants_of(optimizers: Sequence[Given], suite: Suite, trust: bool) -> list[Entrant]:
+    """Find optimizers that are to be compared, under names of their own.
+
+    Raises `ProgramError` for one that cannot run on one of the tasks, `ConfigError` for one that
+    has no name by which other processes know it.
+    """
+    entrants: list[Entrant] = []
+    for given in optimizers:
+        name = given if isinstance(given, str) and is_known(given) else ""
+        optimizer = known(name) if name else find(given, trust=trust)
+        if not name and not isinstance(optimizer, Program):
+            raise ConfigError(
+                f"{optimizer.name}: is compared in processes of its own, which know it by its name "
+                "alone: register it in a plug-in"
+            )
+        if not name and isinstance(optimizer, Program):
+            optimizer, _ = as_found(given, optimizer, suite)
+        for task in suite:
+            check_fit(optimizer, task)
+        called, number = name or optimizer.name, 1
+        taken = {entrant.name for entrant in entrants}
+        while called in taken or (not name and is_known(called)):
+            number += 1
+            called = f"{name or optimizer.name}_{number}"
+        if name in taken:
+            raise ConfigError(f"{name} is given twice")
+        entrants.append(Entrant(called, optimizer, name))
+    return entrants
 
 
 def with_values_of_runs(suite: Suite, optimizers: Iterable[Given]) -> Suite:

@@ -1,4 +1,4 @@
-"""Commands that compare, tune and measure: score, reference, tune, power."""
+"""Commands that compare, tune and measure: score, compare, reference, tune, power."""
 
 from __future__ import annotations
 
@@ -76,6 +76,94 @@ def score(
         say=say,
     )
     facts(scores.facts()) if as_json else scores.print()
+
+
+@click.command(epilog=example("evolve compare adamw lion muon my_program.py --workers 2"))
+@click.argument("programs", metavar="NAME|FILE|RUN...", nargs=-1, required=True)
+@click.option(
+    "--suite", "suite_name", default="search", show_default=True, help="A preset, or a YAML file."
+)
+@click.option(
+    "--trainings",
+    default=128,
+    show_default=True,
+    type=click.IntRange(LEAST),
+    help="Budget of each tuning of everybody on every task.",
+)
+@click.option(
+    "--tunings",
+    default=2,
+    show_default=True,
+    type=click.IntRange(2, 100),
+    help="Independent ones of everybody; the better is chosen, and their spread measured.",
+)
+@click.option(
+    "--seeds",
+    default=10,
+    show_default=True,
+    type=click.IntRange(2, 1000),
+    help="Fresh seeds of the table; the same for all.",
+)
+@click.option("--one", is_flag=True, help="One configuration of each for all tasks of the suite.")
+@click.option(
+    "--into",
+    default=None,
+    type=click.Path(path_type=Path),
+    help="Folder for all that is trained and found.  [default: comparisons/SUITE]",
+)
+@click.option(
+    "--workers",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 1024),
+    help="Processes; each does one optimizer on one task at a time.",
+)
+@plugin_option
+@trust_option
+@json_flag
+def compare(
+    programs: tuple[str, ...],
+    suite_name: str,
+    trainings: int,
+    tunings: int,
+    seeds: int,
+    one: bool,
+    into: Path | None,
+    workers: int,
+    plugins: tuple[str, ...],
+    trust: bool,
+    as_json: bool,
+) -> None:
+    """Compare optimizers so that nobody can dismiss it: all tuned alike and more than once, with
+    intervals that hold the seeds and the luck of tuning.
+
+    Tuned AdamW is 0 and takes part. What is found lies in a folder, with all figures; the same
+    command goes on where it was interrupted, and one with more programs or seeds adds to it.
+    `evolve score` is the quick look.
+    """
+    from evolve import api
+
+    found = api.compare(
+        programs,
+        suite_name,
+        trainings=trainings,
+        tunings=tunings,
+        seeds=seeds,
+        one=one,
+        workers=workers,
+        into=into,
+        plugins=plugins,
+        trust=trust,
+        say=say,
+    )
+    if as_json:
+        facts(found.facts())
+        return
+    for grid in found.grids():
+        grid.print()
+    for sentence in found.sentences():
+        tell(sentence)
+    tell(str(found.path))
 
 
 @click.command(epilog=example("evolve reference quickstart --optimizers adamw,muon --workers 2"))

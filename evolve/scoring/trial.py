@@ -171,9 +171,10 @@ class Trials:
         part: str = "validation",
         schedule: str = "",
         once: bool = False,
+        share: float = 1.0,
     ) -> float:
         """Return the final loss on a part of the data; nan where training did not stay finite."""
-        (loss,) = self.losses(optimizer, seed, [self.task.steps], part, schedule, once)
+        (loss,) = self.losses(optimizer, seed, [self.task.steps], part, schedule, once, share)
         return loss
 
     def losses(
@@ -184,6 +185,7 @@ class Trials:
         part: str = "validation",
         schedule: str = "",
         once: bool = False,
+        share: float = 1.0,
     ) -> Iterator[float]:
         """Yield the loss on a part of the data after each of some numbers of steps.
 
@@ -191,12 +193,14 @@ class Trials:
         asking stops the training.
 
         schedule: of the learning rate, in the words of `proxy_tasks.schedules`; empty for the
-        task's own. once: the optimizer is not worth a compilation. Where a seed takes fewer steps
-        than the task, the numbers of steps become as many fewer, so that a share stays a share.
+        task's own. once: the optimizer is not worth a compilation. share: of the steps, at which
+        the schedule ends, for a shorter training; `run_progress` is that of the whole one. Where a
+        seed takes fewer steps than the task, the numbers of steps become as many fewer, so that a
+        share stays a share.
         """
         begin = self.begin(seed)
         run, args = self.runner(optimizer, once)
-        end = last_step(self.task, begin)
+        end = max(1, round(share * last_step(self.task, begin)))
         stops = [max(1, round(number * end / self.task.steps)) for number in steps]
         last = tail(self.task, end) if end in stops else []
         looked: list[float] = []  # in the tail
