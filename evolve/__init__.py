@@ -4,7 +4,8 @@
 >>> evolve.list_suites()["quickstart"]["tasks"]
 'digits_dense'
 
-Searching: `run`, `resume`, `open_run`. Comparing: `score`, `train`, `tune`, `reference`, `power`.
+Searching: `run`, `resume`, `open_run`. Comparing: `score`, `compare`, `train`, `tune`, `reference`,
+`power`.
 Taking home: `export`, `to_optax`. Looking: `show`, `validate`, `list_optimizers` and its like. Each
 says in its docstring what it takes, gives and raises; `python -m evolve --help` has most of them as
 commands.
@@ -24,6 +25,7 @@ pin_on_import()  # before jax computes
 
 if TYPE_CHECKING:
     from evolve.api import (
+        compare,
         export,
         list_,
         list_mutations,
@@ -52,6 +54,7 @@ if TYPE_CHECKING:
     from evolve.config.errors import ConfigError
     from evolve.interrupt import Interrupted
     from evolve.plugins import PluginError
+    from evolve.reporting.comparison import Comparison
     from evolve.reporting.lists import Listing
     from evolve.reporting.programs import Shown
     from evolve.reporting.scores import Scores
@@ -65,14 +68,15 @@ if TYPE_CHECKING:
 
 _WHERE = {
     "evolve.api": (
-        "export", "list_", "list_mutations", "list_optimizers", "list_plugins", "list_presets",
-        "list_primitives", "list_prologues", "list_schedules", "list_suites", "list_tasks",
-        "open_run", "power", "reference", "resume", "run", "score", "show", "status", "to_optax",
+        "compare", "export", "list_", "list_mutations", "list_optimizers", "list_plugins",
+        "list_presets", "list_primitives", "list_prologues", "list_schedules", "list_suites",
+        "list_tasks", "open_run", "power", "reference", "resume", "run", "score", "show", "status", "to_optax",
         "train", "tune", "validate", "verify",
     ),
     "evolve.config.errors": ("ConfigError",),
     "evolve.interrupt": ("Interrupted",),
     "evolve.plugins": ("PluginError",),
+    "evolve.reporting.comparison": ("Comparison",),
     "evolve.reporting.lists": ("Listing",),
     "evolve.reporting.programs": ("Shown",),
     "evolve.reporting.scores": ("Scores",),
@@ -87,6 +91,7 @@ _WHERE = {
 _MODULES = {name: module for module, names in _WHERE.items() for name in names}
 
 __all__ = [
+    "Comparison",
     "ConfigError",
     "Found",
     "Interrupted",
@@ -101,6 +106,7 @@ __all__ = [
     "Study",
     "Task",
     "Training",
+    "compare",
     "export",
     "list_",
     "list_mutations",

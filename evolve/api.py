@@ -346,7 +346,7 @@ def compare(
     Unit    log(loss of tuned AdamW / loss): 0.1 is 10 % less loss.
     Raises `ConfigError`, `ProgramError`, `PluginError`.
 
-    >>> evolve.compare(["lion", "my_program.py"], "screen", workers=2)["lion"].score  # doctest: +SKIP
+    >>> evolve.compare(["lion", "my_program.py"], "screen")["lion"].score  # doctest: +SKIP
     0.0213
     """
     from evolve.comparison.compare import Design

@@ -24,6 +24,7 @@ for _command in (
     searching.verify,
     programs.show,
     comparing.score,
+    comparing.compare,
     programs.export,
     programs.list_,
     programs.validate,

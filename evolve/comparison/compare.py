@@ -133,8 +133,8 @@ def _tuned(
 ) -> list[str]:
     """Tune everybody who can be tuned; returns what could not be done."""
     notes = [
-        f"{entrant.name} declares no range to tune in, so it takes part as it stands: tuned, it may "
-        "be better. `tunable(0.01, low=0.001, high=0.1)` in its text declares one"
+        f"{entrant.name} declares no range to tune in, so it takes part as it stands: tuned, it "
+        "may be better. `tunable(0.01, low=0.001, high=0.1)` in its text declares one"
         for entrant in entrants
         if not entrant.ranges
     ]

@@ -7,7 +7,7 @@ score is log(loss of the reference / loss) in the same seed: 0.1 is 10 % less lo
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,9 +17,10 @@ from jaxtyping import Float
 
 from evolve.comparison.cell import HORIZONS, RATES, counted
 from evolve.comparison.equivalent import Equivalent, equivalent_steps, width_of_rates
-from evolve.comparison.profile import profile, profile_integral
+from evolve.comparison.profile import geometric_mean, performance_profile, profile_score, ratios
 from evolve.comparison.statistics import (
     LEVEL,
+    NO_LUCK,
     Difference,
     Luck,
     interquartile_mean,
@@ -33,7 +34,7 @@ from evolve.comparison.statistics import (
 from primitives.statements import LEARNING_RATE
 
 DECAY = "weight_decay"
-OPEN = tuple(HORIZONS) + (1.0,)
+OPEN = (*HORIZONS, 1.0)
 
 
 @dataclass(frozen=True)
@@ -105,18 +106,15 @@ class Compared:
 
     @cached_property
     def lucks(self) -> tuple[Luck, ...]:
-        """Return the luck of tuning on each task, pooled over those that were tuned twice."""
-        return tuple(
-            luck_on_task(
-                [
-                    tuning_variance(losses)
-                    for who in range(len(self.names))
-                    if len(losses := self.log_losses(who, task)) > 1
-                ],
-                max(len(row[task]["tunings"]) for row in self.cells),
-            )
-            for task in range(len(self.tasks))
-        )
+        """Return the luck of tuning on each task, pooled over those that were tuned."""
+        return tuple(map(self._luck, range(len(self.tasks))))
+
+    def _luck(self, task: int) -> Luck:
+        losses = [self.log_losses(who, task) for who in range(len(self.names))]
+        several = [rows for rows in losses if len(rows) > 1]
+        if not several:
+            return NO_LUCK
+        return luck_on_task([tuning_variance(rows) for rows in several], len(several[0]))
 
     @cached_property
     def differences(self) -> list[Difference]:
@@ -126,12 +124,8 @@ class Compared:
     def against_reference(self, name: str) -> Difference:
         """Return how a contestant differs from the reference, with allowance for all pairs."""
         for found in self.differences:
-            if (found.one, found.other) == (name, self.names[0]):
-                return found
-            if (found.one, found.other) == (self.names[0], name):
-                return Difference(
-                    name, self.names[0], -found.mean, -found.high, -found.low
-                )
+            if {found.one, found.other} == {name, self.names[0]}:
+                return found if found.one == name else reverse(found)
         raise KeyError(name)
 
     def on_task(self, name: str, task: int, level: float = LEVEL) -> tuple[float, float, float]:
@@ -165,12 +159,12 @@ class Compared:
             low=low,
             high=high,
             quartile=interquartile_mean(scores),
-            steps=_geometric([x.factor for x in steps]),
+            steps=geometric_mean([x.factor for x in steps]),
             bounded=sum(x.censored for x in steps),
-            profile=profile_integral(self.times)[name],
-            seconds=_geometric([mine[t]["seconds"] / self.cells[0][t]["seconds"] for t in tasks]),
+            profile=profile_score(self.ratios_of_times[who]),
+            seconds=_middle([mine[t]["seconds"] / self.cells[0][t]["seconds"] for t in tasks]),
             state=float(np.median([mine[task]["state"] for task in tasks])),
-            width=_geometric([w for task in tasks if (w := self.width(who, task)) is not None]),
+            width=_middle([w for task in tasks if (w := self.width(who, task)) is not None]),
             diverged=sum(x is None for x in trained) / len(trained),
             ahead=sum(at[1] > 0 for at in strict),
             behind=sum(at[2] < 0 for at in strict),
@@ -190,24 +184,25 @@ class Compared:
         ours, reference = self.curve(who, task), self.curve(0, task)
         if not len(ours) == len(reference) == len(OPEN):
             return Equivalent(math.nan, False)
-        return equivalent_steps(OPEN, ours, reference)
+        return equivalent_steps(np.array(OPEN), ours, reference)
 
     @cached_property
-    def times(self) -> dict[str, Float[np.ndarray, " task"]]:
-        """Return the share of the steps after which each comes to the reference's final loss.
+    def ratios_of_times(self) -> Float[np.ndarray, "contestant task"]:
+        """Return the steps to the reference's final loss, over those of the fastest; inf for none.
 
-        inf where it does not.
+        The reference needs all of its steps; whoever ends above it does not come there.
         """
-        found: dict[str, Float[np.ndarray, " task"]] = {}
-        for who, name in enumerate(self.names):
-            steps = [self.equivalent(who, task).factor for task in range(len(self.tasks))]
-            found[name] = np.array([1 / x if x >= 1 else math.inf for x in steps])
-        return found
+        tasks = range(len(self.tasks))
+        factors = [
+            [self.equivalent(who, task).factor for task in tasks] for who in range(len(self.names))
+        ]
+        return ratios(np.array([[1 / x if x >= 1 else math.inf for x in row] for row in factors]))
 
     @property
     def profiles(self) -> dict[str, tuple[Any, Any]]:
         """Return the performance profiles in steps: (tau, share of the tasks) of each."""
-        return profile(self.times)
+        found = zip(self.names, self.ratios_of_times, strict=True)
+        return {name: performance_profile(row) for name, row in found}
 
     def rate_curve(self, who: int, task: int) -> Float[np.ndarray, " rate"]:
         """Return the mean log losses at other learning rates, inf where a training diverges."""
@@ -218,9 +213,9 @@ class Compared:
         """Return by what factor the rate may vary within 5 % of the best; None without a rate."""
         if not self.cells[who][task]["rates"]:
             return None
-        return width_of_rates(RATES, self.rate_curve(who, task)).factor
+        return width_of_rates(np.array(RATES), self.rate_curve(who, task)).ratio
 
-    def ratios(self, who: int, name: str) -> list[float]:
+    def tuned_ratios(self, who: int, name: str) -> list[float]:
         """Return a tuned hyperparameter over the reference's of that name, on each task.
 
         Empty where one of the two has none, and without tasks where one of the two is 0.
@@ -241,12 +236,19 @@ class Compared:
         rows = []
         for who, contestant in enumerate(self.names[1:], 1):
             for name in (LEARNING_RATE, DECAY):
-                if len(found := np.log(self.ratios(who, name))) > 1:
+                if len(found := np.log(self.tuned_ratios(who, name))) > 1:
                     spread = float(np.exp(np.std(found, ddof=1)))
                     rows.append((contestant, name, float(np.exp(found.mean())), spread, len(found)))
         return rows
 
 
-def _geometric(values: Sequence[float], of: Callable[[Any], Any] = np.log) -> float:
+def reverse(found: Difference) -> Difference:
+    """Return the same difference seen from the other side."""
+    one, other, mean, low, high, sure = found
+    return Difference(other, one, -mean, -high, -low, sure)
+
+
+def _middle(values: Sequence[float]) -> float:
+    """Return the geometric mean of those that are finite and above 0; nan where none is."""
     found = [x for x in values if math.isfinite(x) and x > 0]
-    return float(np.exp(np.mean(of(found)))) if found else math.nan
+    return float(np.exp(np.mean(np.log(found)))) if found else math.nan

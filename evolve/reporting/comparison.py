@@ -204,7 +204,9 @@ class Comparison:
         if len(self.compared.tasks) < 3:
             more += " So few tasks say nothing of others."
         if self.compared.seeds < 5:
-            more += f" {self.compared.seeds} seeds make intervals that are hardly more than guesses."
+            more += (
+                f" {self.compared.seeds} seeds make intervals that are hardly more than guesses."
+            )
         return (
             f"That holds for {few} of {_range(sizes)} parameters and {_range(steps)} steps, "
             f"{how}; larger models and longer trainings are not in it.{more}"
@@ -222,7 +224,7 @@ class Comparison:
             "tasks": list(compared.tasks),
             "standings": [_finite(asdict(s)) for s in compared.standings],
             "scores": {name: rows.tolist() for name, rows in compared.scores.items()},
-            "differences": [_finite(asdict(d)) for d in compared.differences],
+            "differences": [_finite(d._asdict()) for d in compared.differences],
             "luck": [luck.error for luck in compared.lucks],
             "values": {
                 name: {
