@@ -70,8 +70,8 @@ _WHERE = {
     "evolve.api": (
         "compare", "export", "list_", "list_mutations", "list_optimizers", "list_plugins",
         "list_presets", "list_primitives", "list_prologues", "list_schedules", "list_suites",
-        "list_tasks", "open_run", "power", "reference", "resume", "run", "score", "show", "status", "to_optax",
-        "train", "tune", "validate", "verify",
+        "list_tasks", "open_run", "power", "reference", "resume", "run", "score", "show", "status",
+        "to_optax", "train", "tune", "validate", "verify",
     ),
     "evolve.config.errors": ("ConfigError",),
     "evolve.interrupt": ("Interrupted",),

@@ -162,7 +162,8 @@ class Compared:
             steps=geometric_mean([x.factor for x in steps]),
             bounded=sum(x.censored for x in steps),
             profile=profile_score(self.ratios_of_times[who]),
-            seconds=_middle([mine[t]["seconds"] / self.cells[0][t]["seconds"] for t in tasks]),
+            seconds=_middle([mine[task]["seconds"] for task in tasks])
+            / _middle([cell["seconds"] for cell in self.cells[0]]),
             state=float(np.median([mine[task]["state"] for task in tasks])),
             width=_middle([w for task in tasks if (w := self.width(who, task)) is not None]),
             diverged=sum(x is None for x in trained) / len(trained),

@@ -1,4 +1,4 @@
-"""A comparison for people: tables, one plain sentence a finding, figures, and files for machines."""
+"""A comparison for people: tables, plain sentences, figures, and files for machines."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from evolve.comparison.cell import RATES
 from evolve.comparison.compared import Compared, Standing
 from evolve.comparison.contest import AS_IT_STANDS
 from evolve.files import replace_file
+from evolve.reporting import figures
 from evolve.reporting.tables import Grid
 
 NUMBERS = frozenset(
@@ -239,8 +240,6 @@ class Comparison:
 
     def write(self) -> list[Path]:
         """Write the tables, the facts and the figures into the folder; returns the files."""
-        from evolve.reporting import figures
-
         texts = {
             "result.json": json.dumps(self.facts(), indent=1) + "\n",
             "table.csv": _csv(self.grid()),

@@ -53,7 +53,7 @@ class Named(NamedTuple):
 
     def optimizer(self) -> Optimizer:
         """Return what it stands for. Raises `ProgramError`."""
-        return parse(self.text) if self.text else known(self.name)
+        return parse(self.text, name=self.name) if self.text else known(self.name)
 
 
 @functools.lru_cache(HELD)
