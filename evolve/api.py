@@ -327,6 +327,7 @@ def compare(
     tunings: int = 2,
     seeds: int = 10,
     one: bool = False,
+    scramble: int = 0,
     workers: int = 1,
     into: str | Path | None = None,
     plugins: Sequence[str | Path] = (),
@@ -338,10 +339,10 @@ def compare(
     Everybody is tuned by racing with the same budget of trainings, `tunings` times independently;
     the better one is chosen on seeds of its own, and all are trained on the seeds of the table, so
     that the intervals hold the luck of tuning too. Tuned AdamW is 0 and takes part whether it is
-    named or not. one: one configuration for all tasks of the suite. All that is trained, and the
-    tables and figures, lie in the folder `into`, "comparisons/SUITE" if None; the same call goes on
-    where it was interrupted. workers: processes; with more than one, a script calls this behind
-    `if __name__ == "__main__":`.
+    named or not. one: one configuration for all tasks of the suite. scramble: another number gives
+    an independent comparison. All that is trained, and the tables and figures, lie in the folder
+    `into`, "comparisons/SUITE" if None; the same call goes on where it was interrupted. workers:
+    processes; with more than one, a script calls this behind `if __name__ == "__main__":`.
 
     Unit    log(loss of tuned AdamW / loss): 0.1 is 10 % less loss.
     Raises `ConfigError`, `ProgramError`, `PluginError`.
@@ -363,7 +364,7 @@ def compare(
     given = [REFERENCE, *(g for g in listed(optimizers) if g != REFERENCE)]
     entrants = entrants_of(given, tasks, trust)
     folder = Path("comparisons", tasks.name) if into is None else Path(into)
-    design = Design(trainings, tunings, seeds, one)
+    design = Design(trainings, tunings, seeds, one, scramble)
     watched = partial(watching, say=say)
     found, notes = compared(tasks, entrants, design, folder, workers, say, watched)
     against = f"{'' if one else 'tuned '}{title(known(REFERENCE))}"

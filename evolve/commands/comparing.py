@@ -106,6 +106,13 @@ def score(
 )
 @click.option("--one", is_flag=True, help="One configuration of each for all tasks of the suite.")
 @click.option(
+    "--scramble",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Draws points and seeds: another number is an independent comparison.",
+)
+@click.option(
     "--into",
     default=None,
     type=click.Path(path_type=Path),
@@ -128,6 +135,7 @@ def compare(
     tunings: int,
     seeds: int,
     one: bool,
+    scramble: int,
     into: Path | None,
     workers: int,
     plugins: tuple[str, ...],
@@ -150,6 +158,7 @@ def compare(
         tunings=tunings,
         seeds=seeds,
         one=one,
+        scramble=scramble,
         workers=workers,
         into=into,
         plugins=plugins,

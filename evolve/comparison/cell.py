@@ -47,6 +47,7 @@ class Cell:
     optimizer: Named
     tunings: tuple[tuple[tuple[str, float], ...], ...]  # the values of each; none where as it is
     seeds: int  # of the table
+    scramble: int = 0  # draws all seeds; another number is an independent comparison
 
     @property
     def size(self) -> int:
@@ -57,11 +58,6 @@ class Cell:
     def do(self, heard: Heard) -> dict[str, Any]:
         """Train all of it. Raises `ConfigError` for a loss that has no logarithm."""
         return _Measured(self.task.compiled(), self, heard).facts()
-
-
-def compare_seed(number: int) -> str:
-    """Name a seed of the table: the same for everybody, and for no search or tuning."""
-    return f"compare:{number}"
 
 
 class _Measured:
@@ -76,8 +72,8 @@ class _Measured:
         """Return plain data of all trainings."""
         tunings = [dict(values) for values in self.cell.tunings]
         optimizers = [self.base.with_values(values) for values in tunings]
-        table = [compare_seed(number) for number in range(self.cell.seeds)]
-        choosing = [f"choose:{number}" for number in range(CHOOSE)]
+        table = self.seeds("compare", self.cell.seeds)
+        choosing = self.seeds("choose", CHOOSE)
         starts = self.starts(table, "test")
         chosen, on_choice = 0, list[list[LogLoss]]()
         if len(tunings) > 1:
@@ -106,6 +102,10 @@ class _Measured:
             "state": state_size(best, self.trials),
         }
 
+    def seeds(self, what: str, count: int) -> list[str]:
+        """Name seeds: the same for everybody, and others than those of a search or a tuning."""
+        return [f"{what}:{self.cell.scramble}:{number}" for number in range(count)]
+
     def horizons(self, optimizer: Optimizer, seeds: Sequence[str]) -> list[list[LogLoss]]:
         """Train to the end of shorter schedules; empty where a program asks how far the run is."""
         if isinstance(optimizer, Program) and "run_progress" in optimizer.needs:
@@ -116,7 +116,7 @@ class _Measured:
         """Train at other learning rates; empty for an optimizer that has none."""
         if LEARNING_RATE not in optimizer.values:
             return []
-        seeds = [f"rate:{number}" for number in range(RATE_SEEDS)]
+        seeds = self.seeds("rate", RATE_SEEDS)
         rate = optimizer.values[LEARNING_RATE]
         return [
             self.losses(
@@ -168,7 +168,6 @@ def counted(row: Sequence[LogLoss], starts: Sequence[float]) -> list[float]:
 def state_size(optimizer: Optimizer, trials: Trials) -> float:
     """Return how many numbers an optimizer keeps, for each parameter of the task."""
     runner, args = trials.compiled(optimizer)
-    begin = trials.begin(compare_seed(0))
-    carried = jax.eval_shape(runner.start, args, begin)
+    carried = jax.eval_shape(runner.start, args, trials.begin("compare"))
     size = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(carried))
     return round(size / trials.layout.size - 1, 3)

@@ -63,17 +63,20 @@ class Design:
     """How a comparison is made.
 
     trainings: budget of each tuning on each task. tunings: of everybody on each task, independent
-    of each other. seeds: of the table. one: one configuration for all tasks.
+    of each other. seeds: of the table. one: one configuration for all tasks. scramble: draws points
+    and seeds; another number is an independent comparison.
     """
 
     trainings: int
     tunings: int
     seeds: int
     one: bool = False
+    scramble: int = 0
 
     def efforts(self) -> list[Effort]:
         """List the independent tunings."""
-        return [Effort(self.trainings, scramble) for scramble in range(self.tunings)]
+        first = self.scramble * self.tunings
+        return [Effort(self.trainings, first + number) for number in range(self.tunings)]
 
 
 def compare(
@@ -138,7 +141,7 @@ def _tuned(
         for entrant in entrants
         if not entrant.ranges
     ]
-    for effort in design.efforts():
+    for number, effort in enumerate(design.efforts()):
         pieces = [
             piece
             for entrant in entrants
@@ -147,7 +150,7 @@ def _tuned(
             if _found(piece, effort, into) is None
         ]
         if pieces:
-            say(f"tuning {effort.scramble + 1} of {design.tunings}: {len(pieces)} pieces")
+            say(f"tuning {number + 1} of {design.tunings}: {len(pieces)} pieces")
         try:
             tune_pieces(pieces, effort, _place(into, effort), workers, False, say, watching)
         except ConfigError as why:
@@ -185,7 +188,8 @@ def _cell(entrant: Entrant, task: Task, suite: Suite, design: Design, into: Path
     values = tuple(tuple(sorted(entry["values"].items())) for entry in found if entry)
     stands = (tuple(sorted(_as_it_stands(entrant, task, suite).items())),)
     title = f"{task.kind}: {entrant.name}"
-    return Cell(title, TaskFacts.of(task), entrant.plain, values or stands, design.seeds)
+    plain = TaskFacts.of(task), entrant.plain
+    return Cell(title, *plain, values or stands, design.seeds, design.scramble)
 
 
 def _as_it_stands(entrant: Entrant, task: Task, suite: Suite) -> dict[str, float]:

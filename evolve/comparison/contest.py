@@ -1,8 +1,9 @@
 """The last word: finalists and tuned baselines on seeds the search never saw, on the test part.
 
 Differences are paired by seed: every score is relative to the tuned reference in the same seed.
-The interval is a bootstrap over seeds; a program is said to beat the reference only if the interval
-that allows for the number of finalists lies above 0.
+The interval holds the luck of the seeds and that of tuning the reference, and the contestant where
+it was tuned too; a program is said to beat the reference only if the interval that also allows for
+the number of finalists lies above 0. `compare.py` tunes everybody itself and measures that luck.
 """
 
 from __future__ import annotations
@@ -14,7 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from evolve.comparison.statistics import LEVEL, interval, shared_level
+from evolve.comparison.statistics import (
+    ASSUMED,
+    LEVEL,
+    NO_LUCK,
+    Luck,
+    interval,
+    luck_of_mean,
+    shared_level,
+)
 from evolve.scoring.job import OK, Job, Outcome
 from evolve.scoring.optimizers import Optimizer
 from evolve.scoring.references import effort_of
@@ -159,9 +168,10 @@ def judge(contestant: Contestant, suite: Suite, outcome: Outcome, finalists: int
 
     scores = [float(np.mean(row)) for row in outcome.scores]
     if outcome.status == OK:
+        luck = luck_of(contestant, suite)
         score = float(np.mean(scores))
-        low, high = interval(scores, LEVEL)
-        strict_low, _ = interval(scores, shared_level(LEVEL, finalists))
+        low, high = interval(scores, LEVEL, luck)
+        strict_low, _ = interval(scores, shared_level(LEVEL, finalists), luck)
     else:
         score = low = high = strict_low = -math.inf
 
@@ -185,3 +195,14 @@ def judge(contestant: Contestant, suite: Suite, outcome: Outcome, finalists: int
         beats_reference=strict_low > 0,
         tasks=tasks,
     )
+
+
+def luck_of(contestant: Contestant, suite: Suite) -> Luck:
+    """Return what the luck of tuning adds to a score.
+
+    That of the reference, and of the contestant where it was tuned as well; what a run has found is
+    judged with the values that it was found with, and is what it is.
+    """
+    if contestant.known == suite.reference:
+        return NO_LUCK
+    return luck_of_mean([ASSUMED] * len(suite), contestants=2 if contestant.known else 1)

@@ -97,6 +97,8 @@ class Scores(Sequence[Verdict]):
                 [
                     f"score: log(loss of {self.against} / loss); higher is better, 0.1 is 10 % "
                     "less loss",
+                    "interval: of the seeds, and of the luck of tuning what 0 is and each row that "
+                    "was tuned too; the command `compare` tunes all alike and measures it",
                     f"*: above {self.against}, with allowance for the number of finalists",
                     "tuning: how many points or candidates its hyperparameters are the best of",
                     "size: statements; state: buffers per parameter; cost: of a step, in additions "

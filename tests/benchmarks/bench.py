@@ -25,6 +25,7 @@ import jax  # noqa: E402
 from calls import CASES, call_by_call  # noqa: E402
 from endurance import endurance  # noqa: E402
 from measure import Figure  # noqa: E402
+from method import method  # noqa: E402
 from searching import a_search, breeding, two_workers  # noqa: E402
 from training import OF_SEARCH, TASKS, against_optax, compiling, first_candidate  # noqa: E402
 from workers import driver, ray_against_local  # noqa: E402
@@ -46,10 +47,11 @@ class Size:
     jobs: int = 32
     batch: int = 32
     by_jit: int = 3  # programs that are compiled one by one, for each turn
+    repeats: int = 40  # of a comparison of AdamW with itself
 
 
 TINY = Size(
-    share=0.12, steps=60, turns=1, fresh=4, bred=20, jobs=2, batch=2, by_jit=1
+    share=0.12, steps=60, turns=1, fresh=4, bred=20, jobs=2, batch=2, by_jit=1, repeats=1
 )  # one length: one compilation
 
 

@@ -329,7 +329,8 @@ def test_the_interval_of_odd_data_is_finite_and_holds_the_mean(scores):
 
 def test_more_finalists_need_a_clearer_win():
     lion = baselines.get("lion")
-    scores = tuple((s,) for s in (0.03, -0.01, 0.05, 0.02, 0.04, 0.001, -0.005, 0.06, 0.02, 0.01))
+    seeds = (0.06, -0.02, 0.1, 0.04, 0.08, 0.002, -0.01, 0.12, 0.04, 0.02)
+    scores = tuple((s,) for s in seeds)
     who = Contestant("x", lion, finalist=True)
     alone, many = (judge(who, ONE, Outcome(OK, scores), n) for n in (1, 100))
     assert alone.beats_reference
