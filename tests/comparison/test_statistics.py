@@ -177,10 +177,10 @@ def test_the_interquartile_interval_draws_seeds_within_tasks():
     rng = np.random.default_rng(4)
     scores = rng.normal(size=(6, 3)) + np.array([0.0, 1.0, 5.0])
     drawn = [
-        trim_mean([rng.choice(task, 6) for task in scores.T], 0.25, axis=None) for _ in range(3000)
+        trim_mean([rng.choice(task, 6) for task in scores.T], 0.25, axis=None) for _ in range(1000)
     ]
     low, high = interquartile_interval(scores)
-    assert (low, high) == pytest.approx(tuple(np.percentile(drawn, (2.5, 97.5))), abs=0.05)
+    assert (low, high) == pytest.approx(tuple(np.percentile(drawn, (2.5, 97.5))), abs=0.1)
     assert low < interquartile_mean(scores) < high
     assert interquartile_interval(scores) == (low, high)
     assert interquartile_interval(np.ones((3, 2))) == (1.0, 1.0)

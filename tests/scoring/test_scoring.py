@@ -300,9 +300,7 @@ def test_a_task_nobody_tuned_has_no_values():
 
 
 def test_the_interval_is_that_of_the_closed_form_for_normal_data():
-    """The bootstrap has no small-sample factor: with 60 seeds it is within a tenth of Student's
-    interval.
-    """
+    """To a tenth: 60 seeds are not quite symmetric. Few seeds: comparison/test_statistics.py."""
     from scipy.stats import t
 
     for seed in range(3):
