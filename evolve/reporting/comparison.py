@@ -12,6 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float
+
 from evolve.comparison.cell import RATES
 from evolve.comparison.compared import Compared, Standing
 from evolve.comparison.contest import AS_IT_STANDS
@@ -252,7 +255,7 @@ class Comparison:
         compared = self.compared
         rows = [(s.name, s.score, s.low, s.high) for s in compared.standings]
         order = [s.name for s in compared.standings]
-        scores = [compared.scores[name].mean(axis=0).tolist() for name in order]
+        scores = np.array([compared.scores[name].mean(axis=0) for name in order])
         rates = {
             label: {
                 name: (_rates(compared, who, task), compared.rate_curve(who, task))
@@ -295,10 +298,10 @@ def _row(s: Standing) -> tuple[str, ...]:
     )
 
 
-def _rates(compared: Compared, who: int, task: int) -> list[float]:
+def _rates(compared: Compared, who: int, task: int) -> Float[np.ndarray, " rate"]:
     cell = compared.cells[who][task]
     rate = cell["tunings"][cell["chosen"]].get("learning_rate", 1.0)
-    return [rate * factor for factor in RATES]
+    return rate * np.array(RATES)
 
 
 def _range(values: Sequence[int]) -> str:

@@ -83,6 +83,8 @@ def measurements(size: Size) -> Iterator[Iterator[Figure]]:
         yield call_by_call(
             ancestor, kind, shortened, bar, turns(3), size.batch, max(1, size.batch // 8)
         )
+    if size is not TINY:  # 40 repeats, and one alone says nothing
+        yield method(size.repeats)
     yield compiling(make_task("digits_dense", steps=size.steps), turns(3))
     if size is not TINY:
         yield many_candidates(1_000_000)
