@@ -333,6 +333,7 @@ def compare(
     plugins: Sequence[str | Path] = (),
     trust: bool = False,
     say: Say | None = None,
+    stop: Stop = _never,
 ) -> Comparison:
     """Compare optimizers as the field asks for it: all tuned alike, several times, on every task.
 
@@ -345,7 +346,7 @@ def compare(
     processes; with more than one, a script calls this behind `if __name__ == "__main__":`.
 
     Unit    log(loss of tuned AdamW / loss): 0.1 is 10 % less loss.
-    Raises `ConfigError`, `ProgramError`, `PluginError`.
+    Raises `ConfigError`, `ProgramError`, `PluginError`, `Interrupted`.
 
     >>> evolve.compare(["lion", "my_program.py"], "screen")["lion"].score  # doctest: +SKIP
     0.0213
@@ -366,7 +367,7 @@ def compare(
     folder = Path("comparisons", tasks.name) if into is None else Path(into)
     design = Design(trainings, tunings, seeds, one, scramble)
     watched = partial(watching, say=say)
-    found, notes = compared(tasks, entrants, design, folder, workers, say, watched)
+    found, notes = compared(tasks, entrants, design, folder, workers, say, watched, stop)
     against = f"{'' if one else 'tuned '}{title(known(REFERENCE))}"
     result = Comparison(found, tasks.name, against, tuple(notes), folder)
     result.write()
@@ -431,6 +432,7 @@ def reference(
     plugins: Sequence[str | Path] = (),
     say: Say | None = None,
     written: Callable[[Path], None] = lambda path: None,
+    stop: Stop = _never,
 ) -> list[Path]:
     """Tune known optimizers on the tasks of suites by racing, all with the same budget.
 
@@ -443,7 +445,7 @@ def reference(
     `again`. Gives a file per task; `written` hears of each that was written when it is complete.
     Other optimizers that a file has stay in it as they are.
 
-    Raises `ConfigError`, `ProgramError`.
+    Raises `ConfigError`, `ProgramError`, `Interrupted`.
 
     >>> evolve.reference("my_suite.yaml", ["adamw"], trainings=256)  # doctest: +SKIP
     [PosixPath('references/noisy_quadratic-55d7d1dd48e662ab.json')]
@@ -461,7 +463,7 @@ def reference(
     say = say or _to_stderr
     effort = Effort(trainings, scramble)
     watched = partial(watching, say=say)
-    return tune_pieces(pieces, effort, Path(into), workers, again, say, watched, written)
+    return tune_pieces(pieces, effort, Path(into), workers, again, say, watched, written, stop)
 
 
 def train(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
+from collections.abc import Generator
 from pathlib import Path
 
 import click
@@ -18,8 +20,25 @@ from evolve.commands.group import (
     worker_settings,
     workers_option,
 )
+from evolve.interrupt import Interrupted, StopSignal
 from evolve.reporting.printing import facts, say, tell
 from evolve.tuning.effort import LEAST, TRAININGS
+
+
+@contextlib.contextmanager
+def stopped_by_signal() -> Generator[StopSignal]:
+    """Let a signal end what goes on where it was when the same command is given again."""
+
+    def how_to_go_on() -> None:
+        say("stopped; what was finished is kept, and the same command goes on from there")
+
+    stop = StopSignal(how_to_go_on)
+    try:
+        with stop.watching():
+            yield stop
+    except Interrupted:
+        how_to_go_on()
+        sys.exit(128 + stop.number)
 
 
 @click.command(epilog=example("evolve score adamw lion my_program.py --suite quickstart"))
@@ -151,20 +170,22 @@ def compare(
     """
     from evolve import api
 
-    found = api.compare(
-        programs,
-        suite_name,
-        trainings=trainings,
-        tunings=tunings,
-        seeds=seeds,
-        one=one,
-        scramble=scramble,
-        workers=workers,
-        into=into,
-        plugins=plugins,
-        trust=trust,
-        say=say,
-    )
+    with stopped_by_signal() as stop:
+        found = api.compare(
+            programs,
+            suite_name,
+            trainings=trainings,
+            tunings=tunings,
+            seeds=seeds,
+            one=one,
+            scramble=scramble,
+            workers=workers,
+            into=into,
+            plugins=plugins,
+            trust=trust,
+            say=say,
+            stop=stop,
+        )
     if as_json:
         facts(found.facts())
         return
@@ -232,18 +253,20 @@ def reference(
     """
     from evolve import api
 
-    api.reference(
-        suites,
-        [name.strip() for name in optimizers.split(",") if name.strip()],
-        trainings=trainings,
-        scramble=scramble,
-        workers=workers,
-        again=again,
-        into=into,
-        plugins=plugins,
-        say=say,
-        written=lambda path: tell(str(path)),
-    )
+    with stopped_by_signal() as stop:
+        api.reference(
+            suites,
+            [name.strip() for name in optimizers.split(",") if name.strip()],
+            trainings=trainings,
+            scramble=scramble,
+            workers=workers,
+            again=again,
+            into=into,
+            plugins=plugins,
+            say=say,
+            written=lambda path: tell(str(path)),
+            stop=stop,
+        )
 
 
 @click.command(epilog=example("evolve power quickstart --seeds 32"))
@@ -338,7 +361,6 @@ def tune(
     scored again on fresh seeds, which decides. Ctrl-C stops and says how to go on.
     """
     from evolve import api
-    from evolve.interrupt import Interrupted, StopSignal
     from evolve.reporting.progress import command
 
     def how_to_go_on() -> None:

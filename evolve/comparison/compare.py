@@ -87,23 +87,29 @@ def compare(
     workers: int = 1,
     say: Say = lambda line: None,
     watching: Watching = unwatched,
+    stop: Callable[[], bool] = lambda: False,
 ) -> tuple[Compared, list[str]]:
     """Compare optimizers on a suite, the first being what 0 is.
 
     Returns what was found, and what has to be said of how. Raises `ConfigError` where a loss has no
-    logarithm; `OSError` where the folder cannot be written.
+    logarithm; `OSError` where the folder cannot be written; `Interrupted` once `stop` says True.
     """
-    notes = _tuned(suite, entrants, design, into, workers, say, watching)
+    make_folder(into / "cells", 0o755)
+
+    def tune(pieces: Sequence[Piece], effort: Effort) -> None:
+        place = _place(into, effort)
+        tune_pieces(pieces, effort, place, workers, False, say, watching, stop=stop)
+
+    notes = _tuned(suite, entrants, design, into, tune, say)
     cells = {
         (entrant.name, task): _cell(entrant, task, suite, design, into)
         for task in suite
         for entrant in entrants
     }
     paths = {key: into / "cells" / _file(cell, key[1]) for key, cell in cells.items()}
-    make_folder(into / "cells", 0o755)
     machine = fingerprint()
     missing = {cell: paths[key] for key, cell in cells.items() if _read(paths[key]) is None}
-    for cell, facts in each_done(list(missing), workers, watching, "training"):
+    for cell, facts in each_done(list(missing), workers, watching, "training", stop):
         if isinstance(facts, ConfigError):
             raise facts
         content = {"format": FORMAT, "cell": cell.title, "machine": machine, "facts": facts}
@@ -130,9 +136,8 @@ def _tuned(
     entrants: Sequence[Entrant],
     design: Design,
     into: Path,
-    workers: int,
+    tune: Callable[[Sequence[Piece], Effort], None],
     say: Say,
-    watching: Watching,
 ) -> list[str]:
     """Tune everybody who can be tuned; returns what could not be done."""
     notes = [
@@ -152,7 +157,7 @@ def _tuned(
         if pieces:
             say(f"tuning {number + 1} of {design.tunings}: {len(pieces)} pieces")
         try:
-            tune_pieces(pieces, effort, _place(into, effort), workers, False, say, watching)
+            tune(pieces, effort)
         except ConfigError as why:
             notes.append(f"{why}; there it takes part as it stands")
     return notes

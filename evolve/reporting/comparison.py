@@ -23,7 +23,18 @@ from evolve.reporting import figures
 from evolve.reporting.tables import Grid
 
 NUMBERS = frozenset(
-    ("score", "interval", "quartile mean", "steps", "profile", "seconds", "state", "rate", "ahead")
+    (
+        "score",
+        "interval",
+        "quartile mean",
+        "steps",
+        "time",
+        "profile",
+        "seconds",
+        "state",
+        "rate",
+        "ahead",
+    )
 )
 
 
@@ -66,8 +77,8 @@ class Comparison:
         """Show how everybody stands, the best first."""
         return Grid(
             columns=(
-                "optimizer", "score", "interval", "quartile mean", "steps", "profile", "seconds",
-                "state", "rate", "ahead", "diverged",
+                "optimizer", "score", "interval", "quartile mean", "steps", "time", "profile",
+                "seconds", "state", "rate", "ahead", "diverged",
             ),
             rows=tuple(map(_row, self.compared.standings)),
             title=(
@@ -81,9 +92,10 @@ class Comparison:
                     "quartile mean: of the middle half of all tasks and seeds",
                     f"steps: equivalent ones: 1.25 needs 1/1.25 of the steps of {self.against} for "
                     "its loss; ≥ or ≤ where a task gives only a bound",
+                    f"time: the same in seconds, where a step takes as many of {self.against}'s as "
+                    "`seconds` says (small tasks, this machine)",
                     "profile: integral of the performance profile in steps up to 4 times the best, "
                     "1 is first everywhere",
-                    f"seconds: of a step, over those of {self.against} (small tasks, this machine)",
                     "state: numbers kept for each parameter; rate: by what factor the learning "
                     "rate may vary within 5 % of the best loss",
                     "ahead: tasks on which the interval lies above 0 : below 0, allowing for all "
@@ -289,6 +301,7 @@ def _row(s: Standing) -> tuple[str, ...]:
         f"{s.low:+.4f} to {s.high:+.4f}",
         f"{s.quartile:+.4f}",
         f"{bound}{s.steps:.2f}",
+        f"{bound}{s.steps / s.seconds:.2f}",
         f"{s.profile:.2f}",
         f"{s.seconds:.2f}",
         f"{s.state:.2g}",

@@ -112,12 +112,13 @@ def tune_pieces(
     say: Callable[[str], None] = lambda line: None,
     watching: Watching = unwatched,
     written: Callable[[Path], None] = lambda path: None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> list[Path]:
     """Tune what a folder does not hold yet, and write each as it is done.
 
     Returns the files that hold the pieces. again: tune what the folder holds, too. `say` hears of
     each piece; `written` of each file that is complete. Raises `ConfigError` at the end where a
-    piece could not be tuned.
+    piece could not be tuned, `Interrupted` once `stop` says True.
     """
     open_pieces: list[Piece] = []
     failed: list[ConfigError] = []
@@ -131,7 +132,7 @@ def tune_pieces(
 
     machine = fingerprint()
     jobs = {Tuning.of(piece, effort): piece for piece in open_pieces}
-    for job, done in each_done(list(jobs), workers, watching, "tuning"):
+    for job, done in each_done(list(jobs), workers, watching, "tuning", stop):
         piece = jobs[job]
         left.remove(piece.head["fingerprint"])
         if isinstance(done, ConfigError):

@@ -15,6 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from evolve.config.errors import ConfigError
+from evolve.interrupt import Interrupted
 from evolve.plugins import load_sources, to_send
 from evolve.scoring.optimizers import Optimizer, known
 from evolve.scoring.suite import task_fields
@@ -24,6 +25,7 @@ from evolve.workers.serve import die_with
 from primitives import parse
 from proxy_tasks import Task, make_task
 
+PAUSE = 0.3  # seconds after which it is asked whether to stop
 HELD = 32  # tasks whose compiled loops a process keeps: as many as a suite has
 
 Heard = Callable[[int], object]
@@ -83,17 +85,22 @@ AnyJob = TypeVar("AnyJob", bound=Job)
 
 
 def each_done(
-    jobs: Sequence[AnyJob], workers: int, watching: Watching, what: str
+    jobs: Sequence[AnyJob],
+    workers: int,
+    watching: Watching,
+    what: str,
+    stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[tuple[AnyJob, Any]]:
     """Yield each job as it is done, with what came out, or the `ConfigError` that it raised.
 
-    what: is done, for people, as in "tuning".
+    what: is done, for people, as in "tuning". stop: is asked again and again. Raises `Interrupted`
+    once it says True.
     """
     if min(workers, len(jobs)) <= 1:
         for job in jobs:
             with watching(f"{what} {job.title}", job.size) as heard:
                 try:
-                    yield job, job.do(heard)
+                    yield job, job.do(_until(stop, heard))
                 except ConfigError as why:
                     yield job, why
         return
@@ -107,7 +114,9 @@ def each_done(
         count = 0
         try:
             while at:
-                ready, _ = wait(at, return_when=FIRST_COMPLETED)
+                ready, _ = wait(at, PAUSE, FIRST_COMPLETED)
+                if stop():  # before a process that the same Ctrl-C has ended is asked
+                    raise Interrupted
                 for future in ready:
                     count += 1
                     heard(count)
@@ -115,8 +124,23 @@ def each_done(
                     if why is not None and not isinstance(why, ConfigError):
                         raise why
                     yield job, why or future.result()
+        except BaseException:
+            for process in multiprocessing.active_children():  # they would finish their jobs
+                process.kill()
+            raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _until(stop: Callable[[], bool], heard: Heard) -> Heard:
+    """Return what hears how far a job is, and ends it once it is to stop."""
+
+    def hear(done: int) -> None:
+        heard(done)
+        if stop():
+            raise Interrupted
+
+    return hear
 
 
 def _begin(driver: int, plugins: list[dict[str, Any]]) -> None:

@@ -27,7 +27,7 @@ from proxy_tasks import Task
 TASKS = (
     ("noisy_quadratic", {"dim": 16, "steps": 100}),
     ("table_dense", {"steps": 100}),
-    ("zipf_softmax", {"classes": 32, "steps": 100}),
+    ("matrix_factorisation", {"steps": 100}),
     ("logistic_regression", {"steps": 100}),
 )
 TRAININGS, TUNINGS, SEEDS = 128, 2, 10

@@ -13,6 +13,7 @@ from evolve import api
 from evolve.comparison import cell as cells
 from evolve.comparison.cell import CHOOSE, HORIZONS, RATE_SEEDS, RATES
 from evolve.config.errors import ConfigError
+from evolve.interrupt import Interrupted
 from evolve.reporting import comparison as reported
 from evolve.tuning import processes
 from primitives import ProgramError
@@ -136,6 +137,19 @@ def test_what_is_there_is_not_trained_again_and_more_costs_what_it_adds(here):
     before = len(here.trained)
     assert np.array_equal(compare("mine.py").compared.scores["mine"], first.compared.scores["mine"])
     assert {name for name, *_ in here.trained[before:]} == {"mine"}
+
+
+def test_it_stops_when_asked_and_goes_on_where_it_stood(here):
+    asked = iter([False] * 200 + [True] * 9)
+    with pytest.raises(Interrupted):
+        compare("mine.py", stop=lambda: next(asked))
+    first = len(here.trained)
+    assert 200 <= first < 300
+    whole = compare("mine.py").facts()
+    together = len(here.trained)
+    assert compare("mine.py", into="another").facts()["scores"] == whole["scores"]
+    # Only the piece that was being tuned is tuned again.
+    assert together < len(here.trained) - together + 64 + 20
 
 
 def test_who_cannot_be_tuned_takes_part_as_it_stands_and_that_is_said(here):
