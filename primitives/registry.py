@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, ParamSpec, TypeVar, cast, get_type_hints
 
-from primitives.kinds import ANY, Kind, Slot, join, shown, takes
+from primitives.kinds import ANY, SCALAR, TENSOR, Kind, Slot, join, shown, takes
 from primitives.statements import INPUTS, LEARNING_RATE, RESERVED
 
 ELEMENTWISE = "elementwise"  # called on any array; element i of the result needs only elements i
@@ -33,7 +33,8 @@ SIGNS = ("+", "-", "*", "/", "**", "%", "@", ">", ">=", "<", "<=", "==", "!=")
 
 MEANING, COMPILER, MACHINE = "meaning", "compiler", "machine"
 READINGS = dict.fromkeys(SCOPES, (MEANING, COMPILER, MACHINE)) | {
-    # The machine's registers are flat vectors: they hold no left and no right.
+    # The machine's registers are flat vectors: they hold no left and no right. It knows what
+    # takes tensors and gives one: see `Primitive.readings`.
     MATRIX: (MEANING, COMPILER),
     # An instruction of the machine has room for a few operands.
     WINDOW: (MEANING, COMPILER),
@@ -104,7 +105,10 @@ class Primitive:
     @property
     def readings(self) -> tuple[str, ...]:
         """The readings of a program that know it."""
-        return tuple(r for r in READINGS[self.scope] if self.flat or r != MACHINE)
+        known = READINGS[self.scope]
+        if self.scope == MATRIX and {*self.slots, self.result} <= {TENSOR, SCALAR}:
+            known = (*known, MACHINE)
+        return tuple(r for r in known if self.flat or r != MACHINE)
 
     @cached_property
     def code(self) -> int:

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from primitives.kinds import LEFT, RIGHT, Kind
-from primitives.registry import AXIS, ELEMENTWISE, LEAF, MACHINE, MODEL, PRIMITIVES, per_registry
+from primitives.registry import (
+    AXIS,
+    ELEMENTWISE,
+    LEAF,
+    MACHINE,
+    MATRIX,
+    MODEL,
+    PRIMITIVES,
+    per_registry,
+)
 
 CONSTANT = "constant"
 STATE = "state"
@@ -87,7 +96,7 @@ class Graph:
                     return f"{node.op} is no operation of the machine"
                 if primitive.scope == MODEL and grouped:
                     return f"{node.op} reduces over the matrices alone, or over the other leaves"
-                if primitive.scope == AXIS and self.kernels == "first_axis":
+                if primitive.scope in (AXIS, MATRIX) and self.kernels == "first_axis":
                     return f"the machine's rows are not those that {node.op} is to see"
             elif node.op not in FLAT:
                 return f"{node.op} is no input of the machine"

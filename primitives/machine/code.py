@@ -42,7 +42,9 @@ class Code:
     code with other opcodes than those it was compiled for is compiled again.
     """
 
-    vectors: np.ndarray  # int32[INSTRUCTIONS, OPERANDS + 2]: opcode, operands, result
+    # int32[INSTRUCTIONS, OPERANDS + 2]: opcode, operands, result. What multiplies matrices has as
+    # its last operand how many times it is applied to its own result.
+    vectors: np.ndarray
     numbers: np.ndarray  # int32[INSTRUCTIONS, OPERANDS + 2]
     segments: np.ndarray  # int32[SEGMENTS, 4]: number instructions from, to; vector ones from, to
     segment_count: np.int32  # []

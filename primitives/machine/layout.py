@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from primitives.kinds import SCALAR, Slot
-from primitives.registry import AXIS, ELEMENTWISE, MODEL, Primitive
+from primitives.registry import AXIS, ELEMENTWISE, MATRIX, MODEL, Primitive
 from primitives.views import as_matrix, is_matrix
 
 
@@ -59,8 +59,8 @@ class Layout:
         """Tell where the numbers of matrices lie, by a rule for kernels: bool[size]."""
         return np.repeat([is_matrix(shape, kernels) for shape in self.shapes], self.sizes)
 
-    def apply(self, primitive: Primitive, xp: Any, *arguments: Any) -> Any:
-        """Apply one primitive to flat values.
+    def apply(self, primitive: Primitive, xp: Any, *arguments: Any, times: Any = None) -> Any:
+        """Apply one primitive to flat values; some times to its own result, where `times` says so.
 
         A value is a vector [size], or one number that holds for the whole model. What differs from
         leaf to leaf only (the norm of a leaf) is a vector too, constant along each leaf; a row is
@@ -74,10 +74,17 @@ class Layout:
         seen = [
             self._leaves(a, slot, xp) for a, slot in zip(arguments, primitive.slots, strict=True)
         ]
-        shapes = [as_matrix(s) if primitive.scope == AXIS else s for s in self.shapes]
+        matrices = primitive.scope in (AXIS, MATRIX)  # a vector is one column, and nobody asks
+        shapes = [as_matrix(s) if matrices else s for s in self.shapes]
         results = []
         for shape, *leaf in zip(shapes, *seen, strict=True):
-            result = primitive.apply(xp, *(x.reshape(shape) if x.ndim else x for x in leaf))
+            first, *rest = (x.reshape(shape) if x.ndim else x for x in leaf)
+            if times is None:
+                result = primitive.apply(xp, first, *rest)
+            else:
+                result = jax.lax.fori_loop(
+                    0, times, lambda _, x, rest=rest: primitive.apply(xp, x, *rest), first
+                )
             results.append(xp.broadcast_to(result, shape).reshape(-1))
         return xp.concatenate(results)
 

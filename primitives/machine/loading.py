@@ -35,7 +35,7 @@ from primitives.machine.code import (
     forms,
     opcodes,
 )
-from primitives.registry import ELEMENTWISE, MODEL, PRIMITIVES
+from primitives.registry import ELEMENTWISE, MATRIX, MODEL, PRIMITIVES
 from primitives.statements import KERNELS
 
 
@@ -56,7 +56,8 @@ class _Loader:
             [graph.update] if graph.evaluation is None else [graph.update, graph.evaluation]
         )
         self.is_number = _numbers(graph)
-        self.calls = self.fused()
+        self.times: dict[int, int] = {}  # a node that multiplies matrices -> how often it does
+        self.calls = self.repeated(self.fused())
 
     def code(self) -> Code:
         """Give every value a register, and write the instructions in order."""
@@ -135,7 +136,7 @@ class _Loader:
                 register = place[state_node[direct[node]]][1] if node in direct else allocate(bank)
                 free["v"].extend(temporary)
                 home[node] = (bank, register)
-                rows[bank].append(_row(table[op, form], operands, register))
+                rows[bank].append(_row(table[op, form], operands, register, self.times.get(node)))
                 at += 1
             bounds.append((first[0], len(rows["n"]), first[1], len(rows["v"])))
 
@@ -185,6 +186,27 @@ class _Loader:
             )
             calls[at] = pattern, leaves
             inside.update(within[1:])
+        return dict(sorted(calls.items()))
+
+    def repeated(
+        self, calls: dict[int, tuple[str | tuple, list[int]]]
+    ) -> dict[int, tuple[str | tuple, list[int]]]:
+        """Make one call of what multiplies matrices and is applied to its own result again.
+
+        An iteration of Newton and Schulz is five such in a row; what lies between stays where it is
+        computed instead of going through a register.
+        """
+        uses = Counter(a for _, given in calls.values() for a in given)
+        uses.update([*self.roots, *(s.next for s in self.graph.states)])
+        for node in list(calls):
+            op, given = calls[node]
+            if isinstance(op, tuple) or PRIMITIVES[op].scope != MATRIX:
+                continue
+            self.times[node] = 1
+            before, again = calls.get(given[0]), uses[given[0]] == 1
+            if again and before is not None and (before[0], before[1][1:]) == (op, given[1:]):
+                self.times[node] += self.times.pop(given[0])
+                calls[node] = calls.pop(given[0])
         return dict(sorted(calls.items()))
 
     def schedule(self) -> tuple[list[int], list[tuple[list[int], list[int]]]]:
@@ -343,8 +365,11 @@ def _fit(
     return best[1], best[2]
 
 
-def _row(opcode: int, operands: list[int], result: int) -> list[int]:
-    return [opcode, *operands, *([0] * (OPERANDS - len(operands))), result]
+def _row(opcode: int, operands: list[int], result: int, times: int | None = None) -> list[int]:
+    row = [opcode, *operands, *([0] * (OPERANDS - len(operands))), result]
+    if times is not None:
+        row[OPERANDS] = times
+    return row
 
 
 def _numbers(graph: Graph) -> list[bool]:

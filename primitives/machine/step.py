@@ -24,6 +24,7 @@ from primitives.machine.code import (
     LR,
     MASK,
     NUMBERS,
+    OPERANDS,
     STATES,
     VECTORS,
     Call,
@@ -35,7 +36,7 @@ from primitives.machine.code import (
 )
 from primitives.machine.layout import Layout
 from primitives.machine.loading import load
-from primitives.registry import PRIMITIVES
+from primitives.registry import MATRIX, PRIMITIVES
 from primitives.statements import KERNELS
 
 __all__ = [
@@ -163,7 +164,12 @@ def _branches(opcodes: Opcodes, layout: Layout) -> tuple[list[Callable], list[Ca
     def branch(name: Call, form: str, wide: bool) -> Callable:
         def call(vectors, numbers, row):
             args = tuple(read(form, vectors, numbers, row))
-            result = args[0] if name == "spread" else _apply(name, layout, iter(args))
+            if name == "spread":
+                result = args[0]
+            elif name in PRIMITIVES and PRIMITIVES[name].scope == MATRIX:
+                result = layout.apply(PRIMITIVES[name], jnp, *args, times=row[OPERANDS])
+            else:
+                result = _apply(name, layout, iter(args))
             return jnp.broadcast_to(result, (layout.size,) if wide else ()).astype(vectors.dtype)
 
         return call
