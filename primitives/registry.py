@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any, ParamSpec, TypeVar, cast, get_type_hints
 
-from primitives.kinds import ANY, SCALAR, TENSOR, Kind, Slot, join, shown, takes
+from primitives.kinds import ANY, Kind, Slot, join, shown, takes
 from primitives.statements import INPUTS, LEARNING_RATE, RESERVED
 
 ELEMENTWISE = "elementwise"  # called on any array; element i of the result needs only elements i
@@ -33,9 +33,6 @@ SIGNS = ("+", "-", "*", "/", "**", "%", "@", ">", ">=", "<", "<=", "==", "!=")
 
 MEANING, COMPILER, MACHINE = "meaning", "compiler", "machine"
 READINGS = dict.fromkeys(SCOPES, (MEANING, COMPILER, MACHINE)) | {
-    # The machine's registers are flat vectors: they hold no left and no right. It knows what
-    # takes tensors and gives one: see `Primitive.readings`.
-    MATRIX: (MEANING, COMPILER),
     # An instruction of the machine has room for a few operands.
     WINDOW: (MEANING, COMPILER),
     # The machine would ask the task in every step, whatever the program.
@@ -71,7 +68,9 @@ class Primitive:
     linear: tuple[tuple[int, ...], ...]  # groups of arguments; linear in one while the others stay
     rule: Callable[..., Kind | None] | None  # the result's kind, where no join of kinds says it
     source: str
-    flat: bool  # whether the machine knows it, as far as its scope allows
+    # Whether the machine knows it, as far as its scope allows. Its registers are flat vectors, so
+    # of what multiplies matrices that is only what takes tensors and gives one, and says so.
+    flat: bool
 
     @property
     def arity(self) -> int:
@@ -105,10 +104,7 @@ class Primitive:
     @property
     def readings(self) -> tuple[str, ...]:
         """The readings of a program that know it."""
-        known = READINGS[self.scope]
-        if self.scope == MATRIX and {*self.slots, self.result} <= {TENSOR, SCALAR}:
-            known = (*known, MACHINE)
-        return tuple(r for r in known if self.flat or r != MACHINE)
+        return tuple(r for r in READINGS[self.scope] if self.flat or r != MACHINE)
 
     @cached_property
     def code(self) -> int:
@@ -221,7 +217,7 @@ def primitive(
     linear: tuple[tuple[int, ...], ...] = (),
     rule: Callable[..., Kind | None] | None = None,
     source: str = "",
-    flat: bool = True,
+    flat: bool | None = None,
 ) -> Callable[[Callable[..., Any]], Primitive]:
     """Return a decorator that enters a definition into the registry.
 
@@ -242,7 +238,7 @@ def primitive(
         entry = Primitive(
             name, function, slots, result, scope, family, flops, infix,
             commutative, idempotent, involution, identity, mirror, jumps, linear, rule, source,
-            flat,
+            scope != MATRIX if flat is None else flat,
         )  # fmt: skip
         _refuse_contradictions(entry)
         PRIMITIVES[name] = entry

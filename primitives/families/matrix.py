@@ -98,6 +98,7 @@ def orthonormal(xp, x: Square) -> Square:
 
 @matrix(
     flops=200,
+    flat=True,
     linear=((1, 2, 3),),
     source="Jordan et al. 2024; Bernstein and Newhouse 2024, arXiv:2409.20325",
 )

@@ -232,7 +232,7 @@ def test_which_readings_know_a_primitive_is_said_by_its_scope_and_whether_it_is_
     """The machine holds no squares and asks the task for nothing but gradients and losses."""
     assert p.readings == (
         (MEANING, COMPILER)
-        if p.scope in (MATRIX, WINDOW, ORACLE) or not p.flat
+        if p.scope in (WINDOW, ORACLE) or not p.flat
         else (MEANING, COMPILER, MACHINE)
     )
     has_square = any(

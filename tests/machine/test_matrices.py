@@ -591,3 +591,57 @@ def test_values_given_to_a_step_stand_for_the_programs_own():
     own, _ = meaning.step(program.with_values(others), w, gradients[0], states, 1.0, 1, np)
     for a, b in zip(given, own, strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+# --- what multiplies matrices, on the machine -----------------------------------------------------
+
+CHAINS = {
+    "five": "x = newton_schulz(x, 3.4, -4.8, 2.0)\n    " * 5 + "u = x",
+    "one": "u = newton_schulz(x, 1.5, -0.5, 0.0)",
+    "two sorts": "x = newton_schulz(x, 3.4, -4.8, 2.0)\n    " * 2
+    + "x = newton_schulz(x, 1.5, -0.5, 0.0)\n    " * 3
+    + "u = x",
+    "read between": "x = newton_schulz(x, 1.5, -0.5, 0.0)\n    "
+    "y = newton_schulz(x, 1.5, -0.5, 0.0)\n    u = x + newton_schulz(y, 1.5, -0.5, 0.0)",
+    "a number a leaf": "s = norm(g)\n    "
+    "u = newton_schulz(newton_schulz(x, s, -0.5, 0.1), s, -0.5, 0.1)",
+    "a state": "u = newton_schulz(x, 1.5, -0.5, 0.0)\n    m = newton_schulz(u, 1.5, -0.5, 0.0)",
+}
+TEXT = """
+m = zeros_like(w)
+def step(w, g, lr):
+    m = interp(g, m, 0.9)
+    x = m / (norm(m) + 0.1)
+    {chain}
+    return lr * u
+
+def fallback(w, g, lr):
+    return lr * g
+"""
+
+
+@DTYPES
+@pytest.mark.parametrize("name", [*CHAINS, "muon", "normuon", "scion"])
+def test_newton_schulz_on_the_machine_is_what_it_means(name, dtype):
+    program = parse(TEXT.format(chain=CHAINS[name])) if name in CHAINS else baselines.get(name)
+    w, gradients = random_inputs(TREES[NETWORK], 7, dtype)
+    with jax.enable_x64(dtype is np.float64):
+        ours = machine_trajectory(program, NETWORK, w, gradients, dtype, {})
+        theirs = meaning_trajectory(program, w, gradients, np, feed={})
+    leaves = jax.tree.leaves(ours), jax.tree.leaves(theirs)
+    for x, y in zip(*leaves, strict=True):
+        # Five steps multiply what rounding adds by 3.4 each.
+        np.testing.assert_allclose(x, y, rtol=1e-9 if dtype is np.float64 else 3e-3, atol=1e-5)
+
+
+def test_steps_of_newton_schulz_in_a_row_are_one_instruction():
+    def matrix_rows(name: str) -> list[int]:
+        code = machine.load(graph(parse(TEXT.format(chain=CHAINS[name]))))
+        opcode = {code.opcodes.vectors["newton_schulz", form] for form in ("vnnn", "vvvv")}
+        return sorted(int(row[-2]) for row in code.vectors if int(row[0]) in opcode and row.any())
+
+    assert matrix_rows("five") == [5]
+    assert matrix_rows("two sorts") == [2, 3]
+    assert matrix_rows("read between") == [1, 2]
+    assert matrix_rows("a number a leaf") == [2]
+    assert matrix_rows("a state") == [1, 1]

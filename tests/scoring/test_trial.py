@@ -182,9 +182,9 @@ def test_a_training_in_segments_is_the_same_training(dense):
 
 @pytest.mark.slow
 def test_a_score_depends_on_no_program_that_was_scored_before(dense):
-    muon = baselines.get("muon")
+    kron = baselines.get("psgd_kron")
     dense.loss(baselines.get("adafactor"), SEED, once=True)
-    assert dense.loss(muon, SEED, once=True) == Trials(dense.task).loss(muon, SEED, once=True)
+    assert dense.loss(kron, SEED, once=True) == Trials(dense.task).loss(kron, SEED, once=True)
 
 
 def test_a_program_that_diverges_stops_soon_after(quadratic, monkeypatch):
@@ -198,20 +198,21 @@ def test_a_program_that_diverges_stops_soon_after(quadratic, monkeypatch):
 
 
 def test_what_is_trained_once_is_not_compiled_and_what_is_known_is(dense):
-    muon, lion = baselines.get("muon"), baselines.get("lion")
-    assert isinstance(dense.runner(muon, once=True)[0], Stepwise)
-    assert isinstance(dense.runner(muon)[0], Runner)
-    assert dense.runner(lion)[0] is dense.runner(lion, once=True)[0] is dense.machine
-    assert math.isclose(dense.loss(muon, SEED, once=True), dense.loss(muon, SEED), rel_tol=1e-3)
+    kron, lion, muon = (baselines.get(name) for name in ("psgd_kron", "lion", "muon"))
+    assert isinstance(dense.runner(kron, once=True)[0], Stepwise)
+    assert isinstance(dense.runner(kron)[0], Runner)
+    for known in (lion, muon):
+        assert dense.runner(known)[0] is dense.runner(known, once=True)[0] is dense.machine
+    assert math.isclose(dense.loss(kron, SEED, once=True), dense.loss(kron, SEED), rel_tol=1e-3)
 
 
 def test_a_program_that_does_not_fit_says_why_once(dense, caplog):
     trials = Trials(dense.task)
     with caplog.at_level(logging.INFO, "evolve"):
-        for program in (baselines.get("muon"), LARGE, baselines.get("muon_torch"), LARGE):
+        for program in (baselines.get("soap"), LARGE, baselines.get("soap"), LARGE):
             trials.runner(program, once=True)
     assert caplog.messages == [
-        "digits_dense: not for the machine, because newton_schulz is no operation of the machine",
+        "digits_dense: not for the machine, because transpose is no operation of the machine",
         "digits_dense: not for the machine, because too many instructions",
     ]
 
