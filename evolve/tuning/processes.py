@@ -15,6 +15,7 @@ from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 from evolve.config.errors import ConfigError
+from evolve.environment import available_memory
 from evolve.interrupt import Interrupted
 from evolve.plugins import load_sources, to_send
 from evolve.scoring.optimizers import Optimizer, known
@@ -60,7 +61,8 @@ class Named(NamedTuple):
 
 @functools.lru_cache(HELD)
 def _compiled(task: Task) -> Trials:
-    return Trials(task)
+    # Or each would keep as many seeds' data as if it were alone.
+    return Trials(task, available_memory() / HELD)
 
 
 class Job(Protocol):
