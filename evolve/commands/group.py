@@ -5,9 +5,11 @@ Exit codes: 0, 1 a failed run, 2 wrong input, 130/143 stopped.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
@@ -15,6 +17,7 @@ import click
 
 from evolve.config.errors import ConfigError
 from evolve.config.schema import WorkerSettings
+from evolve.interrupt import Interrupted, StopSignal
 from evolve.plugins import PluginError
 from evolve.record.errors import JournalError
 from evolve.record.lock import RunIsLive
@@ -183,3 +186,19 @@ def worker_settings(workers: str | None, address: str | None) -> dict[str, Any] 
             f"--workers {workers}: write {', '.join(kinds)}, or a number of local workers"
         )
     return {"kind": workers} | where
+
+
+@contextlib.contextmanager
+def stopped_by_signal() -> Generator[StopSignal]:
+    """Let a signal end what goes on where it was when the same command is given again."""
+
+    def how_to_go_on() -> None:
+        say("stopped; what was finished is kept, and the same command goes on from there")
+
+    stop = StopSignal(how_to_go_on)
+    try:
+        with stop.watching():
+            yield stop
+    except Interrupted:
+        how_to_go_on()
+        sys.exit(128 + stop.number)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 import evolve
-from evolve.commands import comparing, programs, searching
+from evolve.commands import comparing, programs, searching, tuning
 from evolve.commands.group import CONTEXT, Commands
 
 
@@ -28,9 +28,9 @@ for _command in (
     programs.export,
     programs.list_,
     programs.validate,
-    comparing.reference,
-    comparing.tune,
-    comparing.power,
+    tuning.reference,
+    tuning.tune,
+    tuning.power,
 ):
     main.add_command(_command)
 
