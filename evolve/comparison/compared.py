@@ -34,7 +34,7 @@ from evolve.comparison.statistics import (
 from primitives.statements import LEARNING_RATE
 
 DECAY = "weight_decay"
-OPEN = (*HORIZONS, 1.0)
+LENGTHS = (*HORIZONS, 1.0)  # of schedules, as shares of all steps
 
 
 @dataclass(frozen=True)
@@ -183,9 +183,9 @@ class Compared:
     def equivalent(self, who: int, task: int) -> Equivalent:
         """Return the equivalent steps on a task: 1.25 where 1/1.25 of the reference's suffice."""
         ours, reference = self.curve(who, task), self.curve(0, task)
-        if not len(ours) == len(reference) == len(OPEN):
+        if not len(ours) == len(reference) == len(LENGTHS):
             return Equivalent(math.nan, False)
-        return equivalent_steps(np.array(OPEN), ours, reference)
+        return equivalent_steps(np.array(LENGTHS), ours, reference)
 
     @cached_property
     def ratios_of_times(self) -> Float[np.ndarray, "contestant task"]:
