@@ -13,9 +13,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
 from evolve.tuning.ranges import position_of
 from primitives import Hyperparameter
@@ -40,6 +37,10 @@ class Model:
         losses: Sequence[Sequence[float]],
     ):
         """Fit it to trials: their values, and their log losses by seed; inf for divergence."""
+        # scikit-learn takes a second to import, which every command would pay.
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.gaussian_process.kernels import ConstantKernel, Matern
+
         self.ranges = ranges
         mean, noise = _means(losses)
         scale = float(np.std(mean)) or 1.0
@@ -64,7 +65,9 @@ class Model:
         return np.array([[position_of(h, v[h.name]) for h in self.ranges] for v in values])
 
 
-def _process(kernel: Any, noise: Any, fit: Any) -> GaussianProcessRegressor:
+def _process(kernel: Any, noise: Any, fit: Any) -> Any:
+    from sklearn.gaussian_process import GaussianProcessRegressor
+
     return GaussianProcessRegressor(kernel, alpha=noise, optimizer=fit)
 
 

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-from scipy.stats import qmc
 
 from evolve.scoring.optimizers import Optimizer
 from primitives import Hyperparameter
@@ -41,6 +40,8 @@ def points(
 
     Values have four digits; nobody needs more. scramble: numbers; others give other points.
     """
+    from scipy.stats import qmc  # most commands draw no points, and it takes half a second
+
     rng = np.random.default_rng([20230213, *scramble])
     drawn = qmc.Sobol(len(ranges), scramble=True, rng=rng).random(2 ** math.ceil(math.log2(count)))
     return [

@@ -13,7 +13,15 @@ import jax
 import numpy as np
 
 from primitives.kinds import SCALAR
-from primitives.registry import ELEMENTWISE, MACHINE, MODEL, PRIMITIVES, Primitive, per_registry
+from primitives.registry import (
+    ELEMENTWISE,
+    MACHINE,
+    MATRIX,
+    MODEL,
+    PRIMITIVES,
+    Primitive,
+    per_registry,
+)
 
 VECTORS = 32  # registers of [size]; 0 is w, 1 is g
 NUMBERS = 96  # registers of []; 0 is lr, 1 is t, 2 is the loss
@@ -113,6 +121,8 @@ def forms(primitive: Primitive) -> list[str]:
         fixed = "".join("n" if slot is SCALAR else "v" for slot in primitive.slots)
         return sorted({fixed, "v" * primitive.arity, "n" * primitive.arity})
     fixed = "".join("n" if slot is SCALAR else "v" for slot in primitive.slots)
+    if primitive.scope == MATRIX:  # which is long to compile
+        return [fixed]
     return sorted({fixed, "v" * primitive.arity})
 
 

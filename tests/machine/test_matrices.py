@@ -603,8 +603,6 @@ CHAINS = {
     + "u = x",
     "read between": "x = newton_schulz(x, 1.5, -0.5, 0.0)\n    "
     "y = newton_schulz(x, 1.5, -0.5, 0.0)\n    u = x + newton_schulz(y, 1.5, -0.5, 0.0)",
-    "a number a leaf": "s = norm(g)\n    "
-    "u = newton_schulz(newton_schulz(x, s, -0.5, 0.1), s, -0.5, 0.1)",
     "a state": "u = newton_schulz(x, 1.5, -0.5, 0.0)\n    m = newton_schulz(u, 1.5, -0.5, 0.0)",
 }
 TEXT = """
@@ -637,11 +635,10 @@ def test_newton_schulz_on_the_machine_is_what_it_means(name, dtype):
 def test_steps_of_newton_schulz_in_a_row_are_one_instruction():
     def matrix_rows(name: str) -> list[int]:
         code = machine.load(graph(parse(TEXT.format(chain=CHAINS[name]))))
-        opcode = {code.opcodes.vectors["newton_schulz", form] for form in ("vnnn", "vvvv")}
-        return sorted(int(row[-2]) for row in code.vectors if int(row[0]) in opcode and row.any())
+        opcode = code.opcodes.vectors["newton_schulz", "vnnn"]
+        return sorted(int(row[-2]) for row in code.vectors if row[0] == opcode and row.any())
 
     assert matrix_rows("five") == [5]
     assert matrix_rows("two sorts") == [2, 3]
     assert matrix_rows("read between") == [1, 2]
-    assert matrix_rows("a number a leaf") == [2]
     assert matrix_rows("a state") == [1, 1]

@@ -82,18 +82,18 @@ def test_a_worker_uses_the_values_that_it_is_told_and_reads_no_file(here):
 
 
 def test_files_of_the_users_own_add_to_those_that_are_shipped_optimizer_by_optimizer(here):
-    """`evolve reference quickstart --optimizers muon` leaves AdamW, which is 0, as it was."""
+    """`evolve reference quickstart --optimizers sgd` leaves AdamW, which is 0, as it was."""
     (task,) = suite_of("quickstart").tasks
     shipped = read_reference(SHIPPED / file_name(task.kind, task.fingerprint))
     assert local_line([task]) == ""
 
     file = here / file_name(task.kind, task.fingerprint)
-    mine = content(muon=0.5) | {"fingerprint": task.fingerprint}
+    mine = content(sgd=0.5) | {"fingerprint": task.fingerprint}
     file.write_text(json.dumps(mine))
     tuned_values.cache_clear()
-    assert tuned_values(task) == shipped | {"muon": {"learning_rate": 0.5}}
+    assert tuned_values(task) == shipped | {"sgd": {"learning_rate": 0.5}}
     words = "values tuned in references/ of this folder are used: "
-    assert local_line([task]) == f"{words}muon beside the shipped ones"
+    assert local_line([task]) == f"{words}sgd beside the shipped ones"
 
     mine["optimizers"] |= content(lion=0.25)["optimizers"]
     file.write_text(json.dumps(mine))
@@ -102,7 +102,7 @@ def test_files_of_the_users_own_add_to_those_that_are_shipped_optimizer_by_optim
     assert tuned_values(task)["lion"] == {"learning_rate": 0.25}
     assert (
         local_line([task])
-        == f"{words}lion instead of the shipped values; muon beside the shipped ones"
+        == f"{words}lion instead of the shipped values; sgd beside the shipped ones"
     )
 
 
