@@ -23,7 +23,7 @@ from evolve.record.folder import NotARun, RunFolder
 from evolve.record.status import status
 
 AT_ONCE = 2  # runs at the same time: most of a short life is one process that starts
-KILLS = {False: 7, True: 25}  # of one run, at random moments; long: of each of eight
+KILLS = {False: 5, True: 25}  # of one run, at random moments; long: of each of eight
 CANDIDATES = {False: 240, True: 600}
 # As in a real search, scoring takes most of the time.
 AT_RANDOM = {

@@ -1,7 +1,7 @@
 """found_20085: evolved from adamw by Pride.
 
 Candidate 20085 of the run 'quickstart', seed 0. Score on the selection seeds +0.0547 (0 is tuned AdamW, 0.1 is 10 % less loss).
-Confirmed on the test part in 10 fresh seeds: +0.0946 (95 % interval +0.0356 to +0.2125).
+Confirmed on the test part in 10 fresh seeds: +0.0946 (95 % interval +0.0216 to +0.2509).
 
 The rule, for one leaf w of the parameters and its gradient g, in step t = 1, 2, ...:
 
