@@ -7,7 +7,7 @@
 #   make chaos        break runs in every way the README promises to survive: an hour
 #   make pins         all hash chains that must not change when code moves: two minutes
 #   make tasks        the tests of tasks on all tasks, where the suite takes one of each domain: minutes
-#   make slow         the tests that take too long for the suite: a minute
+#   make slow         the tests that take too long for the suite: two minutes
 #   make readme       run every command of the README as it stands there: half an hour
 #   make soak         a million candidates: a quarter of an hour
 #   make agreement    measure the known optimizers against their second opinions, and make the table of them

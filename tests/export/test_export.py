@@ -338,6 +338,13 @@ FEW = (
     "stacked_",
 )  # of each form
 every_program = pytest.mark.parametrize("which", PROGRAMS)
+# Two compilations each: the suite walks every form and every other known optimizer, `make slow` the
+# rest.
+LATER = {name for number, name in enumerate(baselines.names()) if number % 2 and name not in FEW}
+walked = pytest.mark.parametrize(
+    "which",
+    [pytest.param(name, marks=pytest.mark.slow) if name in LATER else name for name in PROGRAMS],
+)
 each_form = pytest.mark.parametrize("which", FEW)
 
 
@@ -594,7 +601,7 @@ def test_the_learning_rate_and_the_decay_stand_outside_where_the_program_allows_
 # --- the steps ------------------------------------------------------------------------------------
 
 
-@every_program
+@walked
 def test_the_exported_optimizer_takes_the_steps_of_the_program(which, exported):
     program, module = PROGRAMS[which](), exported(which)
     params, gradients = harness.stack(np.float32)

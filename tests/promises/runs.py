@@ -51,11 +51,15 @@ def environment(place: Path) -> dict[str, str]:
     """With a cache of compiled loops, that of the suite if there is one: compiling would be most of
     the time of a short run.
     """
-    return {"JAX_COMPILATION_CACHE_DIR": str(place / "compiled")} | os.environ | {
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-        "PYTHONWARNINGS": "",
-    }
+    return (
+        {"JAX_COMPILATION_CACHE_DIR": str(place / "compiled")}
+        | os.environ
+        | {
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+            "PYTHONWARNINGS": "",
+        }
+    )
 
 
 def start(place: Path, *args: object, **asked: Any) -> subprocess.Popen[str]:

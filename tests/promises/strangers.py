@@ -75,7 +75,7 @@ SHARES = {
     False: {"programs": 0.9, "configs": 0.095, "run files": 0.005},
     True: {"programs": 0.9, "configs": 0.099, "run files": 0.001},
 }
-INPUTS = {False: 5_000, True: 10_000_000}
+INPUTS = {False: 6_000, True: 10_000_000}
 DRAWN = {
     False: 50,
     True: 10_000,
