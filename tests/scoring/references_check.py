@@ -5,7 +5,8 @@ ARGS="smoke --workers 2" for some of them. It prints a line a task: what the oth
 log loss on 32 fresh seeds, with its standard error. A reference holds if that is at most 0.02, or
 two standard errors where those are larger. Exit code 1 if one does not.
 
-The other tunings lie in build/references-check, so that what was interrupted goes on.
+The other tunings lie in evolve/references/check, so that what was interrupted goes on, and what was
+done once is not done again. Their trials lie beside them, and are not kept.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ TIMES = 4  # as many trainings as the reference had
 SEEDS = 32  # that nobody was tuned on
 MOST = 0.02  # of log loss that more effort may gain, or two standard errors of the gain
 OF = {"confirm": 2, "transfer": 0}  # so many tasks of these suites; all of the others
-PLACE = Path("build", "references-check")
+PLACE = SHIPPED / "check"
 
 
 class Gain(NamedTuple):
