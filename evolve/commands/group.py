@@ -9,7 +9,7 @@ import contextlib
 import io
 import os
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any, NoReturn, get_args
 
@@ -189,11 +189,15 @@ def worker_settings(workers: str | None, address: str | None) -> dict[str, Any] 
 
 
 @contextlib.contextmanager
-def stopped_by_signal() -> Generator[StopSignal]:
-    """Let a signal end what goes on where it was when the same command is given again."""
+def stopped_by_signal(how: Callable[[], str] | None = None) -> Generator[StopSignal]:
+    """Let a signal end what can go on later, and say how.
+
+    how: what to say; without it, the same command goes on when it is given again.
+    """
 
     def how_to_go_on() -> None:
-        say("stopped; what was finished is kept, and the same command goes on from there")
+        same = "stopped; what was finished is kept, and the same command goes on from there"
+        say(how() if how else same)
 
     stop = StopSignal(how_to_go_on)
     try:

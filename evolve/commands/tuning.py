@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 
 import click
@@ -15,7 +14,6 @@ from evolve.commands.group import (
     suite_option,
     trust_option,
 )
-from evolve.interrupt import Interrupted, StopSignal
 from evolve.reporting.printing import say, tell
 from evolve.tuning.effort import LEAST, TRAININGS
 
@@ -187,29 +185,24 @@ def tune(
     from evolve import api
     from evolve.reporting.progress import command
 
-    def how_to_go_on() -> None:
+    def how_to_go_on() -> str:
         given = [program, "--suite", suite_name, "--trials", trials, "--seeds", seeds]
         given += ["--into", into, "--resume", *(x for p in plugins for x in ("--plugin", p))]
         words = shlex.join(map(str, given))
-        say(f"stopped; what was finished is recorded. Go on with:\n  {command()} tune {words}")
+        return f"stopped; what was finished is recorded. Go on with:\n  {command()} tune {words}"
 
-    stop = StopSignal(how_to_go_on)
-    try:
-        with stop.watching():
-            found = api.tune(
-                program,
-                suite_name,
-                trials=trials,
-                seeds=seeds,
-                into=into,
-                resume=resume,
-                plugins=plugins,
-                trust=trust,
-                say=say,
-                stop=stop,
-            )
-    except Interrupted:
-        how_to_go_on()
-        sys.exit(128 + stop.number)
+    with stopped_by_signal(how_to_go_on) as stop:
+        found = api.tune(
+            program,
+            suite_name,
+            trials=trials,
+            seeds=seeds,
+            into=into,
+            resume=resume,
+            plugins=plugins,
+            trust=trust,
+            say=say,
+            stop=stop,
+        )
     tell(repr(found))
     tell(str(found.path))

@@ -34,7 +34,6 @@ RATES = tuple(2.0 ** (0.5 * number) for number in range(-6, 7))  # times the cho
 RATE_SEEDS = 4  # validation part
 TIMED = 3  # trainings, of which the quickest counts: whatever else runs makes one longer
 
-Values = dict[str, float]
 LogLoss = float | None
 
 

@@ -113,15 +113,15 @@ class Verdict:
 
     def facts(self) -> dict[str, Any]:
         """Return plain data for JSON, which has no infinity."""
-        tasks = [_finite(asdict(task)) for task in self.tasks]
-        return _finite(asdict(self)) | {"tasks": tasks}
+        tasks = [finite(asdict(task)) for task in self.tasks]
+        return finite(asdict(self)) | {"tasks": tasks}
 
 
 def _number(said: Any) -> float:
     return -math.inf if said is None else float(said)
 
 
-def _finite(facts: dict[str, Any]) -> dict[str, Any]:
+def finite(facts: dict[str, Any]) -> dict[str, Any]:
     """Write None for what is no finite number."""
     return {
         k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in facts.items()

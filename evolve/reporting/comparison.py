@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import math
@@ -17,10 +18,11 @@ from jaxtyping import Float
 
 from evolve.comparison.cell import RATES
 from evolve.comparison.compared import Compared, Standing
-from evolve.comparison.contest import AS_IT_STANDS
+from evolve.comparison.contest import AS_IT_STANDS, finite
 from evolve.files import replace_file
 from evolve.reporting import figures
 from evolve.reporting.tables import Grid
+from primitives.statements import LEARNING_RATE
 
 NUMBERS = frozenset(
     (
@@ -42,8 +44,8 @@ NUMBERS = frozenset(
 class Comparison:
     """What a comparison found, for a terminal, a notebook and files.
 
-    against: what 0 is; notes: what has to be said of how it came about; parameters, steps: of the
-    smallest and largest task; path: the folder with all that was trained.
+    against: what 0 is; notes: what has to be said of how it came about; path: the folder with all
+    that was trained.
     """
 
     compared: Compared
@@ -56,7 +58,7 @@ class Comparison:
         return "\n".join([*map(str, self.grids()), *self.sentences()])
 
     def _repr_html_(self) -> str:
-        said = "".join(f"<p>{_escaped(line)}</p>" for line in self.sentences())
+        said = "".join(f"<p>{html.escape(line)}</p>" for line in self.sentences())
         return "".join(grid.html() for grid in self.grids()) + said
 
     def __getitem__(self, name: str) -> Standing:
@@ -238,9 +240,9 @@ class Comparison:
             "against": self.against,
             "seeds": compared.seeds,
             "tasks": list(compared.tasks),
-            "standings": [_finite(asdict(s)) for s in compared.standings],
+            "standings": [finite(asdict(s)) for s in compared.standings],
             "scores": {name: rows.tolist() for name, rows in compared.scores.items()},
-            "differences": [_finite(d._asdict()) for d in compared.differences],
+            "differences": [finite(d._asdict()) for d in compared.differences],
             "luck": [luck.error for luck in compared.lucks],
             "values": {
                 name: {
@@ -313,23 +315,13 @@ def _row(s: Standing) -> tuple[str, ...]:
 
 def _rates(compared: Compared, who: int, task: int) -> Float[np.ndarray, " rate"]:
     cell = compared.cells[who][task]
-    rate = cell["tunings"][cell["chosen"]].get("learning_rate", 1.0)
+    rate = cell["tunings"][cell["chosen"]].get(LEARNING_RATE, 1.0)
     return rate * np.array(RATES)
 
 
 def _range(values: Sequence[int]) -> str:
     low, high = min(values), max(values)
     return f"{low:,}" if low == high else f"{low:,} to {high:,}"
-
-
-def _finite(facts: dict[str, Any]) -> dict[str, Any]:
-    return {
-        k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in facts.items()
-    }
-
-
-def _escaped(text: str) -> str:
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _csv(grid: Grid) -> str:

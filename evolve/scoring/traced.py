@@ -11,6 +11,7 @@ changes without notice, so whatever is not from this package is traced anew.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import importlib.metadata
 import itertools
@@ -60,15 +61,18 @@ def compiler(task: Task) -> Compile:
     ours = type(task).__module__.split(".")[0] == proxy_tasks.__name__ and not loaded()
     if not (ours and folder) or "://" in folder or ENABLED in os.environ:
         return at_every_start
-    installed = sorted(
-        f"{found.name} {found.version}" for found in importlib.metadata.distributions()
-    )
-    facts = [fingerprint(), installed, task.fingerprint, task.configuration]
+    facts = [fingerprint(), installed(), task.fingerprint, task.configuration]
 
     def compile(name: str, function: Callable[..., Any], donated: tuple[int, ...] = ()) -> Any:
         return Kept(Path(folder, "traced"), [*facts, name], function, donated)
 
     return compile
+
+
+@functools.cache  # of all tasks of a worker
+def installed() -> list[str]:
+    """List all that is installed, with versions: what a task computes may come from any of it."""
+    return sorted(f"{found.name} {found.version}" for found in importlib.metadata.distributions())
 
 
 class Kept:

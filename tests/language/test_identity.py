@@ -244,8 +244,8 @@ def test_no_two_baselines_share_a_key():
     assert len({key(p) for p in known}) == len(known)
     probes = [probe(p) for p in known]
     said = [p for p in probes if p]  # an empty one merges nothing
-    looked_at = [p for p in known if not graph(p).unflat()]
-    assert len(set(said)) == len(said) > 0.55 * len(looked_at)
+    looked_at = [p for p in known if not graph(p).unflat() and p.matrix_statement is None]
+    assert len(set(said)) == len(said) > 0.6 * len(looked_at)
 
 
 @pytest.mark.parametrize(
